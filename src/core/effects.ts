@@ -1,0 +1,60 @@
+/**
+ * What a batch asks the shell to do, as plain data, in the order in which it must become durable:
+ * dead letters and rows, then state, then the checkpoint, then the ack.
+ */
+import type { Row, Table } from "./emit.ts";
+
+/** A span of event time, both ends included, in milliseconds. */
+export interface Span {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** A message for `LIVEPEER_DLQ`. */
+export interface DeadLetter {
+  readonly subject: string;
+  readonly bytes: Uint8Array;
+  readonly source: string;
+  readonly uid: string;
+  readonly sourceSubject: string;
+  readonly streamSequence: number;
+  readonly stage: string;
+  readonly failureClass: string;
+  readonly reason: string;
+  readonly details: string;
+}
+
+/** A write to a state bucket: a value, or null to remove the key. */
+export interface StateChange {
+  readonly bucket: "capability_snapshots" | "unmatched_status";
+  readonly key: string;
+  readonly value: string | null;
+}
+
+/** How far the partition has come, see DESIGN §3. */
+export interface Progress {
+  /** Everything up to here is processed. */
+  readonly doneSeq: number;
+  /** A restart must read again from here. */
+  readonly rewindSeq: number;
+}
+
+/** What a bound of memory or lateness cost, with the span of event time whose replay repairs it. */
+export interface Cost {
+  readonly kind: "late_snapshot" | "observations_evicted" | "snapshots_dropped" | "snapshot_too_old" | "observations_starved";
+  readonly source: string;
+  readonly count: number;
+  readonly span: Span;
+}
+
+/** What is counted, by name; names are those of the metrics. */
+export type Counts = Map<string, number>;
+
+export interface Effects {
+  readonly deadLetters: readonly DeadLetter[];
+  readonly rows: ReadonlyMap<Table, readonly Row[]>;
+  readonly state: readonly StateChange[];
+  readonly costs: readonly Cost[];
+  readonly counts: Counts;
+  readonly progress: Progress;
+}

@@ -1,0 +1,70 @@
+/**
+ * The snapshot feed: all capability snapshots of all sources, and with them the clock that closes
+ * observations. Snapshots are the only new evidence an observation can get, so how far their feed has come
+ * tells when to stop waiting; no wall clock is asked, and a replay waits for exactly what a live run waits for.
+ */
+import { CandidateIndex } from "./candidates.ts";
+import type { Snapshot } from "./snapshot.ts";
+
+export interface FeedSettings {
+  readonly allowedLatenessMs: number;
+  /** How many node sightings are kept per source before the oldest snapshots are dropped. */
+  readonly mostSightings: number;
+}
+
+/** What applying a snapshot did. */
+export interface Applied {
+  /** False for a repeat, and for one older than what the memory bound has dropped. */
+  readonly isNew: boolean;
+  /** True when the feed had passed its time by more than the allowed lateness. */
+  readonly isLate: boolean;
+  /** How many older snapshots the memory bound dropped to make room. */
+  readonly dropped: number;
+}
+
+class SourceFeed {
+  readonly candidates = new CandidateIndex();
+  feedTimeMs = -Infinity;
+}
+
+export class SnapshotFeed {
+  readonly #settings: FeedSettings;
+  readonly #sources = new Map<string, SourceFeed>();
+
+  constructor(settings: FeedSettings) {
+    this.#settings = settings;
+  }
+
+  /** Adds a snapshot to its source and advances that source's clock. */
+  apply(snapshot: Snapshot): Applied {
+    const feed = this.#of(snapshot.source);
+    const isLate = feed.feedTimeMs > snapshot.timeMs + this.#settings.allowedLatenessMs;
+    const isNew = feed.candidates.add(snapshot);
+    const dropped = feed.candidates.forgetOldest(this.#settings.mostSightings);
+    feed.feedTimeMs = Math.max(feed.feedTimeMs, snapshot.timeMs);
+    return { isNew, isLate: isNew && isLate, dropped };
+  }
+
+  candidatesOf(source: string): CandidateIndex {
+    return this.#of(source).candidates;
+  }
+
+  /** F: the greatest snapshot time of the source that was applied, `-Infinity` before the first. */
+  timeOf(source: string): number {
+    return this.#of(source).feedTimeMs;
+  }
+
+  /** The sources that have sent a snapshot or an observation. */
+  get sources(): string[] {
+    return [...this.#sources.keys()];
+  }
+
+  #of(source: string): SourceFeed {
+    let feed = this.#sources.get(source);
+    if (feed === undefined) {
+      feed = new SourceFeed();
+      this.#sources.set(source, feed);
+    }
+    return feed;
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * The two hashes of the project, both over what every JavaScript engine computes alike.
+ *
+ * `hash64` names content: events (with their id, see identity.ts) and the tie-break between candidates. It is
+ * no defence against an attacker who looks for collisions; nothing here decides access. It follows
+ * MurmurHash3 x86_128 (Austin Appleby, public domain) cut down to two lanes of 32 bits, because BigInt
+ * arithmetic would cost more than decoding the event.
+ *
+ * `fnv1a32` is what nats-server's `partition()` subject mapping computes, so that a publisher and a server
+ * agree on the partition of a session.
+ */
+
+const C1 = 0x239b961b;
+const C2 = 0xab0e9789;
+
+function mix(h: number): number {
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
+
+/** Hashes the UTF-16 code units of a text into two unsigned 32-bit halves. */
+function lanes(text: string): [number, number] {
+  let h1 = 0x9747b28c;
+  let h2 = 0x3c6ef372;
+  const length = text.length;
+  for (let at = 0; at < length; at += 2) {
+    // The second unit of an odd tail is 0; the length, mixed in below, tells it from a real zero.
+    const k = text.charCodeAt(at) | (at + 1 < length ? text.charCodeAt(at + 1) << 16 : 0);
+    let k1 = Math.imul(k, C1);
+    k1 = Math.imul((k1 << 15) | (k1 >>> 17), C2);
+    h1 ^= k1;
+    h1 = (Math.imul((h1 << 13) | (h1 >>> 19), 5) + 0x561ccd1b + h2) | 0;
+    let k2 = Math.imul(k, C2);
+    k2 = Math.imul((k2 << 17) | (k2 >>> 15), C1);
+    h2 ^= k2;
+    h2 = (Math.imul((h2 << 17) | (h2 >>> 15), 5) + 0x0bcaa747 + h1) | 0;
+  }
+  h1 = (h1 ^ length) + (h2 ^ length);
+  h2 = (h2 ^ length) + h1;
+  h1 = mix(h1 | 0);
+  h2 = mix(h2 | 0);
+  h1 = (h1 + h2) | 0;
+  h2 = (h2 + h1) | 0;
+  return [h1 >>> 0, h2 >>> 0];
+}
+
+function hex8(half: number): string {
+  return half.toString(16).padStart(8, "0");
+}
+
+/** The 64-bit hash of a text as 16 lower-case hexadecimal digits. */
+export function hash64(text: string): string {
+  const [high, low] = lanes(text);
+  return hex8(high) + hex8(low);
+}
+
+/** The 64-bit hash of bytes that are no text; each byte counts as one code unit. */
+export function hash64OfBytes(bytes: Uint8Array): string {
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += 4096) {
+    parts.push(String.fromCharCode(...bytes.subarray(at, at + 4096)));
+  }
+  return hash64(parts.join(""));
+}
+
+/** The upper 63 bits of the 64-bit hash of a text. */
+export function hash63(text: string): bigint {
+  const [high, low] = lanes(text);
+  return ((BigInt(high) << 32n) | BigInt(low)) >> 1n;
+}
+
+/** 32-bit FNV-1a of a text that holds ASCII only, as an unsigned number. */
+export function fnv1a32(ascii: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < ascii.length; at++) {
+    hash = Math.imul(hash ^ ascii.charCodeAt(at), 0x01000193);
+  }
+  return hash >>> 0;
+}

@@ -1,0 +1,36 @@
+/**
+ * Who an event is and which session it belongs to (DESIGN: every identity has its source beside it).
+ *
+ * The uid of an event is its id joined with a hash of its decoded, normalised record, so that two encodings
+ * of one event are one event, and one id with two contents is two events. Rejected: the id alone (ids are
+ * reused by faulty publishers, and the second content would vanish) and the bytes (a replayed export differs
+ * in key order and in the type of its timestamp).
+ */
+import { hash64 } from "./hash.ts";
+
+const MISSING_STREAM = "_missing_stream";
+const MISSING_REQUEST = "_missing_request";
+const MISSING_EVENT = "_missing_event";
+
+/** The uid of an event with this id (blank when it has none) and this hash of its content. */
+export function uidOf(id: string, contentHash: string): string {
+  return id === "" ? contentHash : `${id}~${contentHash}`;
+}
+
+/** The hash of a decoded record. Its keys must come in one fixed order, as the decoders write them. */
+export function contentHashOf(record: unknown): string {
+  return hash64(JSON.stringify(record));
+}
+
+/**
+ * The session key of an event: both ids trimmed, case kept, a missing one by name. With neither id the event
+ * is a session of its own, named by its event id.
+ */
+export function sessionKeyOf(streamId: string, requestId: string, eventId: string): string {
+  const stream = streamId.trim();
+  const request = requestId.trim();
+  if (stream === "" && request === "") {
+    return `${MISSING_STREAM}|${MISSING_REQUEST}|${eventId.trim() || MISSING_EVENT}`;
+  }
+  return `${stream || MISSING_STREAM}|${request || MISSING_REQUEST}`;
+}

@@ -1,0 +1,136 @@
+/**
+ * The open observations of one source: those whose row better evidence may still correct.
+ *
+ * They are found in two ways: by what a new snapshot names (node URL or wallet, within a span of time), and
+ * by when they close. Closing times move while evidence comes, so the heap may hold an observation more than
+ * once; an entry counts only while it tells the observation's present closing time.
+ */
+import type { Grade } from "./evidence.ts";
+import type { Sample } from "./sample.ts";
+
+/** A sample that waits for better evidence. */
+export interface OpenObservation {
+  readonly sample: Sample;
+  readonly streamSequence: number;
+  /** The feed's time when the observation arrived; part of when it closes. */
+  readonly arrivalFeedMs: number;
+  grade: Grade;
+  tie: bigint;
+  /** It closes when the feed passes this time. */
+  closesAfterMs: number;
+  /** True once its entry in `unmatched_status` is part of a batch; then the stream need not be re-read for it. */
+  held: boolean;
+  closed: boolean;
+}
+
+export class OpenObservations {
+  readonly #byUid = new Map<string, OpenObservation>();
+  readonly #byUrl = new Map<string, OpenObservation[]>();
+  readonly #byWallet = new Map<string, OpenObservation[]>();
+  readonly #closing: { readonly afterMs: number; readonly open: OpenObservation }[] = [];
+
+  get size(): number {
+    return this.#byUid.size;
+  }
+
+  has(uid: string): boolean {
+    return this.#byUid.has(uid);
+  }
+
+  add(open: OpenObservation): void {
+    const { uid, url, address } = open.sample;
+    this.#byUid.set(uid, open);
+    if (url !== "") insertByTime(this.#byUrl, url, open);
+    // With a url a wallet matters only to tell "known elsewhere" from "nothing known"; it is indexed all the same.
+    if (address !== "") insertByTime(this.#byWallet, address, open);
+    this.schedule(open);
+  }
+
+  /** Notes the observation's present closing time. */
+  schedule(open: OpenObservation): void {
+    const heap = this.#closing;
+    heap.push({ afterMs: open.closesAfterMs, open });
+    for (let at = heap.length - 1; at > 0;) {
+      const parent = (at - 1) >> 1;
+      if (heap[parent]!.afterMs <= heap[at]!.afterMs) break;
+      [heap[parent], heap[at]] = [heap[at]!, heap[parent]!];
+      at = parent;
+    }
+  }
+
+  remove(open: OpenObservation): void {
+    const { uid, url, address } = open.sample;
+    open.closed = true;
+    this.#byUid.delete(uid);
+    if (url !== "") removeByTime(this.#byUrl, url, open);
+    if (address !== "") removeByTime(this.#byWallet, address, open);
+  }
+
+  /** Observations of a node URL with an event time in [from, to]. */
+  ofUrl(url: string, fromMs: number, toMs: number): OpenObservation[] {
+    return between(this.#byUrl.get(url), fromMs, toMs);
+  }
+
+  /** Observations that name a wallet, with an event time in [from, to]. */
+  ofWallet(wallet: string, fromMs: number, toMs: number): OpenObservation[] {
+    return between(this.#byWallet.get(wallet), fromMs, toMs);
+  }
+
+  /** Takes out and returns the next observation that closes when the feed stands at this time. */
+  nextToClose(feedTimeMs: number): OpenObservation | undefined {
+    const heap = this.#closing;
+    while (heap.length > 0 && heap[0]!.afterMs < feedTimeMs) {
+      const { afterMs, open } = heap[0]!;
+      const last = heap.pop()!;
+      if (heap.length > 0) siftDown(heap, last);
+      if (open.closed || open.closesAfterMs !== afterMs) continue;
+      this.remove(open);
+      return open;
+    }
+    return undefined;
+  }
+}
+
+function siftDown<Entry extends { readonly afterMs: number }>(heap: Entry[], entry: Entry): void {
+  let at = 0;
+  for (;;) {
+    let child = 2 * at + 1;
+    if (child >= heap.length) break;
+    if (child + 1 < heap.length && heap[child + 1]!.afterMs < heap[child]!.afterMs) child++;
+    if (heap[child]!.afterMs >= entry.afterMs) break;
+    heap[at] = heap[child]!;
+    at = child;
+  }
+  heap[at] = entry;
+}
+
+/** The position of the first observation at or after an instant. */
+function firstFrom(track: readonly OpenObservation[], timeMs: number): number {
+  let low = 0;
+  let high = track.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (track[middle]!.sample.eventTimeMs >= timeMs) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function insertByTime(tracks: Map<string, OpenObservation[]>, key: string, open: OpenObservation): void {
+  const track = tracks.get(key);
+  if (track === undefined) tracks.set(key, [open]);
+  else track.splice(firstFrom(track, open.sample.eventTimeMs + 1), 0, open);
+}
+
+function removeByTime(tracks: Map<string, OpenObservation[]>, key: string, open: OpenObservation): void {
+  const track = tracks.get(key)!;
+  let at = firstFrom(track, open.sample.eventTimeMs);
+  while (track[at] !== open) at++;
+  track.splice(at, 1);
+  if (track.length === 0) tracks.delete(key);
+}
+
+function between(track: readonly OpenObservation[] | undefined, fromMs: number, toMs: number): OpenObservation[] {
+  if (track === undefined) return [];
+  return track.slice(firstFrom(track, fromMs), firstFrom(track, toMs + 1));
+}

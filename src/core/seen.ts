@@ -1,0 +1,45 @@
+/**
+ * Which events a partition has seen, to tell a duplicate from an event and to notice one id with two contents.
+ *
+ * It is a memory with a bound, kept as two generations: when the young one is full, the old one is dropped.
+ * So at least `most / 2` of the latest events are remembered. What it forgets costs only a count: facts do
+ * not depend on it, for a duplicate derives the same row again.
+ */
+interface Content {
+  readonly uid: string;
+  /** The stream sequence at which this content was seen; the same message redelivered is no duplicate. */
+  readonly streamSequence: number;
+  readonly other: Content | undefined;
+}
+
+export type Sight = "new" | "repeat" | "duplicate" | "id_conflict";
+
+export class SeenEvents {
+  readonly #half: number;
+  #young = new Map<string, Content>();
+  #old = new Map<string, Content>();
+
+  /** `most` bounds the number of ids remembered. */
+  constructor(most: number) {
+    this.#half = Math.max(1, Math.floor(most / 2));
+  }
+
+  /**
+   * Notes an event. `repeat` is the same message again, `duplicate` another message with the same event,
+   * `id_conflict` a new event whose id another event of the source has used.
+   */
+  note(source: string, id: string, uid: string, streamSequence: number): Sight {
+    const key = `${source}\n${id === "" ? uid : id}`;
+    const known = this.#young.get(key) ?? this.#old.get(key);
+    for (let content = known; content !== undefined; content = content.other) {
+      if (content.uid !== uid) continue;
+      return content.streamSequence === streamSequence ? "repeat" : "duplicate";
+    }
+    if (this.#young.size >= this.#half) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(key, { uid, streamSequence, other: known });
+    return known === undefined ? "new" : "id_conflict";
+  }
+}

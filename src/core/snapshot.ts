@@ -1,0 +1,118 @@
+/**
+ * A capability snapshot: what one capability message says of who runs what where, cut down to what
+ * attribution compares and claims. Its JSON is the value of a `capability_snapshots` entry, so every reader
+ * of the bucket sees exactly what the owner of the capability partition decoded.
+ */
+import { capabilityOf, NO_CAPABILITY } from "./catalogue.ts";
+import type { CapabilitiesEvent, CapabilityEntry, ModelConstraint } from "./event.ts";
+
+/** One thing a node runs. A node whose models are unknown has one item with a blank model. */
+export interface Item {
+  readonly pipeline: string;
+  /** As advertised, trimmed; blank when unknown. */
+  readonly model: string;
+  /** Ids of its GPUs, sorted, without repeats; empty when the node tells no hardware. */
+  readonly gpus: readonly string[];
+}
+
+/** One orchestrator entry of a snapshot. */
+export interface Node {
+  /** Canonical address, never blank: an entry without one names no orchestrator. */
+  readonly canonical: string;
+  /** Hot wallet; blank when the entry has none. */
+  readonly hot: string;
+  /** Node URL; blank when the entry has none. */
+  readonly url: string;
+  readonly items: readonly Item[];
+}
+
+export interface Snapshot {
+  readonly source: string;
+  readonly uid: string;
+  readonly timeMs: number;
+  readonly nodes: readonly Node[];
+}
+
+/** One line of the capability dimension: an entry's hardware element, per GPU, or its hardware-less model. */
+export interface AdvertisedItem {
+  readonly entry: CapabilityEntry;
+  readonly pipeline: string;
+  readonly model: string;
+  /** The GPU of this line, or undefined for a line without one. */
+  readonly gpu: CapabilityEntry["hardware"][number]["gpus"][number] | undefined;
+  readonly capabilityId: number;
+  readonly constraint: ModelConstraint | undefined;
+}
+
+/** Built-in AI capabilities: the only ones whose constraints tell the models of a node without hardware. */
+const FIRST_BUILT_IN = 27;
+const LAST_BUILT_IN = 36;
+
+/**
+ * What an entry advertises: its hardware elements when it lists any, else the models of its built-in
+ * constraints (warm first, then more free slots, then by name), else one blank line: the node is known, and
+ * nothing else is.
+ */
+export function itemsOf(entry: CapabilityEntry): AdvertisedItem[] {
+  if (entry.hardware.length > 0) {
+    return entry.hardware.flatMap((element): AdvertisedItem[] => {
+      const constraint = entry.constraints.find((one) => one.model === element.model);
+      const line = {
+        entry,
+        pipeline: element.pipeline,
+        model: element.model,
+        capabilityId: constraint?.capabilityId ?? NO_CAPABILITY,
+        constraint,
+      };
+      const gpus = element.gpus.filter((gpu) => gpu.id !== "");
+      return gpus.length === 0 ? [{ ...line, gpu: undefined }] : gpus.map((gpu) => ({ ...line, gpu }));
+    });
+  }
+  const builtIn = entry.constraints
+    .filter((one) => one.capabilityId >= FIRST_BUILT_IN && one.capabilityId <= LAST_BUILT_IN)
+    .toSorted((a, b) =>
+      Number(b.warm) - Number(a.warm) || b.capacity - a.capacity || (a.model < b.model ? -1 : a.model > b.model ? 1 : 0)
+    );
+  if (builtIn.length === 0) {
+    return [{ entry, pipeline: "", model: "", gpu: undefined, capabilityId: NO_CAPABILITY, constraint: undefined }];
+  }
+  return builtIn.map((constraint) => ({
+    entry,
+    pipeline: capabilityOf(constraint.capabilityId).pipeline,
+    model: constraint.model,
+    gpu: undefined,
+    capabilityId: constraint.capabilityId,
+    constraint,
+  }));
+}
+
+/** The snapshot that a capability message states. Exact duplicates among its entries count once. */
+export function snapshotOf(event: CapabilitiesEvent): Snapshot {
+  const nodes = new Map<string, Node>();
+  for (const entry of event.payload.entries) {
+    if (entry.address === "") continue;
+    const node = nodeOf(entry);
+    nodes.set(JSON.stringify(node), node);
+  }
+  const { source, uid, eventTimeMs } = event.head;
+  return { source, uid, timeMs: eventTimeMs, nodes: [...nodes.values()] };
+}
+
+function nodeOf(entry: CapabilityEntry): Node {
+  const items = new Map<string, { pipeline: string; model: string; gpus: Set<string> }>();
+  const elements = entry.hardware.length > 0
+    ? entry.hardware.map((element) => ({ ...element, gpus: element.gpus.map((gpu) => gpu.id).filter(Boolean) }))
+    : itemsOf(entry).map(({ pipeline, model }) => ({ pipeline, model, gpus: [] as string[] }));
+  for (const { pipeline, model, gpus } of elements) {
+    const key = JSON.stringify([pipeline, model]);
+    const item = items.get(key) ?? { pipeline, model, gpus: new Set<string>() };
+    for (const gpu of gpus) item.gpus.add(gpu);
+    items.set(key, item);
+  }
+  return {
+    canonical: entry.address,
+    hot: entry.localAddress,
+    url: entry.url,
+    items: [...items.values()].map(({ pipeline, model, gpus }) => ({ pipeline, model, gpus: [...gpus].sort() })),
+  };
+}

@@ -1,0 +1,78 @@
+/**
+ * The grammar of our subjects and keys.
+ *
+ *     events.<source>.<type>.<partition>    input; partition is `<k>` for what belongs to a session, else `all`
+ *     dlq.<source>.<reason>.<type>          dead letters
+ *     <source>.<uid>                        keys of the state buckets
+ *
+ * A token may hold any text: what NATS does not allow in a subject is escaped, reversibly, byte by byte as
+ * `=XX` (UTF-8, upper-case hexadecimal), and a blank field is `=` alone. `=` and `-` are allowed in keys of
+ * KV buckets as well, which `%` is not.
+ */
+import { fnv1a32 } from "./hash.ts";
+
+const PLAIN = /^[A-Za-z0-9_-]+$/;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** The partition of events that belong to no session: capabilities, discovery, payments and the unknown. */
+export const PARTITION_ALL = "all";
+
+/** Escapes a text into one token. Lone surrogates must not occur: decode refuses them. */
+export function encodeToken(text: string): string {
+  if (text === "") return "=";
+  if (PLAIN.test(text)) return text;
+  let token = "";
+  for (const byte of encoder.encode(text)) {
+    const char = String.fromCharCode(byte);
+    token += PLAIN.test(char) ? char : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return token;
+}
+
+/** Reads a token back; a token that `encodeToken` never writes stands for itself. */
+export function decodeToken(token: string): string {
+  if (token === "=") return "";
+  if (!token.includes("=")) return token;
+  const bytes: number[] = [];
+  for (let at = 0; at < token.length; at++) {
+    if (token[at] !== "=") {
+      bytes.push(...encoder.encode(token[at]));
+      continue;
+    }
+    const pair = token.slice(at + 1, at + 3);
+    if (!/^[0-9A-F]{2}$/.test(pair)) return token;
+    bytes.push(Number.parseInt(pair, 16));
+    at += 2;
+  }
+  try {
+    return decoder.decode(new Uint8Array(bytes));
+  } catch {
+    return token; // Not UTF-8: a foreign publisher's own use of `=`.
+  }
+}
+
+/** The partition of a session: nats-server's `partition()` over the encoded session key. */
+export function partitionOf(sessionKey: string, partitions: number): string {
+  return String(fnv1a32(encodeToken(sessionKey)) % partitions);
+}
+
+/** The subject an event is published on. */
+export function eventSubject(source: string, type: string, partition: string): string {
+  return `events.${encodeToken(source)}.${encodeToken(type)}.${partition}`;
+}
+
+/** The source named by a subject of the event stream; an odd subject gives the blank source. */
+export function sourceOf(subject: string): string {
+  return decodeToken(subject.split(".", 3)[1] ?? "=");
+}
+
+/** The subject a dead letter is published on. */
+export function deadLetterSubject(source: string, reason: string, type: string): string {
+  return `dlq.${encodeToken(source)}.${encodeToken(reason)}.${encodeToken(type)}`;
+}
+
+/** The key of an entry that belongs to one event or snapshot of a source. */
+export function stateKey(source: string, uid: string): string {
+  return `${encodeToken(source)}.${encodeToken(uid)}`;
+}
