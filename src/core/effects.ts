@@ -33,10 +33,12 @@ export interface StateChange {
 
 /** How far the partition has come, see DESIGN §3. */
 export interface Progress {
-  /** Everything up to here is processed. */
+  /** Everything up to here is processed, by this owner or by earlier ones. */
   readonly doneSeq: number;
   /** A restart must read again from here. */
   readonly rewindSeq: number;
+  /** This owner has taken everything up to here; behind `doneSeq` while it warms up. */
+  readonly takenSeq: number;
 }
 
 /** What a bound of memory or lateness cost, with the span of event time whose replay repairs it. */

@@ -27,6 +27,9 @@ import {
 import { hash63 } from "./hash.ts";
 import { modelName, rowPipeline } from "./normalise.ts";
 
+/** Raised whenever the same events would be attributed otherwise; part of the generation's hash. */
+export const RULES_VERSION = 1;
+
 /** What an event says of who served it. All in normal form (normalise.ts), blank when it says nothing. */
 export interface Observation {
   readonly address: string;

@@ -7,7 +7,7 @@
  */
 import { type AttributionSettings, StatusAttribution, type UnmatchedEntry } from "./attribute.ts";
 import { type Decoded, decode } from "./decode.ts";
-import type { Cost, Counts, DeadLetter, Effects, StateChange } from "./effects.ts";
+import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, type Row, snapshotRows, type Table, unknownRow } from "./emit.ts";
 import type { CapabilitiesEvent, StoredMessage } from "./event.ts";
 import type { Applied, SnapshotFeed } from "./feed.ts";
@@ -21,6 +21,12 @@ export interface StepSettings extends AttributionSettings {
   readonly mostSeen: number;
 }
 
+/** Where a partition starts: what its checkpoint says, or nothing done yet. */
+export type StartingPoint = Pick<Progress, "doneSeq" | "rewindSeq">;
+
+/** Before the first message of the stream. */
+export const FROM_THE_START: StartingPoint = { doneSeq: 0, rewindSeq: 1 };
+
 export class PartitionState {
   readonly #settings: StepSettings;
   readonly #feed: SnapshotFeed;
@@ -29,14 +35,17 @@ export class PartitionState {
   /** What was done before this process started; it is read again only to know it. */
   readonly #doneBefore: number;
   #batch = newBatch();
-  #doneSeq: number;
+  #takenSeq: number;
 
-  /** `doneSeq` is the checkpoint's: up to there every message was processed by an earlier owner. */
-  constructor(settings: StepSettings, feed: SnapshotFeed, doneSeq: number) {
+  /**
+   * Starts from a checkpoint: up to `doneSeq` every message was processed by an earlier owner, and from
+   * `rewindSeq` on they must be taken again.
+   */
+  constructor(settings: StepSettings, feed: SnapshotFeed, { doneSeq, rewindSeq }: StartingPoint) {
     this.#settings = settings;
     this.#feed = feed;
     this.#doneBefore = doneSeq;
-    this.#doneSeq = doneSeq;
+    this.#takenSeq = rewindSeq - 1;
     this.#seen = new SeenEvents(settings.mostSeen);
     this.#attribution = new StatusAttribution(settings, feed, (sample, row, isCorrection) => {
       const key = `${sample.source}\n${sample.uid}`;
@@ -56,7 +65,7 @@ export class PartitionState {
     if (decoded.outcome === "rejected") this.#reject(message, decoded);
     else if (decoded.outcome === "ignored") this.#ignore(message, decoded);
     else if (outcome === "accepted") this.#accept(message, decoded);
-    this.#doneSeq = Math.max(this.#doneSeq, message.streamSequence);
+    this.#takenSeq = message.streamSequence;
     this.#batch.messages++;
   }
 
@@ -96,9 +105,15 @@ export class PartitionState {
     }
     const { rows, facts, deadLetters, state, costs, counts } = this.#batch;
     if (facts.size > 0) rows.set("fact_stream_status_samples", [...facts.values()]);
-    const rewindSeq = this.#attribution.leastStreamedSequence ?? this.#doneSeq + 1;
+    const takenSeq = this.#takenSeq;
+    const progress = {
+      doneSeq: Math.max(this.#doneBefore, takenSeq),
+      // Not beyond what was taken: while warming up, open samples may lie between there and `doneSeq`.
+      rewindSeq: this.#attribution.leastStreamedSequence ?? takenSeq + 1,
+      takenSeq,
+    };
     this.#batch = newBatch();
-    return { rows, deadLetters, state, costs, counts, progress: { doneSeq: this.#doneSeq, rewindSeq } };
+    return { rows, deadLetters, state, costs, counts, progress };
   }
 
   #outcomeOf({ streamSequence }: StoredMessage, decoded: Decoded): Outcome {

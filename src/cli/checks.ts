@@ -1,0 +1,110 @@
+/** Checks of the installation: at start-up the ones that must hold, in `doctor` all of them. */
+import { constants } from "node:fs";
+import { access, mkdir } from "node:fs/promises";
+import { type NatsConnection, nanos } from "nats";
+import { maskUrl, type Config } from "../config.ts";
+import type { ClickHouse } from "../clickhouse/client.ts";
+import { migrationStatus } from "../clickhouse/migrate.ts";
+import { LatecomerError } from "../errors.ts";
+import { contentHash, readGeneration } from "../nats/generation.ts";
+import { planStreams } from "../nats/provision.ts";
+
+/** What a check found; anything but `ok` says what to do. */
+export interface Finding {
+  readonly check: string;
+  readonly state: "ok" | "warning" | "failed";
+  readonly detail: string;
+  readonly fix: string;
+}
+
+/** Clocks further apart than this make times hard to read; an hour apart, events are refused as from the future. */
+const TOLERATED_SKEW_MS = 5_000;
+const FATAL_SKEW_MS = 3_600_000;
+
+const ok = (check: string, detail: string): Finding => ({ check, state: "ok", detail, fix: "" });
+
+/** The folder of the embedded engine can be written. */
+export async function checkFolder(config: Config): Promise<Finding> {
+  const check = "folder";
+  if (!config.clickhouseUrl.startsWith("chdb:")) return ok(check, "none is needed: ClickHouse is a server");
+  const folder = config.clickhouseUrl.slice("chdb:".length);
+  try {
+    await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+    return ok(check, folder);
+  } catch {
+    return { check, state: "failed", detail: `${folder} cannot be written`, fix: "choose another folder in CLICKHOUSE_URL" };
+  }
+}
+
+/** Streams, buckets and generation are those of this version and configuration. */
+export async function checkNats(config: Config, nc: NatsConnection): Promise<Finding[]> {
+  const findings = [ok("nats-server", `${nc.info?.version} at ${maskUrl(config.natsUrl)}`)];
+  const plans = await planStreams(await nc.jetstreamManager(), config);
+  const missing = plans.filter((plan) => plan.action === "create").map((plan) => plan.name);
+  const drifted = plans.filter((plan) => plan.action === "update" || plan.action === "refuse").map((plan) => plan.name);
+  if (missing.length > 0) {
+    findings.push({ check: "streams", state: "failed", detail: `missing: ${missing.join(", ")}`, fix: "latecomer init" });
+  } else if (drifted.length > 0) {
+    const detail = `differ from their definition: ${drifted.join(", ")}`;
+    findings.push({ check: "streams", state: "warning", detail, fix: "latecomer init --dry-run shows the difference" });
+  } else {
+    findings.push(ok("streams", `${plans.length} as defined`));
+  }
+  if (missing.length > 0) return findings;
+  const generation = await readGeneration(nc);
+  if (generation === undefined) {
+    findings.push({ check: "generation", state: "failed", detail: "there is none", fix: "latecomer init" });
+  } else if (generation.hash !== contentHash(config)) {
+    const detail = `${generation.generation} was made for other TTLs or another version`;
+    findings.push({ check: "generation", state: "failed", detail, fix: "restore the settings, or latecomer init --raise-generation" });
+  } else {
+    findings.push(ok("generation", String(generation.generation)));
+  }
+  findings.push(clockFinding("clock of NATS", await natsClockMs(nc)));
+  return findings;
+}
+
+/** The schema is that of this version, and the engine's clock is ours. */
+export async function checkClickHouse(config: Config, clickhouse: ClickHouse): Promise<Finding[]> {
+  const [engine] = await clickhouse.rows<{ version: string; now: string }>(
+    "SELECT version() AS version, toUnixTimestamp64Milli(now64(3)) AS now",
+  );
+  const findings = [ok("ClickHouse", `${engine?.version} at ${clickhouse.description}`)];
+  const status = await migrationStatus(clickhouse, config.database);
+  const pending = status.filter((one) => one.state === "pending").map((one) => one.name);
+  const changed = status.filter((one) => one.state === "changed").map((one) => one.name);
+  if (changed.length > 0) {
+    const fix = "use the Latecomer that made this database, or another database";
+    findings.push({ check: "schema", state: "failed", detail: `other versions of ${changed.join(", ")}`, fix });
+  } else if (pending.length > 0) {
+    findings.push({ check: "schema", state: "failed", detail: `pending: ${pending.join(", ")}`, fix: "latecomer init" });
+  } else {
+    findings.push(ok("schema", `${status.length} migrations in ${config.database}`));
+  }
+  findings.push(clockFinding("clock of ClickHouse", Number(engine?.now)));
+  return findings;
+}
+
+/** Throws when a check that must hold at start-up failed; the message says what to do. */
+export function requireSound(findings: readonly Finding[]): void {
+  const failed = findings.filter((finding) => finding.state === "failed");
+  if (failed.length === 0) return;
+  const lines = failed.map(({ check, detail, fix }) => `  ${check}: ${detail}; ${fix}`);
+  throw new LatecomerError("NOT_READY", "unavailable", `the installation is not ready:\n${lines.join("\n")}`);
+}
+
+function clockFinding(check: string, theirsMs: number): Finding {
+  const skewMs = Math.abs(theirsMs - Date.now());
+  const detail = `${Math.round(skewMs)} ms from ours`;
+  if (skewMs < TOLERATED_SKEW_MS) return ok(check, detail);
+  return { check, state: skewMs < FATAL_SKEW_MS ? "warning" : "failed", detail, fix: "synchronise the clocks (NTP)" };
+}
+
+/** The server's time, as it stands in its answers about a consumer; made and gone within the check. */
+async function natsClockMs(nc: NatsConnection): Promise<number> {
+  const jsm = await nc.jetstreamManager();
+  const consumer = await jsm.consumers.add("KV_checkpoints", { inactive_threshold: nanos(1_000) });
+  await jsm.consumers.delete("KV_checkpoints", consumer.name).catch(() => {});
+  return Date.parse(consumer.created);
+}

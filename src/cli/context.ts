@@ -1,0 +1,95 @@
+/** What every command has in common: configuration from flags and environment, output, and the log. */
+import Table from "cli-table3";
+import { type Command, Option } from "commander";
+import { type Config, resolveConfig, SETTINGS } from "../config.ts";
+import type { ClickHouse } from "../clickhouse/client.ts";
+import { openClickHouse } from "../clickhouse/client.ts";
+import { livingDev } from "../local/dev-file.ts";
+import type { Log } from "../ports.ts";
+import { openLog } from "../runtime/log.ts";
+
+/** What `main.ts` hands to a command of the process around it. */
+export interface Context {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Aborted by the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal;
+  readonly version: string;
+  /** Sets the exit code of a command that ended without an error. */
+  readonly setExitCode: (code: number) => void;
+}
+
+/** The settings that say where things are; every command that connects has them. */
+export const PLACES = ["natsUrl", "natsCreds", "clickhouseUrl", "database", "logLevel"] as const;
+
+type Flags = Readonly<Record<string, unknown>>;
+
+/** Adds a flag for each of these settings: `LATECOMER_TTL_BEFORE` is `--ttl-before`. */
+export function withSettings(command: Command, keys: readonly (keyof Config)[]): Command {
+  for (const key of keys) {
+    const { env, fallback, help } = SETTINGS[key];
+    const shown = fallback === "" ? "" : `, default ${fallback}`;
+    command.addOption(new Option(`${flagOf(env)} <value>`, `${help} (${env}${shown})`));
+  }
+  return command;
+}
+
+function flagOf(env: string): string {
+  return `--${env.replace(/^LATECOMER_/, "").toLowerCase().replaceAll("_", "-")}`;
+}
+
+/** The configuration of a call; a living `dev` stands in for places that nobody named. */
+export function configOf(context: Context, flags: Flags): Config {
+  const overrides: Record<string, string> = {};
+  for (const key of Object.keys(SETTINGS) as (keyof Config)[]) {
+    const name = flagOf(SETTINGS[key].env).slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+    if (typeof flags[name] === "string") overrides[key] = flags[name];
+  }
+  const dev = livingDev();
+  const places: Record<string, string> = {};
+  if (dev !== undefined) {
+    places.natsUrl = dev.natsUrl;
+    places.clickhouseUrl = dev.clickhouseUrl;
+    // Behind dev's URL is the embedded engine, which keeps everything; a server that was named keeps the contract.
+    const named = overrides.clickhouseUrl ?? context.env[SETTINGS.clickhouseUrl.env];
+    if (named === undefined || named === dev.clickhouseUrl) places.tableRetention = "none";
+  }
+  return resolveConfig(context.env, overrides, places);
+}
+
+/** The log of a command: on stderr, readable on a terminal. */
+export function logOf(config: Config): Log {
+  return openLog(config.logLevel, process.stderr.isTTY === true);
+}
+
+/** Opens the database of a configuration. */
+export function openWarehouse(config: Config, log?: Log): Promise<ClickHouse> {
+  return openClickHouse(config.clickhouseUrl, { database: config.database, ...(log === undefined ? {} : { log }) });
+}
+
+/** One JSON document on stdout: the whole output of a reporting command under `--json`. */
+export function printJson(document: unknown): void {
+  process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
+}
+
+export function printLine(line = ""): void {
+  process.stdout.write(`${line}\n`);
+}
+
+/** A table on stdout: with rules on a terminal, in bare columns when piped. */
+export function printTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
+  const plain = process.stdout.isTTY !== true;
+  const table = new Table({
+    head: [...head],
+    style: plain ? { head: [], border: [], "padding-left": 0, "padding-right": 2 } : { head: ["bold"], border: ["grey"] },
+    ...(plain ? { chars: BARE } : {}),
+  });
+  for (const row of rows) table.push(row.map(String));
+  printLine(table.toString().replace(/ +$/gm, ""));
+}
+
+const BARE = Object.fromEntries(
+  [
+    ...["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"],
+    ...["left", "left-mid", "mid", "mid-mid", "right", "right-mid", "middle"],
+  ].map((part) => [part, ""]),
+);

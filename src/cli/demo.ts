@@ -1,0 +1,240 @@
+/**
+ * `latecomer demo`: the main job on real production events, from stream to table, with its own servers.
+ *
+ * The bundled events go in twice: in order into one source, shuffled and with duplicates into another. The
+ * first shows rows being corrected when a snapshot comes late; the second shows that order makes no difference:
+ * both sources must have one digest, or the exit code is 1.
+ */
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { decode } from "../core/decode.ts";
+import { EXIT } from "../errors.ts";
+import type { Config } from "../config.ts";
+import type { ClickHouse } from "../clickhouse/client.ts";
+import { type Digest, digests } from "../clickhouse/digest.ts";
+import { ensureNatsServer, startNatsServer } from "../local/nats-server.ts";
+import { connectNats } from "../nats/connection.ts";
+import { planStreams } from "../nats/provision.ts";
+import { publishMessages } from "../nats/publish.ts";
+import type { Processor } from "../runtime/processor.ts";
+import { seeded, shuffled, withDuplicates } from "../runtime/shuffle.ts";
+import { configOf, type Context, logOf, openWarehouse, printJson, printLine, printTable } from "./context.ts";
+import { initialise } from "./init.ts";
+import { linesOf } from "./publish.ts";
+import { startProcessor } from "./run.ts";
+import type { NatsConnection } from "nats";
+
+const EVENTS = fileURLToPath(new URL("../../test/fixtures/production/", import.meta.url));
+
+const IN_ORDER = "in-order";
+const SHUFFLED = "shuffled";
+
+/** Each event is repeated with this probability in the shuffled source. */
+const DUPLICATES = 0.3;
+
+interface DemoFlags {
+  readonly seed: string;
+  readonly json?: boolean;
+}
+
+export function registerDemo(program: Command, context: Context): void {
+  program.command("demo")
+    .description("the main job end to end on bundled production events, in order and shuffled")
+    .option("--seed <n>", "what decides the shuffled order", "42")
+    .option("--json", "one JSON document on stdout")
+    .action(async (flags: DemoFlags) => {
+      const folder = mkdtempSync(join(tmpdir(), "latecomer-demo-"));
+      try {
+        const report = await demonstrate(context, folder, Number(flags.seed));
+        if (flags.json) printJson(report);
+        else print(report);
+        if (!report.equal) context.setExitCode(EXIT.failed);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+}
+
+interface Sample {
+  readonly sampleTs: string;
+  readonly requestId: string;
+  readonly orchestrator: string;
+  readonly model: string | null;
+  readonly gpu: string | null;
+  readonly reason: string;
+  readonly method: string;
+  readonly confidence: number;
+  readonly corrections: number;
+}
+
+interface Report {
+  readonly events: number;
+  readonly shuffledMessages: number;
+  readonly seed: number;
+  readonly samples: readonly Sample[];
+  readonly emptyKeyRate: { readonly before: number; readonly after: number };
+  /** Samples whose first row had no orchestrator and whose last one has. */
+  readonly repaired: number;
+  readonly corrections: { readonly inOrder: number; readonly shuffled: number };
+  readonly digests: { readonly inOrder: readonly Digest[]; readonly shuffled: readonly Digest[] };
+  readonly equal: boolean;
+  readonly seconds: number;
+}
+
+async function demonstrate(context: Context, folder: string, seed: number): Promise<Report> {
+  const started = performance.now();
+  const events = bundledEvents();
+  await ensureNatsServer();
+  const nats = await startNatsServer({ folder: join(folder, "nats") });
+  try {
+    const span = events.at(-1)!.timeMs - events[0]!.timeMs;
+    // Any order is to give one answer, so every snapshot may be as late as the events are long.
+    const config = configOf({ ...context, env: {} }, {
+      natsUrl: nats.url,
+      clickhouseUrl: `chdb:${join(folder, "clickhouse")}`,
+      allowedLateness: `${span}ms`,
+      logLevel: "warn",
+    });
+    const nc = await connectNats(config);
+    await initialise(config, nc, await planStreams(await nc.jetstreamManager(), config), {});
+    const clickhouse = await openWarehouse(config);
+    try {
+      // Superseded rows are to be counted below, so they must not be merged away meanwhile.
+      await clickhouse.command("SYSTEM STOP MERGES fact_stream_status_samples");
+      const processor = await startProcessor(config, nc, clickhouse, logOf(config));
+      await publishInOrder(nc, processor, config, events);
+      const random = seeded(seed);
+      const disordered = shuffled(withDuplicates(events.map((event) => event.bytes), DUPLICATES, random), random);
+      await publish(nc, config, SHUFFLED, disordered);
+      await processor.drained();
+      await processor.stop();
+      const inOrder = await digests(clickhouse, config.database, { source: IN_ORDER });
+      const other = await digests(clickhouse, config.database, { source: SHUFFLED });
+      const equal = inOrder.every((one, at) => one.rows > 0 && one.digest === other[at]?.digest);
+      return {
+        events: events.length,
+        shuffledMessages: disordered.length,
+        seed,
+        samples: await samplesOf(clickhouse),
+        ...await effectOf(clickhouse),
+        digests: { inOrder, shuffled: other },
+        equal,
+        seconds: (performance.now() - started) / 1_000,
+      };
+    } finally {
+      await clickhouse.close();
+      await nc.close();
+    }
+  } finally {
+    await nats.stop();
+  }
+}
+
+interface BundledEvent {
+  readonly bytes: Uint8Array;
+  readonly timeMs: number;
+  readonly isSnapshot: boolean;
+}
+
+/** All bundled events in the order of their time; those of one instant, and of one file, as they stand. */
+function bundledEvents(): BundledEvent[] {
+  const files = readdirSync(EVENTS).filter((file) => file.endsWith(".jsonl")).sort();
+  return files
+    .flatMap((file) => linesOf(join(EVENTS, file)))
+    .map((bytes) => {
+      const message = { subject: "events.x.x.x", bytes, streamSequence: 0, streamTimeMs: Date.now() };
+      const { envelope } = decode(message);
+      return { bytes, timeMs: envelope.eventTimeMs ?? 0, isSnapshot: envelope.type === "network_capabilities" };
+    })
+    .sort((a, b) => a.timeMs - b.timeMs);
+}
+
+/** Publishes as it happened: what precedes a snapshot is processed before the snapshot is sent. */
+async function publishInOrder(
+  nc: NatsConnection,
+  processor: Processor,
+  config: Config,
+  events: readonly BundledEvent[],
+): Promise<void> {
+  for (let from = 0; from < events.length;) {
+    const next = events.findIndex((event, at) => at > from && event.isSnapshot);
+    const to = next < 0 ? events.length : next;
+    await publish(nc, config, IN_ORDER, events.slice(from, to).map((event) => event.bytes));
+    await processor.drained();
+    from = to;
+  }
+}
+
+function publish(nc: NatsConnection, config: Config, source: string, messages: readonly Uint8Array[]): Promise<void> {
+  return publishMessages(nc, messages, { source, partitions: config.partitions, messageIds: false, rate: 0 });
+}
+
+async function samplesOf(clickhouse: ClickHouse): Promise<Sample[]> {
+  const rows = await clickhouse.rows<Omit<Sample, "corrections" | "confidence"> & { versions: string; confidence: number }>(
+    `SELECT toString(current.sample_ts) AS sampleTs, current.request_id AS requestId,
+            current.orchestrator_address AS orchestrator, current.model_id AS model, current.gpu_id AS gpu,
+            current.unattributed_reason AS reason, current.gpu_attribution_method AS method,
+            current.gpu_attribution_confidence AS confidence, history.versions AS versions
+     FROM fact_stream_status_samples_current AS current
+     INNER JOIN (
+       SELECT source, source_event_uid, uniqExact(version) AS versions
+       FROM fact_stream_status_samples GROUP BY source, source_event_uid
+     ) AS history ON history.source = current.source AND history.source_event_uid = current.source_event_uid
+     WHERE current.source = {source:String}
+     ORDER BY current.sample_ts, current.source_event_uid`,
+    { source: IN_ORDER },
+  );
+  return rows.map(({ versions, ...row }) => ({ ...row, corrections: Number(versions) - 1 }));
+}
+
+async function effectOf(clickhouse: ClickHouse): Promise<Pick<Report, "emptyKeyRate" | "repaired" | "corrections">> {
+  const rows = await clickhouse.rows<Record<"source" | "samples" | "emptyFirst" | "emptyLast" | "repaired" | "corrections", string>>(
+    `SELECT source, count() AS samples, countIf(first = '') AS emptyFirst, countIf(last = '') AS emptyLast,
+            countIf(first = '' AND last != '') AS repaired, sum(versions - 1) AS corrections
+     FROM (
+       SELECT source, source_event_uid, argMin(orchestrator_address, version) AS first,
+              argMax(orchestrator_address, version) AS last, uniqExact(version) AS versions
+       FROM fact_stream_status_samples GROUP BY source, source_event_uid
+     ) GROUP BY source`,
+  );
+  const of = (source: string) => rows.find((row) => row.source === source);
+  const inOrder = of(IN_ORDER);
+  const rate = (empty: string | undefined) => Number(empty ?? 0) / Math.max(1, Number(inOrder?.samples ?? 0));
+  return {
+    emptyKeyRate: { before: rate(inOrder?.emptyFirst), after: rate(inOrder?.emptyLast) },
+    repaired: Number(inOrder?.repaired ?? 0),
+    corrections: { inOrder: Number(inOrder?.corrections ?? 0), shuffled: Number(of(SHUFFLED)?.corrections ?? 0) },
+  };
+}
+
+function print(report: Report): void {
+  const percent = (rate: number) => `${(rate * 100).toFixed(1)} %`;
+  const short = (text: string) => text.length > 14 ? `${text.slice(0, 12)}…` : text;
+  printTable(
+    ["sample (UTC)", "request", "orchestrator", "model", "GPU", "reason or method", "confidence", "corrections"],
+    report.samples.map((sample) => [
+      sample.sampleTs,
+      sample.requestId,
+      short(sample.orchestrator) || "-",
+      sample.model ?? "-",
+      short(sample.gpu ?? "-"),
+      sample.reason || sample.method,
+      Number(sample.confidence.toFixed(3)),
+      sample.corrections,
+    ]),
+  );
+  printLine();
+  printLine(`${report.events} production events in order, then ${report.shuffledMessages} messages: the same, shuffled (seed ${report.seed}) with duplicates.`);
+  printLine(`Samples without an orchestrator: ${percent(report.emptyKeyRate.before)} when first written, ${percent(report.emptyKeyRate.after)} after corrections.`);
+  printLine(`Corrections: ${report.corrections.inOrder} in order (${report.repaired} filled an empty key), ${report.corrections.shuffled} shuffled.`);
+  for (const [at, one] of report.digests.inOrder.entries()) {
+    printLine(`${one.table}, ${one.rows} rows`);
+    printLine(`  in order  ${one.digest}`);
+    printLine(`  shuffled  ${report.digests.shuffled[at]?.digest}`);
+  }
+  printLine(report.equal ? "The digests are equal: order made no difference." : "THE DIGESTS DIFFER.");
+  printLine(`Took ${report.seconds.toFixed(1)} s.`);
+}

@@ -1,0 +1,73 @@
+/** `latecomer dev`: a NATS server and ClickHouse over HTTP on this machine, until stopped. */
+import { createServer } from "node:net";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { LatecomerError } from "../errors.ts";
+import { connectNats } from "../nats/connection.ts";
+import { planStreams } from "../nats/provision.ts";
+import { serveClickHouse } from "../local/clickhouse-http.ts";
+import { announceDev, livingDev, LOCAL_FOLDER, withdrawDev } from "../local/dev-file.ts";
+import { ensureNatsServer, startNatsServer } from "../local/nats-server.ts";
+import { configOf, type Context, printJson, printLine, withSettings } from "./context.ts";
+import { initialise } from "./init.ts";
+
+/** Where the two are usually found; a port that is taken is replaced by a free one. */
+const NATS_PORT = 4222;
+const CLICKHOUSE_PORT = 8123;
+
+export function registerDev(program: Command, context: Context): void {
+  const command = program.command("dev")
+    .description("start nats-server and the embedded ClickHouse (over HTTP) here, and run until stopped")
+    .option("--json", "one JSON document with the URLs on stdout");
+  withSettings(command, ["clickhouseUrl", "database", "logLevel"]).action(async (flags: { json?: boolean }) => {
+    const running = livingDev();
+    if (running !== undefined) {
+      throw new LatecomerError("DEV_RUNNING", "unavailable", `latecomer dev runs already, as process ${running.pid}`);
+    }
+    const wanted = configOf(context, { ...flags });
+    if (!wanted.clickhouseUrl.startsWith("chdb:")) {
+      throw new LatecomerError("CONFIG_INVALID", "usage", "dev serves the embedded engine: CLICKHOUSE_URL must be chdb:<folder>");
+    }
+    await ensureNatsServer();
+    const nats = await startNatsServer({ folder: join(LOCAL_FOLDER, "nats"), port: await freePort(NATS_PORT) });
+    try {
+      const folder = wanted.clickhouseUrl.slice("chdb:".length);
+      const clickhouse = await serveClickHouse(folder, { host: "127.0.0.1", port: await freePort(CLICKHOUSE_PORT) });
+      try {
+        // The embedded engine keeps what it has: what is replayed here is often older than the retention of a server.
+        const config = { ...wanted, natsUrl: nats.url, clickhouseUrl: clickhouse.url, tableRetention: "none" as const };
+        const nc = await connectNats(config);
+        try {
+          await initialise(config, nc, await planStreams(await nc.jetstreamManager(), config), {});
+        } finally {
+          await nc.close();
+        }
+        announceDev({ pid: process.pid, natsUrl: nats.url, clickhouseUrl: clickhouse.url });
+        if (flags.json) printJson({ natsUrl: nats.url, clickhouseUrl: clickhouse.url, database: config.database });
+        else {
+          printLine(`NATS        ${nats.url}`);
+          printLine(`ClickHouse  ${clickhouse.url}  database ${config.database}`);
+          printLine("Commands in this folder use both; stop with Ctrl-C.");
+        }
+        await new Promise<void>((resolve) => {
+          if (context.signal.aborted) resolve();
+          context.signal.addEventListener("abort", () => resolve());
+        });
+      } finally {
+        withdrawDev();
+        await clickhouse.close();
+      }
+    } finally {
+      await nats.stop();
+    }
+  });
+}
+
+/** The port asked for when nobody listens there, else 0: the system chooses. */
+function freePort(wanted: number): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(0));
+    probe.listen(wanted, "127.0.0.1", () => probe.close(() => resolve(wanted)));
+  });
+}

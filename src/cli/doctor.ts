@@ -1,0 +1,54 @@
+/** `latecomer doctor`: what is wrong with the installation, and the command that mends it. Exit 1 when anything failed. */
+import type { Command } from "commander";
+import { type Config, describeConfig } from "../config.ts";
+import { EXIT } from "../errors.ts";
+import { connectNats } from "../nats/connection.ts";
+import { checkClickHouse, checkFolder, checkNats, type Finding } from "./checks.ts";
+import { configOf, type Context, openWarehouse, PLACES, printJson, printLine, printTable, withSettings } from "./context.ts";
+
+export function registerDoctor(program: Command, context: Context): void {
+  const command = program.command("doctor")
+    .description("check versions, connections, schema, streams and clocks; say what to do")
+    .option("--json", "one JSON document on stdout");
+  withSettings(command, [...PLACES, "replicas", "streamRetentionMs", "ttlBeforeMs", "ttlAfterMs"]);
+  command.action(async (flags: { json?: boolean }) => {
+    const config = configOf(context, { ...flags });
+    const findings = await examine(config);
+    const failed = findings.some((finding) => finding.state === "failed");
+    if (flags.json) printJson({ version: context.version, configuration: describeConfig(config), findings });
+    else {
+      printTable(["check", "", "found", "what to do"], findings.map((one) => [one.check, one.state, one.detail, one.fix]));
+      printLine(failed ? "Something must be mended before `latecomer run` can work." : "Ready to run.");
+    }
+    if (failed) context.setExitCode(EXIT.failed);
+  });
+}
+
+/** Every check that can be made; one that cannot is a finding too. */
+export async function examine(config: Config): Promise<Finding[]> {
+  const findings = [await checkFolder(config)];
+  const attempt = async (check: string, fix: string, work: () => Promise<Finding[]>) => {
+    try {
+      findings.push(...await work());
+    } catch (error) {
+      findings.push({ check, state: "failed", detail: (error as Error).message, fix });
+    }
+  };
+  await attempt("nats-server", "latecomer dev starts one; NATS_URL names another", async () => {
+    const nc = await connectNats(config);
+    try {
+      return await checkNats(config, nc);
+    } finally {
+      await nc.close();
+    }
+  });
+  await attempt("ClickHouse", "latecomer init creates the database; CLICKHOUSE_URL names another engine", async () => {
+    const clickhouse = await openWarehouse(config);
+    try {
+      return await checkClickHouse(config, clickhouse);
+    } finally {
+      await clickhouse.close();
+    }
+  });
+  return findings;
+}

@@ -1,0 +1,94 @@
+/** `latecomer init`: streams, buckets, generation and schema, made or brought up to date; twice changes nothing. */
+import type { Command } from "commander";
+import type { NatsConnection } from "nats";
+import type { Config } from "../config.ts";
+import { applyRetention, ensureDatabase, migrate } from "../clickhouse/migrate.ts";
+import { connectNats } from "../nats/connection.ts";
+import { contentHash, ensureGeneration, type Generation } from "../nats/generation.ts";
+import { applyStreams, planStreams, type StreamPlan } from "../nats/provision.ts";
+import { configOf, type Context, logOf, openWarehouse, PLACES, printJson, printLine, printTable, withSettings } from "./context.ts";
+
+interface InitOptions {
+  readonly force?: boolean;
+  readonly dryRun?: boolean;
+  readonly raiseGeneration?: boolean;
+  readonly json?: boolean;
+}
+
+export function registerInit(program: Command, context: Context): void {
+  const command = program.command("init")
+    .description("create or update streams, buckets and schema, showing every difference")
+    .option("--dry-run", "show what would change and change nothing")
+    .option("--force", "also make changes that keep less than today")
+    .option("--raise-generation", "start a new generation: what is derived from now on replaces what was before")
+    .option("--json", "one JSON document on stdout");
+  withSettings(command, [
+    ...PLACES,
+    "replicas",
+    "streamRetentionMs",
+    "tableRetention",
+    "ttlBeforeMs",
+    "ttlAfterMs",
+  ]).action(async (options: InitOptions) => {
+    const config = configOf(context, { ...options });
+    const nc = await connectNats(config);
+    try {
+      const plans = await planStreams(await nc.jetstreamManager(), config);
+      if (options.dryRun) return report(options, plans, [], undefined);
+      const applied = await initialise(config, nc, plans, options);
+      const { generation, migrations } = applied;
+      report(options, plans, migrations, generation);
+      if (generation.hash !== contentHash(config)) {
+        printLine("Note: this configuration derives other rows than the generation was made for; --raise-generation starts a new one.");
+      }
+    } finally {
+      await nc.close();
+    }
+  });
+}
+
+/** Makes everything that `run` needs. */
+export async function initialise(
+  config: Config,
+  nc: NatsConnection,
+  plans: readonly StreamPlan[],
+  options: { readonly force?: boolean; readonly raiseGeneration?: boolean },
+): Promise<{ generation: Generation; migrations: string[] }> {
+  await applyStreams(await nc.jetstreamManager(), plans, options.force === true);
+  const generation = await ensureGeneration(nc, config, options.raiseGeneration === true);
+  await ensureDatabase(config.clickhouseUrl, config.database);
+  const clickhouse = await openWarehouse(config, logOf(config));
+  try {
+    const migrations = await migrate(clickhouse, config.database);
+    await applyRetention(clickhouse, config);
+    return { generation, migrations };
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+function report(
+  options: InitOptions,
+  plans: readonly StreamPlan[],
+  migrations: readonly string[],
+  generation: Generation | undefined,
+): void {
+  if (options.json) {
+    const streams = plans.map(({ name, action, changes }) => ({ name, action, changes }));
+    printJson({ dryRun: options.dryRun === true, streams, migrations, generation: generation?.generation ?? null });
+    return;
+  }
+  const done = options.dryRun ? { create: "would create", update: "would update" } : { create: "created", update: "updated" };
+  printTable(
+    ["stream", "", "difference"],
+    plans.map(({ name, action, changes }) => [
+      name,
+      action === "create" ? done.create : action === "update" ? done.update : action === "refuse" ? "cannot change" : "unchanged",
+      changes.map(({ field, from, to, narrows }) => `${field}: ${from} → ${to}${narrows ? " (keeps less)" : ""}`).join("\n"),
+    ]),
+  );
+  if (options.dryRun) return;
+  printLine(`schema: ${migrations.length === 0 ? "up to date" : `applied ${migrations.join(", ")}`}`);
+  if (generation !== undefined) printLine(`generation: ${generation.generation}`);
+}
+

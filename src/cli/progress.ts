@@ -1,0 +1,15 @@
+/** Progress of long work on stderr: a bar on a terminal, nothing when piped. */
+import { Presets, SingleBar } from "cli-progress";
+
+export interface Progress {
+  update(done: number): void;
+  stop(): void;
+}
+
+export function startProgress(what: string, total: number): Progress {
+  if (process.stderr.isTTY !== true) return { update: () => {}, stop: () => {} };
+  const format = `${what} {bar} {percentage}% | {value}/{total} | {duration_formatted}, {eta_formatted} left`;
+  const bar = new SingleBar({ format, stream: process.stderr, hideCursor: true }, Presets.rect);
+  bar.start(total, 0);
+  return { update: (done) => bar.update(done), stop: () => bar.stop() };
+}

@@ -1,0 +1,83 @@
+/** `latecomer publish FILE…`: envelopes, one per line, into the event stream. */
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import { LatecomerError } from "../errors.ts";
+import { connectNats } from "../nats/connection.ts";
+import { publishMessages } from "../nats/publish.ts";
+import { seeded, shuffled, withDuplicates } from "../runtime/shuffle.ts";
+import { configOf, type Context, printJson, printLine, withSettings } from "./context.ts";
+import { startProgress } from "./progress.ts";
+
+interface PublishFlags {
+  readonly source: string;
+  readonly shuffleSeed?: number;
+  readonly duplicate: number;
+  readonly rate: number;
+  readonly messageIds: boolean;
+  readonly json?: boolean;
+}
+
+export function registerPublish(program: Command, context: Context): void {
+  const command = program.command("publish")
+    .description("publish JSONL files of envelopes, in their order")
+    .argument("<file...>", "files with one envelope per line; - is standard input")
+    .option("--source <name>", "organisation or topic the events belong to", "local")
+    .option("--shuffle-seed <n>", "publish in an order that this seed decides", wholeNumber)
+    .option("--duplicate <p>", "repeat each event with this probability, without message ids so that repeats arrive", probability, 0)
+    .option("--rate <n>", "messages per second, 0 for as fast as they are confirmed", wholeNumber, 0)
+    .option("--no-message-ids", "send no Nats-Msg-Id, so that the server drops no repeat")
+    .option("--json", "one JSON document on stdout");
+  withSettings(command, ["natsUrl", "natsCreds", "partitions"]).action(async (files: string[], flags: PublishFlags) => {
+    const config = configOf(context, { ...flags });
+    let messages = files.flatMap(linesOf);
+    const random = seeded(flags.shuffleSeed ?? 0);
+    if (flags.duplicate > 0) messages = withDuplicates(messages, flags.duplicate, random);
+    if (flags.shuffleSeed !== undefined) messages = shuffled(messages, random);
+    const nc = await connectNats(config);
+    const progress = startProgress("publishing", messages.length);
+    try {
+      await publishMessages(nc, messages, {
+        source: flags.source,
+        partitions: config.partitions,
+        messageIds: flags.messageIds && flags.duplicate === 0,
+        rate: flags.rate,
+        onProgress: (confirmed) => progress.update(confirmed),
+      });
+    } finally {
+      progress.stop();
+      await nc.close();
+    }
+    if (flags.json) printJson({ published: messages.length, source: flags.source });
+    else printLine(`published ${messages.length} messages into source ${flags.source}`);
+  });
+}
+
+/** The lines of a JSONL file as bytes; blank lines are no messages. */
+export function linesOf(file: string): Uint8Array[] {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(file === "-" ? 0 : file);
+  } catch (cause) {
+    throw new LatecomerError("FILE_UNREADABLE", "usage", `cannot read ${file}`, { cause });
+  }
+  const lines: Uint8Array[] = [];
+  for (let from = 0; from < bytes.length;) {
+    const newline = bytes.indexOf(0x0a, from);
+    const to = newline < 0 ? bytes.length : newline;
+    const line = bytes.subarray(from, to > from && bytes[to - 1] === 0x0d ? to - 1 : to);
+    if (line.length > 0) lines.push(line);
+    from = to + 1;
+  }
+  return lines;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new LatecomerError("USAGE", "usage", `"${text}" is no whole number`);
+  return Number(text);
+}
+
+function probability(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= 1)) throw new LatecomerError("USAGE", "usage", `"${text}" is no probability from 0 to 1`);
+  return value;
+}

@@ -1,0 +1,105 @@
+/** `latecomer run`: process the stream until stopped, or until everything stored is processed. */
+import type { Command } from "commander";
+import { type Config, describeConfig } from "../config.ts";
+import type { ClickHouse } from "../clickhouse/client.ts";
+import { openSink } from "../clickhouse/sink.ts";
+import { connectNats } from "../nats/connection.ts";
+import { openBroadcast } from "../nats/broadcast.ts";
+import { openDeadLetters } from "../nats/deadletters.ts";
+import { openSource } from "../nats/source.ts";
+import { openState } from "../nats/state.ts";
+import { readGeneration } from "../nats/generation.ts";
+import type { Log } from "../ports.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { Processor } from "../runtime/processor.ts";
+import { checkClickHouse, checkFolder, checkNats, requireSound } from "./checks.ts";
+import { configOf, type Context, logOf, openWarehouse, PLACES, printJson, printLine, withSettings } from "./context.ts";
+import { type NatsConnection, nuid } from "nats";
+
+interface RunFlags {
+  readonly untilDrained?: boolean;
+  readonly json?: boolean;
+}
+
+/** What decides how `run` works, beside where things are. */
+export const PROCESSING = [
+  "ttlBeforeMs",
+  "ttlAfterMs",
+  "allowedLatenessMs",
+  "partitions",
+  "batchRows",
+  "lingerMs",
+  "maxOpen",
+  "maxSightings",
+  "maxSeen",
+] as const;
+
+export function registerRun(program: Command, context: Context): void {
+  const command = program.command("run")
+    .description("attribute the stream: rows at once, corrections as evidence comes")
+    .option("--until-drained", "end when every stored event is processed and everything is written")
+    .option("--json", "at the end one JSON document of what was counted on stdout");
+  withSettings(command, [...PLACES, ...PROCESSING]).action(async (flags: RunFlags) => {
+    const config = configOf(context, { ...flags });
+    const log = logOf(config);
+    log.info({ version: context.version, ...describeConfig(config) }, "starting");
+    requireSound([await checkFolder(config)]);
+    const nc = await connectNats(config);
+    const clickhouse = await openWarehouse(config, log).catch(async (error) => {
+      await nc.close();
+      throw error;
+    });
+    try {
+      requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
+      const processor = await startProcessor(config, nc, clickhouse, log);
+      const stopped = new Promise<void>((resolve) => context.signal.addEventListener("abort", () => resolve()));
+      await Promise.race([flags.untilDrained ? processor.drained() : processor.finished(), stopped]);
+      if (context.signal.aborted) log.info({}, "stopping: finishing the batches in hand");
+      await processor.stop();
+      summarise(processor, flags);
+    } finally {
+      await clickhouse.close();
+      await nc.close();
+    }
+  });
+}
+
+/** Wires the processor to NATS and ClickHouse, and starts it. */
+export async function startProcessor(
+  config: Config,
+  nc: NatsConnection,
+  clickhouse: ClickHouse,
+  log: Log,
+): Promise<Processor> {
+  const generation = await readGeneration(nc);
+  const owner = nuid.next();
+  const processor = new Processor({
+    ttl: { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs },
+    allowedLatenessMs: config.allowedLatenessMs,
+    generation: generation!.generation,
+    mostOpen: config.maxOpen,
+    mostSightings: config.maxSightings,
+    mostSeen: config.maxSeen,
+    partitions: config.partitions,
+    batchRows: config.batchRows,
+    lingerMs: config.lingerMs,
+  }, {
+    openSource: (partition, fromSequence) => openSource(nc, partition, fromSequence, owner),
+    broadcast: await openBroadcast(nc),
+    sink: openSink(clickhouse),
+    store: await openState(nc),
+    deadLetters: openDeadLetters(nc),
+    clock: systemClock,
+    log,
+    random: Math.random,
+  });
+  await processor.start();
+  return processor;
+}
+
+function summarise(processor: Processor, flags: RunFlags): void {
+  const counts = Object.fromEntries([...processor.counts].sort(([a], [b]) => a < b ? -1 : 1));
+  if (flags.json) return printJson({ counts, open: processor.openCount });
+  const shown = Object.entries(counts).map(([name, count]) => `${count} ${name.replaceAll("_", " ")}`);
+  printLine(`${shown.join(", ") || "nothing to do"}; ${processor.openCount} observations open`);
+}

@@ -1,0 +1,97 @@
+/**
+ * The one place that makes a ClickHouse client. Everything else talks to the small interface below, which behaves
+ * the same in front of a server and of the engine embedded in this process.
+ */
+import { openEmbedded } from "./embedded.ts";
+import type { Engine, OpenOptions, Params } from "./engine.ts";
+import { type Attempt, translateError } from "./errors.ts";
+import { maskPassword, openServer } from "./server.ts";
+
+export type { ClientLog, OpenOptions, Params } from "./engine.ts";
+
+/** One row to insert: its values in the order of the columns, or by column name (an absent name is NULL). */
+export type InsertRow = readonly unknown[] | Readonly<Record<string, unknown>>;
+
+/**
+ * A ClickHouse server, or the embedded engine. Every failure is a `LatecomerError`: `retryable` when the server
+ * could not be reached or said "not now", else `fatal`. Messages hold neither row contents nor passwords.
+ * SQL comes from our code alone; values are always bound as parameters.
+ */
+export interface ClickHouse {
+  /** The URL it was opened with, the password masked. */
+  readonly description: string;
+  /** Runs one statement that returns no rows, and resolves when the server has finished it. */
+  command(sql: string, params?: Params): Promise<void>;
+  /**
+   * Runs one query without a FORMAT clause. 64-bit and wider integers come as decimal text. The whole result is
+   * held in memory, so page by key what may be large.
+   */
+  rows<T = Record<string, unknown>>(sql: string, params?: Params): Promise<T[]>;
+  /**
+   * Stores the rows in one insert and resolves when they are stored; no rows is nothing to do. Integers beyond
+   * 2⁵³ go as decimal text. NULL for a column that is not Nullable is an error, not a default.
+   */
+  insert(table: string, columns: readonly string[], rows: readonly InsertRow[]): Promise<void>;
+  /** Resolves when the server answers, rejects when it does not. */
+  ping(): Promise<void>;
+  /** Waits for what runs and releases everything; may be called twice. */
+  close(): Promise<void>;
+}
+
+/**
+ * Opens `http(s)://user:password@host:port[/database]` or `chdb:<folder>`.
+ * A server is not contacted here; the folder is opened, and made when it is missing.
+ * Throws `CONFIG_INVALID` for another URL, and for a folder what `openEmbedded` throws.
+ */
+export async function openClickHouse(url: string, options: OpenOptions = {}): Promise<ClickHouse> {
+  if (url.startsWith("chdb:")) {
+    const folder = url.slice("chdb:".length).replace(/^\/\/(?=\/)/, "");
+    return facade(url, await openEmbedded(folder, options));
+  }
+  return facade(maskPassword(url), openServer(url, options));
+}
+
+/** The interface over an engine: rows brought into one shape, every error translated. */
+function facade(description: string, engine: Engine): ClickHouse {
+  const attempt = async <T>(what: string, carriesRows: boolean, run: () => Promise<T>): Promise<T> => {
+    try {
+      return await run();
+    } catch (error) {
+      const facts: Attempt = { what: `${what} (${description})`, carriesRows, remote: engine.remote };
+      throw translateError(error, facts);
+    }
+  };
+  return {
+    description,
+    command: (sql, params) => attempt(`run ${headOf(sql)}`, false, () => engine.command(sql, params)),
+    rows: <T>(sql: string, params?: Params) => attempt(`run ${headOf(sql)}`, false, () => engine.rows<T>(sql, params)),
+    insert: async (table, columns, rows) => {
+      if (rows.length === 0) return;
+      await attempt(`insert ${rows.length} rows into ${table}`, true, () => {
+        return engine.insert(table, columns, rows.map((row) => toValues(row, columns)));
+      });
+    },
+    ping: () => attempt("reach ClickHouse", false, () => engine.ping()),
+    close: () => attempt("close ClickHouse", false, () => engine.close()),
+  };
+}
+
+function toValues(row: InsertRow, columns: readonly string[]): readonly unknown[] {
+  if (isArray(row)) {
+    if (row.length !== columns.length) {
+      throw new TypeError(`a row has ${row.length} values for ${columns.length} columns`);
+    }
+    return row;
+  }
+  return columns.map((column) => row[column]);
+}
+
+function isArray(row: InsertRow): row is readonly unknown[] {
+  return Array.isArray(row);
+}
+
+/** Enough of a statement to recognise it in a message. */
+function headOf(sql: string): string {
+  const line = sql.replace(/^(\s|--[^\n]*\n)+/, "").replace(/\s+/g, " ").trim();
+  return line.length > 60 ? `"${line.slice(0, 60)}…"` : `"${line}"`;
+}

@@ -1,0 +1,58 @@
+/**
+ * The digest of a fact: one number for its folded content over a window, the same whatever order the rows were
+ * stored in. Two sources that were sent the same events have the same digests, so the source's name is no part of it;
+ * nor are versions, which hold the generation, and the time of insertion.
+ */
+import type { ClickHouse } from "./client.ts";
+
+/** The fact tables that digests cover, with the column that places a row in a window. */
+const FACTS: readonly { readonly table: string; readonly time: string }[] = [
+  { table: "fact_stream_status_samples", time: "sample_ts" },
+];
+
+const LEFT_OUT: ReadonlySet<string> = new Set(["source", "version", "is_deleted", "ingestion_timestamp"]);
+
+export interface Digest {
+  readonly table: string;
+  readonly rows: number;
+  /** Hexadecimal; equal digests mean equal content. */
+  readonly digest: string;
+}
+
+export interface DigestWindow {
+  /** Every source when undefined. */
+  readonly source?: string | undefined;
+  /** Event times in milliseconds, [from, to). */
+  readonly fromMs?: number | undefined;
+  readonly toMs?: number | undefined;
+}
+
+/** The digest of every fact over a window. */
+export async function digests(clickhouse: ClickHouse, database: string, window: DigestWindow): Promise<Digest[]> {
+  const results: Digest[] = [];
+  for (const { table, time } of FACTS) {
+    const columns = await clickhouse.rows<{ name: string }>(
+      `SELECT name FROM system.columns
+       WHERE database = {database:String} AND table = {table:String} AND default_kind = ''
+       ORDER BY name`,
+      { database, table },
+    );
+    const content = columns.map((column) => column.name).filter((name) => !LEFT_OUT.has(name));
+    // A sum over 128-bit hashes is order-insensitive and, unlike XOR, does not cancel a row that stands twice.
+    const [row] = await clickhouse.rows<{ rows: string; digest: string }>(
+      `SELECT count() AS rows,
+              lower(hex(sum(toUInt256(reinterpretAsUInt128(sipHash128(tuple(${content.join(", ")}))))))) AS digest
+       FROM ${table} FINAL
+       WHERE ${time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${time} < fromUnixTimestamp64Milli({to:Int64})
+         AND (source = {source:String} OR {anySource:UInt8} = 1)`,
+      {
+        from: String(window.fromMs ?? 0),
+        to: String(window.toMs ?? 10_413_792_000_000),
+        source: window.source ?? "",
+        anySource: window.source === undefined ? 1 : 0,
+      },
+    );
+    results.push({ table, rows: Number(row?.rows ?? 0), digest: row?.digest ?? "" });
+  }
+  return results;
+}

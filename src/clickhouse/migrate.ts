@@ -1,0 +1,121 @@
+/**
+ * The schema: numbered migrations of `sql/`, applied in order and remembered with their checksums. A file that was
+ * applied must not change; the schema of a database is then what its migrations say, and nothing else.
+ */
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import type { Config } from "../config.ts";
+import { LatecomerError } from "../errors.ts";
+import { type ClickHouse, openClickHouse } from "./client.ts";
+
+const FOLDER = new URL("../../sql/", import.meta.url);
+
+export interface Migration {
+  readonly name: string;
+  readonly checksum: string;
+  readonly statements: readonly string[];
+}
+
+export interface MigrationStatus extends Migration {
+  readonly state: "applied" | "pending" | "changed";
+}
+
+/** The migrations that this version of Latecomer has, in order. */
+export function migrations(): Migration[] {
+  return readdirSync(FOLDER)
+    .filter((file) => /^\d{4}_\w+\.sql$/.test(file))
+    .sort()
+    .map((file) => {
+      const text = readFileSync(new URL(file, FOLDER), "utf8");
+      const checksum = createHash("sha256").update(text).digest("hex");
+      return { name: file.replace(/\.sql$/, ""), checksum, statements: statementsOf(text) };
+    });
+}
+
+/** Statements end with a semicolon at the end of a line; comments stay with what they explain. */
+function statementsOf(text: string): string[] {
+  return text.split(/;\s*$/m).map((one) => one.trim()).filter((one) => one.replace(/^--.*$/gm, "").trim() !== "");
+}
+
+/** Which migrations the database has. Creates nothing; a database that is not there has none. */
+export async function migrationStatus(clickhouse: ClickHouse, database: string): Promise<MigrationStatus[]> {
+  const [found] = await clickhouse.rows<{ n: string }>(
+    "SELECT count() AS n FROM system.tables WHERE database = {database:String} AND name = 'schema_migrations'",
+    { database },
+  );
+  const applied = new Map<string, string>();
+  if (Number(found?.n) > 0) {
+    const rows = await clickhouse.rows<{ name: string; checksum: string }>(
+      `SELECT name, checksum FROM schema_migrations FINAL ORDER BY name`,
+    );
+    for (const { name, checksum } of rows) applied.set(name, checksum);
+  }
+  return migrations().map((migration) => {
+    const checksum = applied.get(migration.name);
+    const state = checksum === undefined ? "pending" : checksum === migration.checksum ? "applied" : "changed";
+    return { ...migration, state };
+  });
+}
+
+/** Creates the database; a client can be opened on it only then. */
+export async function ensureDatabase(url: string, database: string): Promise<void> {
+  const clickhouse = await openClickHouse(url);
+  try {
+    await clickhouse.command(`CREATE DATABASE IF NOT EXISTS ${database}`);
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+/**
+ * Applies what is pending and returns the names applied. Statements are safe to repeat, so a run that died
+ * half-way is taken up by the next. Refuses a database whose applied migrations differ from ours.
+ */
+export async function migrate(clickhouse: ClickHouse, database: string): Promise<string[]> {
+  await clickhouse.command(
+    `CREATE TABLE IF NOT EXISTS schema_migrations
+     (name String, checksum String, applied_at DateTime DEFAULT now())
+     ENGINE = ReplacingMergeTree ORDER BY name`,
+  );
+  const status = await migrationStatus(clickhouse, database);
+  const changed = status.filter((one) => one.state === "changed").map((one) => one.name);
+  if (changed.length > 0) {
+    throw new LatecomerError(
+      "SCHEMA_CHANGED",
+      "usage",
+      `the database ${database} was made by other versions of ${changed.join(", ")}: use the Latecomer that made it, or another database`,
+    );
+  }
+  const pending = status.filter((one) => one.state === "pending");
+  for (const { name, checksum, statements } of pending) {
+    for (const statement of statements) await clickhouse.command(statement);
+    await clickhouse.insert("schema_migrations", ["name", "checksum"], [{ name, checksum }]);
+  }
+  return pending.map((one) => one.name);
+}
+
+/** The warehouse's retention in days, by the column that it counts from. */
+const RETENTION_DAYS: readonly { readonly table: string; readonly column: string; readonly days: number }[] = [
+  { table: "raw_streaming_events", column: "stream_ts", days: 90 },
+  { table: "raw_streaming_events_dlq", column: "source_record_timestamp", days: 30 },
+  { table: "raw_unknown_events", column: "ingest_timestamp", days: 90 },
+  { table: "dim_orchestrator_capability_snapshots", column: "snapshot_ts", days: 365 },
+  { table: "fact_stream_status_samples", column: "sample_ts", days: 180 },
+];
+
+/**
+ * Sets or removes the retention of every table. `auto` follows the engine: a server keeps the contract, the
+ * embedded engine keeps everything, for what is replayed there is often older than the contract's days.
+ */
+export async function applyRetention(clickhouse: ClickHouse, config: Config): Promise<void> {
+  const embedded = config.clickhouseUrl.startsWith("chdb:");
+  const keep = config.tableRetention === "none" || (config.tableRetention === "auto" && embedded);
+  for (const { table, column, days } of RETENTION_DAYS) {
+    const [row] = await clickhouse.rows<{ hasTtl: number | string }>(
+      "SELECT position(create_table_query, ' TTL ') > 0 AS hasTtl FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+      { database: config.database, table },
+    );
+    if (!keep) await clickhouse.command(`ALTER TABLE ${table} MODIFY TTL toDateTime(${column}) + INTERVAL ${days} DAY`);
+    else if (Number(row?.hasTtl) > 0) await clickhouse.command(`ALTER TABLE ${table} REMOVE TTL`);
+  }
+}

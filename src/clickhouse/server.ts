@@ -1,0 +1,84 @@
+/**
+ * A ClickHouse server over HTTP, through the official client with every option written out.
+ */
+import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from "@clickhouse/client";
+import { LatecomerError } from "../errors.ts";
+import { encodeRow, type Engine, fetchRows, type OpenOptions, type Params, runCommand, SETTINGS } from "./engine.ts";
+
+/** A little above the engine's own bound, so that the engine's error, which says more, comes first. */
+const REQUEST_TIMEOUT_MS = 300_000;
+
+/**
+ * A client for the server at `http(s)://user:password@host:port[/database]`, which is not contacted yet.
+ * Throws `CONFIG_INVALID` (usage) for a URL that is none.
+ */
+export function openServer(text: string, options: OpenOptions): Engine {
+  const url = parseServerUrl(text, options.database);
+  let client: ClickHouseClient;
+  try {
+    client = createClient({
+      url,
+      application: "latecomer",
+      request_timeout: REQUEST_TIMEOUT_MS,
+      // One insert in flight, a rollup, and a few reads; more would only queue in the server.
+      max_open_connections: 8,
+      // Below the shortest keep-alive of a server (3 s before 23.11), so that the client hangs up first.
+      keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
+      // The processor's own CPU is the scarcer thing: gzip costs more than the JSON it would shrink.
+      compression: { request: false, response: false },
+      json: { parse: JSON.parse, stringify: encodeRow },
+      // The client's own logger prints statements; errors are thrown to us anyway.
+      log: { level: ClickHouseLogLevel.OFF },
+    });
+  } catch (error) {
+    const reason = error instanceof Error ? maskPassword(error.message) : "unknown reason";
+    throw new LatecomerError("CONFIG_INVALID", "usage", `the ClickHouse URL is refused: ${reason}`);
+  }
+  // With the answer held back until the end, a query that fails half-way has an error status instead of half a result.
+  const clickhouse_settings: ClickHouseSettings = { ...SETTINGS, wait_end_of_query: 1 };
+  return {
+    remote: true,
+    command: (sql, params) => runCommand(client, sql, params, clickhouse_settings),
+    rows: <T>(sql: string, params: Params | undefined) => fetchRows<T>(client, sql, params, clickhouse_settings),
+    async insert(table, columns, rows) {
+      const [first, ...rest] = columns;
+      if (first === undefined) throw new TypeError("an insert names its columns");
+      const values = rows as unknown[];
+      await client.insert({
+        table,
+        columns: [first, ...rest],
+        values,
+        format: "JSONCompactEachRow",
+        clickhouse_settings,
+      });
+    },
+    async ping() {
+      // A select, because /ping answers without looking at user, password and database.
+      const answer = await client.ping({ select: true });
+      if (!answer.success) throw answer.error;
+    },
+    close: () => client.close(),
+  };
+}
+
+/** A URL as it may be shown: with `***` in place of a password. */
+export function maskPassword(url: string): string {
+  return url.replace(/^([a-z]+:\/\/[^/@:]*):[^/]*@/i, "$1:***@").replace(
+    /([?&][^=&]*(?:password|token)=)[^&]*/gi,
+    "$1***",
+  );
+}
+
+function parseServerUrl(url: string, database: string | undefined): URL {
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || !["http:", "https:"].includes(parsed.protocol)) {
+    throw new LatecomerError(
+      "CONFIG_INVALID",
+      "usage",
+      `"${maskPassword(url)}" is no ClickHouse URL; expected http(s)://user:password@host:port or chdb:<folder>`,
+    );
+  }
+  // The client reads the path as the database, and lets it win over its own option.
+  if (database !== undefined) parsed.pathname = `/${database}`;
+  return parsed;
+}

@@ -1,0 +1,70 @@
+/** The `capability_snapshots` bucket as a broadcast: all that is stored, then all that comes. */
+import type { KV, KvEntry, NatsConnection, QueuedIterator } from "nats";
+import type { Snapshot } from "../core/snapshot.ts";
+import type { SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
+import { natsError } from "./connection.ts";
+import { bucketStream } from "./definitions.ts";
+
+const BUCKET = "capability_snapshots";
+
+/** Opens the broadcast; the bucket must have been provisioned. */
+export async function openBroadcast(nc: NatsConnection): Promise<SnapshotBroadcast> {
+  try {
+    const kv = await nc.jetstream().views.kv(BUCKET, { bindOnly: true });
+    return { watch: (onSnapshot) => BucketWatch.start(nc, kv, onSnapshot) };
+  } catch (error) {
+    throw natsError(error, `open ${BUCKET} (\`latecomer init\` creates it)`);
+  }
+}
+
+class BucketWatch implements SnapshotWatch {
+  readonly restored: Promise<void>;
+  readonly #nc: NatsConnection;
+  readonly #entries: QueuedIterator<KvEntry>;
+  #revision = 0;
+
+  static async start(nc: NatsConnection, kv: KV, onSnapshot: (snapshot: Snapshot, live: boolean) => void) {
+    let initialized = () => {};
+    const empty = new Promise<void>((resolve) => initialized = resolve);
+    const entries = await kv.watch({ initializedFn: () => initialized() });
+    return new BucketWatch(nc, entries, empty, onSnapshot);
+  }
+
+  constructor(
+    nc: NatsConnection,
+    entries: QueuedIterator<KvEntry>,
+    initialized: Promise<void>,
+    onSnapshot: (snapshot: Snapshot, live: boolean) => void,
+  ) {
+    this.#nc = nc;
+    this.#entries = entries;
+    // The client calls `initialized` when the last stored entry is queued; it is handed over soon after.
+    this.restored = initialized.then(async () => {
+      while (!(await this.isCaughtUp())) await new Promise((resolve) => setTimeout(resolve, 2));
+    });
+    let live = false;
+    this.restored.then(() => live = true, () => {});
+    this.#run((entry) => {
+      this.#revision = Math.max(this.#revision, entry.revision);
+      if (entry.operation === "PUT") onSnapshot(entry.json<Snapshot>(), live);
+    });
+  }
+
+  async isCaughtUp(): Promise<boolean> {
+    try {
+      const info = await (await this.#nc.jetstreamManager()).streams.info(bucketStream(BUCKET));
+      return info.state.messages === 0 || this.#revision >= info.state.last_seq;
+    } catch (error) {
+      throw natsError(error, `read ${BUCKET}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#entries.stop();
+    await Promise.resolve();
+  }
+
+  async #run(take: (entry: KvEntry) => void): Promise<void> {
+    for await (const entry of this.#entries) take(entry);
+  }
+}

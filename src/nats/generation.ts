@@ -1,0 +1,76 @@
+/**
+ * The generation: the upper bits of every version. It is one value for the whole installation, kept beside a
+ * hash of everything that decides content, so that a processor with other settings does not mix its rows in.
+ */
+import type { KV, NatsConnection } from "nats";
+import * as v from "valibot";
+import { DECODER_VERSION } from "../core/decode.ts";
+import { LAST_GENERATION } from "../core/evidence.ts";
+import { hash64 } from "../core/hash.ts";
+import { RULES_VERSION } from "../core/select.ts";
+import type { Config } from "../config.ts";
+import { LatecomerError } from "../errors.ts";
+import { natsError } from "./connection.ts";
+
+const KEY = "generation";
+
+export interface Generation {
+  readonly generation: number;
+  readonly hash: string;
+}
+
+const schema = v.object({
+  generation: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(LAST_GENERATION)),
+  hash: v.string(),
+});
+
+/** The hash of what decides the content of rows under this configuration. */
+export function contentHash(config: Pick<Config, "ttlBeforeMs" | "ttlAfterMs">): string {
+  return hash64(JSON.stringify([DECODER_VERSION, RULES_VERSION, config.ttlBeforeMs, config.ttlAfterMs]));
+}
+
+/** What the installation has, or undefined before the first `init`. */
+export async function readGeneration(nc: NatsConnection): Promise<Generation | undefined> {
+  return (await read(await bucket(nc)))?.value;
+}
+
+/**
+ * Makes sure that there is a generation, and returns it. `raise` makes the next one under this configuration;
+ * without it, another configuration's generation stays as it is.
+ */
+export async function ensureGeneration(nc: NatsConnection, config: Config, raise: boolean): Promise<Generation> {
+  const kv = await bucket(nc);
+  const present = await read(kv);
+  if (present !== undefined && !raise) return present.value;
+  const next = { generation: (present?.value.generation ?? 0) + 1, hash: contentHash(config) };
+  if (next.generation > LAST_GENERATION) {
+    throw new LatecomerError("GENERATION_EXHAUSTED", "usage", `generation ${LAST_GENERATION} is the last there is`);
+  }
+  try {
+    if (present === undefined) await kv.create(KEY, JSON.stringify(next));
+    else await kv.update(KEY, JSON.stringify(next), present.revision);
+  } catch (error) {
+    throw natsError(error, "write the generation");
+  }
+  return next;
+}
+
+async function bucket(nc: NatsConnection): Promise<KV> {
+  try {
+    return await nc.jetstream().views.kv("checkpoints", { bindOnly: true });
+  } catch (error) {
+    throw natsError(error, "open the bucket checkpoints (`latecomer init` creates it)");
+  }
+}
+
+async function read(kv: KV): Promise<{ value: Generation; revision: number } | undefined> {
+  const entry = await kv.get(KEY).catch((error) => {
+    throw natsError(error, "read the generation");
+  });
+  if (entry === null) return undefined;
+  const parsed = v.safeParse(schema, JSON.parse(entry.string()));
+  if (!parsed.success) {
+    throw new LatecomerError("GENERATION_CORRUPT", "fatal", "the key generation of the bucket checkpoints cannot be read");
+  }
+  return { value: parsed.output, revision: entry.revision };
+}

@@ -1,0 +1,56 @@
+/** Publishing envelopes, one per line of JSONL, to the event stream. */
+import type { JetStreamClient, NatsConnection } from "nats";
+import { decode } from "../core/decode.ts";
+import { routeOf } from "../core/route.ts";
+import { eventSubject } from "../core/subject.ts";
+import { natsError } from "./connection.ts";
+
+export interface PublishOptions {
+  readonly source: string;
+  readonly partitions: number;
+  /** Sends `<source>:<uid>` as message id, so that the server drops a repeat within its window. */
+  readonly messageIds: boolean;
+  /** Messages per second, 0 for as fast as they are confirmed. */
+  readonly rate: number;
+  /** Called with the number of messages confirmed so far. */
+  readonly onProgress?: (confirmed: number) => void;
+}
+
+/** Publishes awaiting their confirmation at once; at a low rate fewer, so that it stays even. */
+const WINDOW = 256;
+const WINDOWS_PER_SECOND = 20;
+
+/** Publishes in order and returns when the last message is durable. */
+export async function publishMessages(
+  nc: NatsConnection,
+  messages: readonly Uint8Array[],
+  options: PublishOptions,
+): Promise<void> {
+  const js = nc.jetstream();
+  const started = performance.now();
+  try {
+    const size = options.rate > 0 ? Math.min(WINDOW, Math.ceil(options.rate / WINDOWS_PER_SECOND)) : WINDOW;
+    for (let at = 0; at < messages.length; at += size) {
+      const window = messages.slice(at, at + size);
+      await Promise.all(window.map((bytes) => publishOne(js, bytes, options)));
+      options.onProgress?.(at + window.length);
+      if (options.rate > 0) {
+        const due = started + (at + window.length) / options.rate * 1_000;
+        await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
+      }
+    }
+  } catch (error) {
+    throw natsError(error, "publish events (`latecomer init` creates their stream)");
+  }
+}
+
+async function publishOne(js: JetStreamClient, bytes: Uint8Array, options: PublishOptions): Promise<void> {
+  const { type, partition } = routeOf(bytes, options.partitions);
+  const subject = eventSubject(options.source, type, partition);
+  const id = options.messageIds ? { msgID: `${options.source}:${uidOf(subject, bytes)}` } : {};
+  await js.publish(subject, bytes, id);
+}
+
+function uidOf(subject: string, bytes: Uint8Array): string {
+  return decode({ subject, bytes, streamSequence: 0, streamTimeMs: Number.MAX_SAFE_INTEGER }).envelope.uid;
+}

@@ -1,0 +1,140 @@
+/**
+ * `npm run bench`: how fast the processor is, as ratios within one run, since machines differ and are shared.
+ *
+ * The question is what share of the rate of an empty consumer of the same stream is left once messages are decoded,
+ * attributed, written to the embedded engine and acknowledged.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { AckPolicy, DeliverPolicy, type NatsConnection } from "nats";
+import { openClickHouse } from "../../src/clickhouse/client.ts";
+import { initialise } from "../../src/cli/init.ts";
+import { startProcessor } from "../../src/cli/run.ts";
+import { resolveConfig } from "../../src/config.ts";
+import { decode } from "../../src/core/decode.ts";
+import { ensureNatsServer, startNatsServer } from "../../src/local/nats-server.ts";
+import { connectNats } from "../../src/nats/connection.ts";
+import { planStreams } from "../../src/nats/provision.ts";
+import { publishMessages } from "../../src/nats/publish.ts";
+import { openLog } from "../../src/runtime/log.ts";
+import { productionLoad } from "./load.ts";
+
+const EVENTS = Number(process.env.BENCH_EVENTS ?? 60_000);
+const RUNS = Number(process.env.BENCH_RUNS ?? 3);
+
+interface Figure {
+  readonly name: string;
+  readonly perSecond: { readonly min: number; readonly median: number; readonly max: number };
+  readonly ofEmptyConsumer: number;
+}
+
+async function main(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "latecomer-bench-"));
+  await ensureNatsServer();
+  const nats = await startNatsServer({ folder: join(folder, "nats") });
+  try {
+    const load = productionLoad(EVENTS);
+    const bytes = load.reduce((sum, message) => sum + message.length, 0);
+    const config = resolveConfig({}, {
+      natsUrl: nats.url,
+      clickhouseUrl: `chdb:${join(folder, "clickhouse")}`,
+      logLevel: "error",
+    });
+    const nc = await connectNats(config);
+    await initialise(config, nc, await planStreams(await nc.jetstreamManager(), config), {});
+    await publishMessages(nc, load, { source: "bench", partitions: 1, messageIds: false, rate: 0 });
+    const rates: Record<string, number[]> = { "empty consumer": [], decode: [], "end to end, embedded engine": [] };
+    for (let run = 0; run < RUNS; run++) {
+      rates["empty consumer"]!.push(EVENTS / await emptyConsumer(nc));
+      rates.decode!.push(EVENTS / decodeAll(load));
+      rates["end to end, embedded engine"]!.push(EVENTS / await endToEnd(config, nc, run));
+    }
+    await nc.close();
+    const empty = median(rates["empty consumer"]!);
+    const figures: Figure[] = Object.entries(rates).map(([name, of]) => ({
+      name,
+      perSecond: { min: Math.min(...of), median: median(of), max: Math.max(...of) },
+      ofEmptyConsumer: median(of) / empty,
+    }));
+    const result = {
+      machine: `${cpus().length} × ${cpus()[0]?.model}`,
+      node: process.version,
+      events: EVENTS,
+      averageBytes: Math.round(bytes / EVENTS),
+      runs: RUNS,
+      figures,
+      peakRssMb: Math.round(process.resourceUsage().maxRSS / 1_024),
+    };
+    console.log(JSON.stringify(result, null, 2));
+    for (const { name, perSecond, ofEmptyConsumer } of figures) {
+      const rate = Math.round(perSecond.median).toLocaleString("en");
+      console.error(`${name.padEnd(30)} ${rate.padStart(10)} events/s   ${ofEmptyConsumer.toFixed(2)} of the empty consumer`);
+    }
+  } finally {
+    await nats.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)]!;
+}
+
+/** Seconds to read every message once, doing nothing with it. */
+async function emptyConsumer(nc: NatsConnection): Promise<number> {
+  const jsm = await nc.jetstreamManager();
+  const { name } = await jsm.consumers.add("LIVEPEER_EVENTS", {
+    durable_name: `empty-${Math.round(performance.now())}`,
+    ack_policy: AckPolicy.All,
+    deliver_policy: DeliverPolicy.All,
+    max_ack_pending: -1,
+  });
+  const consumer = await nc.jetstream().consumers.get("LIVEPEER_EVENTS", name);
+  const started = performance.now();
+  const messages = await consumer.consume({ max_messages: 2_048 });
+  let seen = 0;
+  for await (const message of messages) {
+    if (++seen % 1_024 === 0) message.ack();
+    if (seen === EVENTS) break;
+  }
+  const seconds = (performance.now() - started) / 1_000;
+  await messages.close();
+  await jsm.consumers.delete("LIVEPEER_EVENTS", name);
+  return seconds;
+}
+
+function decodeAll(load: readonly Uint8Array[]): number {
+  const started = performance.now();
+  let accepted = 0;
+  for (const bytes of load) {
+    const message = { subject: "events.bench.x.0", bytes, streamSequence: 1, streamTimeMs: Date.now() };
+    if (decode(message).outcome === "accepted") accepted++;
+  }
+  if (accepted !== load.length) throw new Error(`${load.length - accepted} events of the load were not accepted`);
+  return (performance.now() - started) / 1_000;
+}
+
+/** Seconds from the start of a processor without state until every row is stored and every message acknowledged. */
+async function endToEnd(config: ReturnType<typeof resolveConfig>, nc: NatsConnection, run: number): Promise<number> {
+  // A database of its own for each run, so that what is counted below is what this run stored.
+  const own = { ...config, database: `bench_${run}` };
+  const jsm = await nc.jetstreamManager();
+  for (const bucket of ["KV_checkpoints", "KV_unmatched_status", "KV_capability_snapshots"]) await jsm.streams.purge(bucket);
+  await initialise(own, nc, await planStreams(jsm, own), {});
+  const clickhouse = await openClickHouse(own.clickhouseUrl, { database: own.database });
+  const started = performance.now();
+  const processor = await startProcessor(own, nc, clickhouse, openLog("error", false));
+  await processor.drained();
+  const seconds = (performance.now() - started) / 1_000;
+  await processor.stop();
+  const [stored] = await clickhouse.rows<{ n: string }>("SELECT count() AS n FROM raw_streaming_events FINAL");
+  await clickhouse.close();
+  // Success of an insert proves nothing here; rows do.
+  if (Number(stored?.n) !== EVENTS) throw new Error(`${stored?.n} of ${EVENTS} messages are in the archive`);
+  return seconds;
+}
+
+await main();
+process.exit(0);
