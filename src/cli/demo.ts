@@ -152,7 +152,7 @@ function bundledEvents(): BundledEvent[] {
     .sort((a, b) => a.timeMs - b.timeMs);
 }
 
-/** Publishes as it happened: what precedes a snapshot is processed before the snapshot is sent. */
+/** Publishes as it happened: everything before a snapshot is processed before it, and it before everything after. */
 async function publishInOrder(
   nc: NatsConnection,
   processor: Processor,
@@ -160,7 +160,7 @@ async function publishInOrder(
   events: readonly BundledEvent[],
 ): Promise<void> {
   for (let from = 0; from < events.length;) {
-    const next = events.findIndex((event, at) => at > from && event.isSnapshot);
+    const next = events.findIndex((event, at) => at > from && (event.isSnapshot || events[from]!.isSnapshot));
     const to = next < 0 ? events.length : next;
     await publish(nc, config, IN_ORDER, events.slice(from, to).map((event) => event.bytes));
     await processor.drained();

@@ -105,10 +105,9 @@ export function translateError(error: unknown, attempt: Attempt): LatecomerError
 
 function translateServerError(error: unknown, serverCode: number, text: string, attempt: Attempt): ClickHouseError {
   const type = typeNameOf(error, text);
-  const row = /\(at row (\d+)\)/.exec(text)?.[1];
   const tells = !attempt.carriesRows || SPEAKS_OF_SCHEMA.has(serverCode);
   const sentence = text.replace(/^Code: \d+\. DB::Exception: /, "").replace(/\s*\([A-Z0-9_]{3,}\)\s*$/, "").trim();
-  const detail = tells ? `: ${sentence.slice(0, SENTENCE_MAX_LENGTH)}` : row === undefined ? "" : `, at row ${row}`;
+  const detail = tells ? `: ${sentence.slice(0, SENTENCE_MAX_LENGTH)}` : placeOf(error);
   return new ClickHouseError(
     serverCode,
     RETRYABLE.has(serverCode),
@@ -116,6 +115,16 @@ function translateServerError(error: unknown, serverCode: number, text: string, 
     // The original sentence travels with the cause, and loggers print causes.
     tells ? error : undefined,
   );
+}
+
+/** Which row and column a failed insert stumbled over, as far as the server says. */
+function placeOf(error: unknown): string {
+  // chDB wraps its error in the client's, which keeps only the innermost sentence; the row is in the whole.
+  const { message = "", cause } = error as { message?: string; cause?: unknown };
+  const whole = cause instanceof Error ? cause.message : message;
+  const row = /\(at row (\d+)\)/.exec(whole)?.[1];
+  const column = /\(while reading the value of key (\w+)\)/.exec(whole)?.[1];
+  return (column === undefined ? "" : `, column ${column}`) + (row === undefined ? "" : `, row ${row}`);
 }
 
 /** The server's number: the HTTP client gives it as text in `code`, chDB as a number in `clickhouseCode`. */

@@ -83,7 +83,9 @@ export async function migrate(clickhouse: ClickHouse, database: string): Promise
     throw new LatecomerError(
       "SCHEMA_CHANGED",
       "usage",
-      `the database ${database} was made by other versions of ${changed.join(", ")}: use the Latecomer that made it, or another database`,
+      `the database ${database} was made by other versions of ${
+        changed.join(", ")
+      }: use the Latecomer that made it, or another database`,
     );
   }
   const pending = status.filter((one) => one.state === "pending");

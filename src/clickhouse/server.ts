@@ -18,6 +18,7 @@ export function openServer(text: string, options: OpenOptions): Engine {
   try {
     client = createClient({
       url,
+      ...(options.database !== undefined && { database: options.database }),
       application: "latecomer",
       request_timeout: REQUEST_TIMEOUT_MS,
       // One insert in flight, a rollup, and a few reads; more would only queue in the server.
@@ -75,10 +76,11 @@ function parseServerUrl(url: string, database: string | undefined): URL {
     throw new LatecomerError(
       "CONFIG_INVALID",
       "usage",
-      `"${maskPassword(url)}" is no ClickHouse URL; expected http(s)://user:password@host:port or chdb:<folder>`,
+      // Only the scheme is repeated: where the password is in something that is no URL, nobody knows.
+      `"${url.split(":")[0]}:…" is no ClickHouse URL; expected http(s)://user:password@host:port or chdb:<folder>`,
     );
   }
   // The client reads the path as the database, and lets it win over its own option.
-  if (database !== undefined) parsed.pathname = `/${database}`;
+  if (database !== undefined) parsed.pathname = "/";
   return parsed;
 }

@@ -12,6 +12,8 @@ export interface Sighting {
   readonly timeMs: number;
   readonly snapshotUid: string;
   readonly node: IndexedNode;
+  /** Tie-breaks of its items, kept by select.ts once they were needed. */
+  ties: bigint[] | undefined;
 }
 
 /** A node with its models in the form they are compared, shared by all snapshots that state it alike. */
@@ -44,7 +46,8 @@ export class CandidateIndex {
     if (this.#snapshots.has(snapshot.uid) || snapshot.timeMs <= this.#forgottenUpToMs) return false;
     this.#snapshots.set(snapshot.uid, snapshot);
     for (const node of snapshot.nodes) {
-      const sighting = { timeMs: snapshot.timeMs, snapshotUid: snapshot.uid, node: this.#intern(node) };
+      const { timeMs, uid: snapshotUid } = snapshot;
+      const sighting = { timeMs, snapshotUid, node: this.#intern(node), ties: undefined };
       this.#sightings++;
       if (node.url !== "") insertInto(this.#byUrl, node.url, sighting);
       insertInto(this.#byWallet, node.canonical, sighting);

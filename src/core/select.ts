@@ -230,15 +230,24 @@ function breakTie(grade: Grade, tied: readonly Sighting[], hint: string): Select
   const wanted = isModelEqual(grade) ? hint : "";
   let selection: Selection | undefined;
   for (const sighting of tied) {
-    const { node, snapshotUid } = sighting;
-    for (const [item, key] of node.modelKeys.entries()) {
-      if (hint !== "" && key !== wanted) continue;
-      const content = [node.canonical, node.hot, node.url, node.items[item], snapshotUid];
-      const tie = hash63(JSON.stringify(content));
+    const keys = sighting.node.modelKeys;
+    const ties = tiesOf(sighting);
+    for (let item = 0; item < keys.length; item++) {
+      if (hint !== "" && keys[item] !== wanted) continue;
+      const tie = ties[item]!;
       if (selection === undefined || tie > selection.tie) selection = { grade, tie, chosen: { sighting, item } };
     }
   }
   return selection!;
+}
+
+/** The hash of each candidate's content, snapshot uid included. */
+function tiesOf(sighting: Sighting): bigint[] {
+  const { node, snapshotUid } = sighting;
+  sighting.ties ??= node.items.map((item) =>
+    hash63(JSON.stringify([node.canonical, node.hot, node.url, item, snapshotUid]))
+  );
+  return sighting.ties;
 }
 
 const CONFIDENCE: Readonly<Record<number, number>> = {

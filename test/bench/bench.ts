@@ -100,7 +100,6 @@ async function emptyConsumer(nc: NatsConnection): Promise<number> {
     if (seen === EVENTS) break;
   }
   const seconds = (performance.now() - started) / 1_000;
-  await messages.close();
   await jsm.consumers.delete("LIVEPEER_EVENTS", name);
   return seconds;
 }

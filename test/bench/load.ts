@@ -7,7 +7,11 @@ const encoder = new TextEncoder();
 /** The mix of the low-volume topic: 4 % capability messages, the rest as in the fixtures. */
 const CAPABILITY_SHARE = 0.04;
 
-/** `count` envelopes in the order of their making; the same call makes the same bytes. */
+/** Where the load's time starts, and how far each event moves it: ten events a second. */
+const START_MS = 1_767_908_945_000;
+const STEP_MS = 100;
+
+/** `count` envelopes in the order of their times; the same call makes the same bytes. */
 export function productionLoad(count: number): Uint8Array[] {
   const lines = readdirSync(FIXTURES)
     .filter((file) => file.endsWith(".jsonl"))
@@ -23,10 +27,13 @@ export function productionLoad(count: number): Uint8Array[] {
       ? snapshots[(at / every) % snapshots.length]!
       : others[at % others.length]!;
     const round = Math.floor(at / others.length);
+    const timestamp = START_MS + at * STEP_MS;
     const data = template.data;
-    const session = isSnapshot || Array.isArray(data)
-      ? data
-      : { ...(data as object), request_id: `${(data as { request_id?: string }).request_id ?? ""}${round}` };
-    return encoder.encode(JSON.stringify({ ...template, id: `${template.id}-${at}`, data: session }));
+    const moved = isSnapshot || Array.isArray(data) ? data : {
+      ...(data as object),
+      request_id: `${(data as { request_id?: string }).request_id ?? ""}${round}`,
+      timestamp,
+    };
+    return encoder.encode(JSON.stringify({ ...template, id: `${template.id}-${at}`, timestamp: String(timestamp), data: moved }));
   });
 }
