@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS fact_stream_status_samples
     pipeline                   LowCardinality(String),
     model_id                   Nullable(String),
     gpu_id                     Nullable(String),                     -- smallest id of the group
-    gpu_count                  UInt16,                               -- GPUs it may be; 1 is certainty, 0 no claim
+    gpu_count                  UInt32,                               -- GPUs it may be; 1 is certainty, 0 no claim
     region                     Nullable(String),
     state                      LowCardinality(String),
     output_fps                 Float32,

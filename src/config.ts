@@ -45,7 +45,9 @@ interface Setting<Value> {
 
 const text = (value: string) => value;
 const url = (schemes: readonly string[]) => (value: string) =>
-  schemes.some((scheme) => value.startsWith(scheme)) ? value : { expected: `a URL that starts with ${schemes.join(" or ")}` };
+  schemes.some((scheme) => value.startsWith(scheme))
+    ? value
+    : { expected: `a URL that starts with ${schemes.join(" or ")}` };
 const oneOf = <Value extends string>(...values: readonly Value[]) => (value: string) =>
   values.find((one) => one === value) ?? { expected: values.join(" or ") };
 const count = (least: number, most: number) => (value: string) => {
@@ -192,7 +194,11 @@ export function resolveConfig(env: Environment, overrides: Overrides = {}, defau
     if (name.startsWith("LATECOMER_") && !known.has(name)) problems.push(`${name} is no setting of Latecomer`);
   }
   if (problems.length > 0) {
-    throw new LatecomerError("CONFIG_INVALID", "usage", `configuration:\n${problems.map((one) => `  ${one}`).join("\n")}`);
+    throw new LatecomerError(
+      "CONFIG_INVALID",
+      "usage",
+      `configuration:\n${problems.map((one) => `  ${one}`).join("\n")}`,
+    );
   }
   return Object.freeze(config as unknown as Config);
 }

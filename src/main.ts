@@ -14,7 +14,9 @@ import { registerRun } from "./cli/run.ts";
 import type { Context } from "./cli/context.ts";
 import { EXIT, exitCodeOf } from "./errors.ts";
 
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
 
 async function main(): Promise<number> {
   let exitCode: number = EXIT.done;
@@ -37,7 +39,15 @@ async function main(): Promise<number> {
     .version(version)
     .exitOverride()
     .configureHelp({ showGlobalOptions: false });
-  const register = [registerDev, registerDemo, registerInit, registerPublish, registerRun, registerDigest, registerDoctor];
+  const register = [
+    registerDev,
+    registerDemo,
+    registerInit,
+    registerPublish,
+    registerRun,
+    registerDigest,
+    registerDoctor,
+  ];
   for (const one of register) one(program, context);
   for (const command of program.commands) command.exitOverride();
   try {

@@ -1,8 +1,8 @@
 /** Checks of the installation: at start-up the ones that must hold, in `doctor` all of them. */
 import { constants } from "node:fs";
 import { access, mkdir } from "node:fs/promises";
-import { type NatsConnection, nanos } from "nats";
-import { maskUrl, type Config } from "../config.ts";
+import { nanos, type NatsConnection } from "nats";
+import { type Config, maskUrl } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { migrationStatus } from "../clickhouse/migrate.ts";
 import { LatecomerError } from "../errors.ts";
@@ -33,7 +33,12 @@ export async function checkFolder(config: Config): Promise<Finding> {
     await access(folder, constants.W_OK);
     return ok(check, folder);
   } catch {
-    return { check, state: "failed", detail: `${folder} cannot be written`, fix: "choose another folder in CLICKHOUSE_URL" };
+    return {
+      check,
+      state: "failed",
+      detail: `${folder} cannot be written`,
+      fix: "choose another folder in CLICKHOUSE_URL",
+    };
   }
 }
 
@@ -44,7 +49,12 @@ export async function checkNats(config: Config, nc: NatsConnection): Promise<Fin
   const missing = plans.filter((plan) => plan.action === "create").map((plan) => plan.name);
   const drifted = plans.filter((plan) => plan.action === "update" || plan.action === "refuse").map((plan) => plan.name);
   if (missing.length > 0) {
-    findings.push({ check: "streams", state: "failed", detail: `missing: ${missing.join(", ")}`, fix: "latecomer init" });
+    findings.push({
+      check: "streams",
+      state: "failed",
+      detail: `missing: ${missing.join(", ")}`,
+      fix: "latecomer init",
+    });
   } else if (drifted.length > 0) {
     const detail = `differ from their definition: ${drifted.join(", ")}`;
     findings.push({ check: "streams", state: "warning", detail, fix: "latecomer init --dry-run shows the difference" });
@@ -57,7 +67,12 @@ export async function checkNats(config: Config, nc: NatsConnection): Promise<Fin
     findings.push({ check: "generation", state: "failed", detail: "there is none", fix: "latecomer init" });
   } else if (generation.hash !== contentHash(config)) {
     const detail = `${generation.generation} was made for other TTLs or another version`;
-    findings.push({ check: "generation", state: "failed", detail, fix: "restore the settings, or latecomer init --raise-generation" });
+    findings.push({
+      check: "generation",
+      state: "failed",
+      detail,
+      fix: "restore the settings, or latecomer init --raise-generation",
+    });
   } else {
     findings.push(ok("generation", String(generation.generation)));
   }
@@ -78,7 +93,12 @@ export async function checkClickHouse(config: Config, clickhouse: ClickHouse): P
     const fix = "use the Latecomer that made this database, or another database";
     findings.push({ check: "schema", state: "failed", detail: `other versions of ${changed.join(", ")}`, fix });
   } else if (pending.length > 0) {
-    findings.push({ check: "schema", state: "failed", detail: `pending: ${pending.join(", ")}`, fix: "latecomer init" });
+    findings.push({
+      check: "schema",
+      state: "failed",
+      detail: `pending: ${pending.join(", ")}`,
+      fix: "latecomer init",
+    });
   } else {
     findings.push(ok("schema", `${status.length} migrations in ${config.database}`));
   }

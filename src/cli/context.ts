@@ -80,7 +80,9 @@ export function printTable(head: readonly string[], rows: readonly (readonly (st
   const plain = process.stdout.isTTY !== true;
   const table = new Table({
     head: [...head],
-    style: plain ? { head: [], border: [], "padding-left": 0, "padding-right": 2 } : { head: ["bold"], border: ["grey"] },
+    style: plain
+      ? { head: [], border: [], "padding-left": 0, "padding-right": 2 }
+      : { head: ["bold"], border: ["grey"] },
     ...(plain ? { chars: BARE } : {}),
   });
   for (const row of rows) table.push(row.map(String));

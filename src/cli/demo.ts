@@ -173,7 +173,9 @@ function publish(nc: NatsConnection, config: Config, source: string, messages: r
 }
 
 async function samplesOf(clickhouse: ClickHouse): Promise<Sample[]> {
-  const rows = await clickhouse.rows<Omit<Sample, "corrections" | "confidence"> & { versions: string; confidence: number }>(
+  const rows = await clickhouse.rows<
+    Omit<Sample, "corrections" | "confidence"> & { versions: string; confidence: number }
+  >(
     `SELECT toString(current.sample_ts) AS sampleTs, current.request_id AS requestId,
             current.orchestrator_address AS orchestrator, current.model_id AS model, current.gpu_id AS gpu,
             current.unattributed_reason AS reason, current.gpu_attribution_method AS method,
@@ -191,7 +193,9 @@ async function samplesOf(clickhouse: ClickHouse): Promise<Sample[]> {
 }
 
 async function effectOf(clickhouse: ClickHouse): Promise<Pick<Report, "emptyKeyRate" | "repaired" | "corrections">> {
-  const rows = await clickhouse.rows<Record<"source" | "samples" | "emptyFirst" | "emptyLast" | "repaired" | "corrections", string>>(
+  const rows = await clickhouse.rows<
+    Record<"source" | "samples" | "emptyFirst" | "emptyLast" | "repaired" | "corrections", string>
+  >(
     `SELECT source, count() AS samples, countIf(first = '') AS emptyFirst, countIf(last = '') AS emptyLast,
             countIf(first = '' AND last != '') AS repaired, sum(versions - 1) AS corrections
      FROM (
@@ -227,9 +231,17 @@ function print(report: Report): void {
     ]),
   );
   printLine();
-  printLine(`${report.events} production events in order, then ${report.shuffledMessages} messages: the same, shuffled (seed ${report.seed}) with duplicates.`);
-  printLine(`Samples without an orchestrator: ${percent(report.emptyKeyRate.before)} when first written, ${percent(report.emptyKeyRate.after)} after corrections.`);
-  printLine(`Corrections: ${report.corrections.inOrder} in order (${report.repaired} filled an empty key), ${report.corrections.shuffled} shuffled.`);
+  printLine(
+    `${report.events} production events in order, then ${report.shuffledMessages} messages: the same, shuffled (seed ${report.seed}) with duplicates.`,
+  );
+  printLine(
+    `Samples without an orchestrator: ${percent(report.emptyKeyRate.before)} when first written, ${
+      percent(report.emptyKeyRate.after)
+    } after corrections.`,
+  );
+  printLine(
+    `Corrections: ${report.corrections.inOrder} in order (${report.repaired} filled an empty key), ${report.corrections.shuffled} shuffled.`,
+  );
   for (const [at, one] of report.digests.inOrder.entries()) {
     printLine(`${one.table}, ${one.rows} rows`);
     printLine(`  in order  ${one.digest}`);

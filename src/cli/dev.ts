@@ -26,7 +26,11 @@ export function registerDev(program: Command, context: Context): void {
     }
     const wanted = configOf(context, { ...flags });
     if (!wanted.clickhouseUrl.startsWith("chdb:")) {
-      throw new LatecomerError("CONFIG_INVALID", "usage", "dev serves the embedded engine: CLICKHOUSE_URL must be chdb:<folder>");
+      throw new LatecomerError(
+        "CONFIG_INVALID",
+        "usage",
+        "dev serves the embedded engine: CLICKHOUSE_URL must be chdb:<folder>",
+      );
     }
     await ensureNatsServer();
     const nats = await startNatsServer({ folder: join(LOCAL_FOLDER, "nats"), port: await freePort(NATS_PORT) });

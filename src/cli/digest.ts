@@ -22,9 +22,14 @@ export function registerDigest(program: Command, context: Context): void {
     const config = configOf(context, { ...flags });
     const clickhouse = await openWarehouse(config);
     try {
-      const found = await digests(clickhouse, config.database, { source: flags.source, fromMs: flags.from, toMs: flags.to });
-      if (flags.json) printJson({ source: flags.source ?? null, from: flags.from ?? null, to: flags.to ?? null, digests: found });
-      else printTable(["table", "rows", "digest"], found.map((one) => [one.table, one.rows, one.digest]));
+      const found = await digests(clickhouse, config.database, {
+        source: flags.source,
+        fromMs: flags.from,
+        toMs: flags.to,
+      });
+      if (flags.json) {
+        printJson({ source: flags.source ?? null, from: flags.from ?? null, to: flags.to ?? null, digests: found });
+      } else printTable(["table", "rows", "digest"], found.map((one) => [one.table, one.rows, one.digest]));
     } finally {
       await clickhouse.close();
     }
@@ -33,6 +38,8 @@ export function registerDigest(program: Command, context: Context): void {
 
 function instant(text: string): number {
   const ms = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
-  if (!Number.isFinite(ms)) throw new LatecomerError("USAGE", "usage", `"${text}" is no time: ISO 8601 or Unix milliseconds`);
+  if (!Number.isFinite(ms)) {
+    throw new LatecomerError("USAGE", "usage", `"${text}" is no time: ISO 8601 or Unix milliseconds`);
+  }
   return ms;
 }

@@ -4,7 +4,16 @@ import { type Config, describeConfig } from "../config.ts";
 import { EXIT } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
 import { checkClickHouse, checkFolder, checkNats, type Finding } from "./checks.ts";
-import { configOf, type Context, openWarehouse, PLACES, printJson, printLine, printTable, withSettings } from "./context.ts";
+import {
+  configOf,
+  type Context,
+  openWarehouse,
+  PLACES,
+  printJson,
+  printLine,
+  printTable,
+  withSettings,
+} from "./context.ts";
 
 export function registerDoctor(program: Command, context: Context): void {
   const command = program.command("doctor")
@@ -17,7 +26,10 @@ export function registerDoctor(program: Command, context: Context): void {
     const failed = findings.some((finding) => finding.state === "failed");
     if (flags.json) printJson({ version: context.version, configuration: describeConfig(config), findings });
     else {
-      printTable(["check", "", "found", "what to do"], findings.map((one) => [one.check, one.state, one.detail, one.fix]));
+      printTable(
+        ["check", "", "found", "what to do"],
+        findings.map((one) => [one.check, one.state, one.detail, one.fix]),
+      );
       printLine(failed ? "Something must be mended before `latecomer run` can work." : "Ready to run.");
     }
     if (failed) context.setExitCode(EXIT.failed);

@@ -6,7 +6,17 @@ import { applyRetention, ensureDatabase, migrate } from "../clickhouse/migrate.t
 import { connectNats } from "../nats/connection.ts";
 import { contentHash, ensureGeneration, type Generation } from "../nats/generation.ts";
 import { applyStreams, planStreams, type StreamPlan } from "../nats/provision.ts";
-import { configOf, type Context, logOf, openWarehouse, PLACES, printJson, printLine, printTable, withSettings } from "./context.ts";
+import {
+  configOf,
+  type Context,
+  logOf,
+  openWarehouse,
+  PLACES,
+  printJson,
+  printLine,
+  printTable,
+  withSettings,
+} from "./context.ts";
 
 interface InitOptions {
   readonly force?: boolean;
@@ -39,7 +49,9 @@ export function registerInit(program: Command, context: Context): void {
       const { generation, migrations } = applied;
       report(options, plans, migrations, generation);
       if (generation.hash !== contentHash(config)) {
-        printLine("Note: this configuration derives other rows than the generation was made for; --raise-generation starts a new one.");
+        printLine(
+          "Note: this configuration derives other rows than the generation was made for; --raise-generation starts a new one.",
+        );
       }
     } finally {
       await nc.close();
@@ -78,17 +90,26 @@ function report(
     printJson({ dryRun: options.dryRun === true, streams, migrations, generation: generation?.generation ?? null });
     return;
   }
-  const done = options.dryRun ? { create: "would create", update: "would update" } : { create: "created", update: "updated" };
+  const done = options.dryRun
+    ? { create: "would create", update: "would update" }
+    : { create: "created", update: "updated" };
   printTable(
     ["stream", "", "difference"],
     plans.map(({ name, action, changes }) => [
       name,
-      action === "create" ? done.create : action === "update" ? done.update : action === "refuse" ? "cannot change" : "unchanged",
-      changes.map(({ field, from, to, narrows }) => `${field}: ${from} → ${to}${narrows ? " (keeps less)" : ""}`).join("\n"),
+      action === "create"
+        ? done.create
+        : action === "update"
+        ? done.update
+        : action === "refuse"
+        ? "cannot change"
+        : "unchanged",
+      changes.map(({ field, from, to, narrows }) => `${field}: ${from} → ${to}${narrows ? " (keeps less)" : ""}`).join(
+        "\n",
+      ),
     ]),
   );
   if (options.dryRun) return;
   printLine(`schema: ${migrations.length === 0 ? "up to date" : `applied ${migrations.join(", ")}`}`);
   if (generation !== undefined) printLine(`generation: ${generation.generation}`);
 }
-

@@ -23,7 +23,12 @@ export function registerPublish(program: Command, context: Context): void {
     .argument("<file...>", "files with one envelope per line; - is standard input")
     .option("--source <name>", "organisation or topic the events belong to", "local")
     .option("--shuffle-seed <n>", "publish in an order that this seed decides", wholeNumber)
-    .option("--duplicate <p>", "repeat each event with this probability, without message ids so that repeats arrive", probability, 0)
+    .option(
+      "--duplicate <p>",
+      "repeat each event with this probability, without message ids so that repeats arrive",
+      probability,
+      0,
+    )
     .option("--rate <n>", "messages per second, 0 for as fast as they are confirmed", wholeNumber, 0)
     .option("--no-message-ids", "send no Nats-Msg-Id, so that the server drops no repeat")
     .option("--json", "one JSON document on stdout");
@@ -78,6 +83,8 @@ function wholeNumber(text: string): number {
 
 function probability(text: string): number {
   const value = Number(text);
-  if (!(value >= 0 && value <= 1)) throw new LatecomerError("USAGE", "usage", `"${text}" is no probability from 0 to 1`);
+  if (!(value >= 0 && value <= 1)) {
+    throw new LatecomerError("USAGE", "usage", `"${text}" is no probability from 0 to 1`);
+  }
   return value;
 }

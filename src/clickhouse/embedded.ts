@@ -23,8 +23,11 @@ type ClientConnection = NonNullable<ClickHouseClientConfigOptions["connection"]>
 /** The client's own logger prints statements; errors are thrown to us anyway. */
 const SILENT = ClickHouseLogLevel.OFF;
 
+/** `insert_deduplicate = 0` does nothing in this engine unless this newer setting agrees; older servers do not know it. */
+const EMBEDDED_SETTINGS = { ...SETTINGS, deduplicate_insert: "disable" };
+
 /** All settings in one statement before each query: through the client they would be a statement each, 2 ms in sum. */
-const SET_ALL = `SET ${Object.entries(SETTINGS).map(([name, value]) => `${name} = '${value}'`).join(", ")};\n`;
+const SET_ALL = `SET ${Object.entries(EMBEDDED_SETTINGS).map(([name, value]) => `${name} = '${value}'`).join(", ")};\n`;
 
 interface Link {
   client: ClickHouseClient;

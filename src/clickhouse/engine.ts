@@ -44,6 +44,8 @@ export const SETTINGS = {
   // The same for a Distributed table: stored on the shards, not in a queue of the initiator.
   insert_distributed_sync: 1,
   // A server silently drops an insert that it takes for a repeat. Ours are made harmless by row key and version.
+  // Servers from 26.x on go by `deduplicate_insert`, unknown to older ones, and still drop a byte-identical repeat,
+  // which changes nothing; with a token they would drop a better row, so the token is always empty.
   insert_deduplicate: 0,
   insert_deduplication_token: "",
   // JSON numbers lose digits beyond 2⁵³; versions have 128 bits.

@@ -3,10 +3,19 @@
  */
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from "@clickhouse/client";
 import { LatecomerError } from "../errors.ts";
-import { encodeRow, type Engine, fetchRows, type OpenOptions, type Params, runCommand, SETTINGS } from "./engine.ts";
+import {
+  encodeRow,
+  type Engine,
+  EXECUTION_MAX_SECONDS,
+  fetchRows,
+  type OpenOptions,
+  type Params,
+  runCommand,
+  SETTINGS,
+} from "./engine.ts";
 
 /** A little above the engine's own bound, so that the engine's error, which says more, comes first. */
-const REQUEST_TIMEOUT_MS = 300_000;
+const REQUEST_TIMEOUT_MS = (EXECUTION_MAX_SECONDS + 10) * 1_000;
 
 /**
  * A client for the server at `http(s)://user:password@host:port[/database]`, which is not contacted yet.

@@ -69,7 +69,7 @@ export class StatusAttribution {
     const to = snapshot.timeMs + ttl.beforeMs;
     const touched = new Set<OpenObservation>();
     for (const node of snapshot.nodes) {
-      if (node.url !== "") for (const open of observations.ofUrl(node.url, from, to)) touched.add(open);
+      if (node.url !== "") { for (const open of observations.ofUrl(node.url, from, to)) touched.add(open); }
       for (const wallet of new Set([node.canonical, node.hot])) {
         if (wallet === "") continue;
         for (const open of observations.ofWallet(wallet, from, to)) touched.add(open);
@@ -111,15 +111,20 @@ export class StatusAttribution {
     let fromMs = Infinity;
     let toMs = -Infinity;
     while (this.openCount > this.#settings.mostOpen) {
-      const [open] = this.#streamed.size > 0 ? this.#streamed : this.#held;
-      const { eventTimeMs, source } = open!.sample;
-      this.#bySource.get(source)!.remove(open!);
-      this.#forget(open!);
+      const open = this.#oldest();
+      const { eventTimeMs, source } = open.sample;
+      this.#bySource.get(source)!.remove(open);
+      this.#forget(open);
       count++;
       fromMs = Math.min(fromMs, eventTimeMs);
       toMs = Math.max(toMs, eventTimeMs);
     }
     return count === 0 ? undefined : { count, span: { fromMs, toMs } };
+  }
+
+  /** True when `takeEntries` has something to say. */
+  get hasEntries(): boolean {
+    return this.#entries.size > 0;
   }
 
   get openCount(): number {
@@ -152,6 +157,14 @@ export class StatusAttribution {
     }
     this.#entries.clear();
     return changes;
+  }
+
+  /** The first in the stream of all open observations; each set is in stream order. */
+  #oldest(): OpenObservation {
+    const [streamed] = this.#streamed;
+    const [held] = this.#held;
+    if (streamed === undefined || held === undefined) return (streamed ?? held)!;
+    return held.streamSequence < streamed.streamSequence ? held : streamed;
   }
 
   #open(entry: Omit<UnmatchedEntry, "arrivalFeedMs"> & { arrivalFeedMs: number }, held: boolean): void {

@@ -36,34 +36,33 @@ const FURTHEST_FUTURE_MS = 3_600_000;
 
 const SUPPORTED_VERSIONS: ReadonlySet<unknown> = new Set([1, "1", "v1"]);
 
-/** Stage, class and reason of a refusal, in the words of the upstream contract. */
+/** Stage and class of each reason of refusal, in the words of the upstream contract. */
+const REASONS = {
+  null_payload: ["DESERIALIZATION", "DESERIALIZATION_FAILED"],
+  json_parse_error: ["DESERIALIZATION", "DESERIALIZATION_FAILED"],
+  root_not_object: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
+  missing_type: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
+  missing_timestamp: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
+  missing_data: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
+  unsupported_version: ["SCHEMA_VALIDATION", "UNSUPPORTED_VERSION"],
+  missing_field: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
+  empty_array: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
+  invalid_data_shape: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
+  time_in_future: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
+  parse_exception: ["PARSE", "PARSING_FAILED"],
+  record_too_large: ["SINK_GUARD", "RECORD_TOO_LARGE"],
+} as const;
+
+export type RejectReason = keyof typeof REASONS;
+
+/** Why a message was refused. */
 export interface Rejection {
-  readonly stage: "DESERIALIZATION" | "SCHEMA_VALIDATION" | "PARSE" | "SINK_GUARD";
-  readonly failureClass:
-    | "DESERIALIZATION_FAILED"
-    | "SCHEMA_INVALID"
-    | "UNSUPPORTED_VERSION"
-    | "PARSING_FAILED"
-    | "RECORD_TOO_LARGE";
+  readonly stage: (typeof REASONS)[RejectReason][0];
+  readonly failureClass: (typeof REASONS)[RejectReason][1];
   readonly reason: RejectReason;
   /** For people; never decided upon. Holds field names and limits, no content of the message. */
   readonly details: string;
 }
-
-export type RejectReason =
-  | "null_payload"
-  | "json_parse_error"
-  | "root_not_object"
-  | "missing_type"
-  | "missing_timestamp"
-  | "missing_data"
-  | "unsupported_version"
-  | "missing_field"
-  | "empty_array"
-  | "invalid_data_shape"
-  | "parse_exception"
-  | "time_in_future"
-  | "record_too_large";
 
 /** What could be read of a message, whatever became of it. */
 export interface Envelope {
@@ -91,102 +90,119 @@ type JsonObject = { [key: string]: Json };
 const isObject = (value: Json | undefined): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
+/** What has been read of a message so far. */
+class Reading {
+  id = "";
+  type = "";
+  eventTimeMs: number | null = null;
+  gateway = "";
+  readonly source: string;
+  readonly #bytes: Uint8Array;
+
+  constructor(source: string, bytes: Uint8Array) {
+    this.source = source;
+    this.#bytes = bytes;
+  }
+
+  envelope(contentHash: string): Envelope {
+    const { source, id, type, eventTimeMs, gateway } = this;
+    return { source, uid: uidOf(id, contentHash), id, type, eventTimeMs, gateway };
+  }
+
+  reject(reason: RejectReason, details: string): Decoded {
+    const [stage, failureClass] = REASONS[reason];
+    const rejection = { stage, failureClass, reason, details };
+    return { outcome: "rejected", envelope: this.envelope(hash64OfBytes(this.#bytes)), rejection };
+  }
+
+  ignore(reason: IgnoreReason, unknownType: boolean, data: Json): Decoded {
+    const content = canonicalJson([this.type, this.eventTimeMs, this.gateway, data]);
+    return { outcome: "ignored", envelope: this.envelope(hash64(content)), reason, unknownType };
+  }
+}
+
 /** Decodes one stored message. Never throws, and depends on nothing but the message. */
 export function decode(message: StoredMessage): Decoded {
   const { bytes } = message;
-  const source = sourceOf(message.subject);
-  const known = { source, id: "", type: "", eventTimeMs: null as number | null, gateway: "" };
-
-  const reject = (
-    stage: Rejection["stage"],
-    failureClass: Rejection["failureClass"],
-    reason: RejectReason,
-    details: string,
-  ): Decoded => ({
-    outcome: "rejected",
-    envelope: { ...known, uid: uidOf(known.id, hash64OfBytes(bytes)) },
-    rejection: { stage, failureClass, reason, details },
-  });
-  const invalid = (reason: RejectReason, details: string) =>
-    reject("SCHEMA_VALIDATION", "SCHEMA_INVALID", reason, details);
-  const unparsed = (details: string) => reject("PARSE", "PARSING_FAILED", "parse_exception", details);
-
-  if (bytes.length === 0) return reject("DESERIALIZATION", "DESERIALIZATION_FAILED", "null_payload", "no bytes");
+  const reading = new Reading(sourceOf(message.subject), bytes);
+  if (bytes.length === 0) return reading.reject("null_payload", "no bytes");
   if (bytes.length > LARGEST_MESSAGE) {
-    const size = `${bytes.length} bytes, at most ${LARGEST_MESSAGE}`;
-    return reject("SINK_GUARD", "RECORD_TOO_LARGE", "record_too_large", size);
+    return reading.reject("record_too_large", `${bytes.length} bytes, at most ${LARGEST_MESSAGE}`);
   }
   const parsed = parseJsonBytes(bytes);
-  if (!parsed.ok) return reject("DESERIALIZATION", "DESERIALIZATION_FAILED", "json_parse_error", parsed.why);
+  if (!parsed.ok) return reading.reject("json_parse_error", parsed.why);
   const root = parsed.value;
-  if (!isObject(root)) return invalid("root_not_object", "the message is no JSON object");
+  if (!isObject(root)) return reading.reject("root_not_object", "the message is no JSON object");
 
-  if (typeof root.id === "string" && root.id.length <= LONGEST_ID) known.id = root.id.trim();
-  if (typeof root.gateway === "string") known.gateway = root.gateway;
-  if (typeof root.type !== "string" || root.type === "") return invalid("missing_type", "type is missing or no text");
-  if (root.type.length > LONGEST_ID) return invalid("missing_type", `type is longer than ${LONGEST_ID} characters`);
-  known.type = root.type;
+  if (typeof root.id === "string" && root.id.length <= LONGEST_ID) reading.id = root.id.trim();
+  if (typeof root.gateway === "string") reading.gateway = root.gateway;
+  if (typeof root.type !== "string" || root.type === "") return reading.reject("missing_type", "type is no text");
+  if (root.type.length > LONGEST_ID) {
+    return reading.reject("missing_type", `type is longer than ${LONGEST_ID} characters`);
+  }
+  reading.type = root.type;
   const envelopeTimeMs = envelopeTime(root.timestamp);
-  if (envelopeTimeMs === undefined) return invalid("missing_timestamp", "timestamp is missing or no Unix milliseconds");
-  known.eventTimeMs = envelopeTimeMs;
-  if (root.data === undefined) return invalid("missing_data", "data is missing");
+  if (envelopeTimeMs === undefined) return reading.reject("missing_timestamp", "timestamp is no Unix milliseconds");
+  reading.eventTimeMs = envelopeTimeMs;
+  if (root.data === undefined) return reading.reject("missing_data", "data is missing");
 
   let data = root.data;
   if (typeof data === "string") {
     const inner = parseJsonText(data);
     // Text that is no JSON stays text, and then fails as whatever the type's own check says of text.
     if (inner.ok) data = inner.value;
-    else if (inner.why !== "not valid JSON") {
-      return reject("DESERIALIZATION", "DESERIALIZATION_FAILED", "json_parse_error", `data: ${inner.why}`);
-    }
+    else if (inner.why !== "not valid JSON") return reading.reject("json_parse_error", `data: ${inner.why}`);
   }
 
-  const ignore = (reason: IgnoreReason, unknownType: boolean): Decoded => {
-    const content = canonicalJson([known.type, envelopeTimeMs, known.gateway, data]);
-    return { outcome: "ignored", envelope: { ...known, uid: uidOf(known.id, hash64(content)) }, reason, unknownType };
-  };
-  if (!isEventType(known.type)) return ignore("unsupported_event_family", !isNoiseType(known.type));
-  const type = known.type;
+  const type = root.type;
+  if (!isEventType(type)) return reading.ignore("unsupported_event_family", !isNoiseType(type), data);
   const version = root.version ?? (isObject(data) ? data.version : undefined) ?? 1;
-  if (!SUPPORTED_VERSIONS.has(version)) {
-    return reject("SCHEMA_VALIDATION", "UNSUPPORTED_VERSION", "unsupported_version", "version is neither 1 nor v1");
-  }
+  if (!SUPPORTED_VERSIONS.has(version)) return reading.reject("unsupported_version", "version is neither 1 nor v1");
   if (type === "stream_trace" && isObject(data)) {
     const noise = traceNoise(data, root.sender);
-    if (noise !== undefined) return ignore(noise, false);
+    if (noise !== undefined) return reading.ignore(noise, false, data);
   }
 
   const missing = missingField(type, root, data);
-  if (missing !== undefined) return invalid("missing_field", `${missing} is missing or blank`);
+  if (missing !== undefined) return reading.reject("missing_field", `${missing} is missing or blank`);
   if (type === "discovery_results" && !(Array.isArray(data) && data.length > 0)) {
-    return invalid("empty_array", "data is no array with members");
+    return reading.reject("empty_array", "data is no array with members");
   }
   if (type === "network_capabilities" && !Array.isArray(data) && !isObject(data)) {
-    return invalid("invalid_data_shape", "data is neither an array nor an object");
+    return reading.reject("invalid_data_shape", "data is neither an array nor an object");
   }
   if (root.id !== undefined && root.id !== null && (typeof root.id !== "string" || root.id.length > LONGEST_ID)) {
-    return unparsed(`id is no text of at most ${LONGEST_ID} characters`);
+    return reading.reject("parse_exception", `id is no text of at most ${LONGEST_ID} characters`);
   }
   if (root.gateway !== undefined && root.gateway !== null && typeof root.gateway !== "string") {
-    return unparsed("gateway is no text");
+    return reading.reject("parse_exception", "gateway is no text");
   }
 
   const body = decodeBody(type, data, envelopeTimeMs);
-  if (typeof body === "string") return unparsed(body);
-  const eventTimeMs = body.type === "stream_trace" && body.payload.dataTimeMs > 0
-    ? body.payload.dataTimeMs
-    : envelopeTimeMs;
-  known.eventTimeMs = eventTimeMs;
-  if (Math.max(eventTimeMs, envelopeTimeMs) > message.streamTimeMs + FURTHEST_FUTURE_MS) {
-    return invalid("time_in_future", "the event is more than an hour later than its message was stored");
+  if (typeof body === "string") return reading.reject("parse_exception", body);
+  const dataTimeMs = body.type === "stream_trace" ? body.payload.dataTimeMs : 0;
+  reading.eventTimeMs = dataTimeMs > 0 ? dataTimeMs : envelopeTimeMs;
+  if (Math.max(reading.eventTimeMs, envelopeTimeMs) > message.streamTimeMs + FURTHEST_FUTURE_MS) {
+    return reading.reject("time_in_future", "the event is more than an hour later than its message was stored");
   }
-  const uid = uidOf(known.id, contentHashOf([type, envelopeTimeMs, known.gateway, body.payload]));
-  const head = { source, uid, id: known.id, eventTimeMs, gateway: known.gateway };
-  return { outcome: "accepted", envelope: { ...known, uid }, event: { ...body, head } as TelemetryEvent };
+  const envelope = reading.envelope(contentHashOf([type, envelopeTimeMs, reading.gateway, body.payload]));
+  const { source, uid, id, gateway } = envelope;
+  const head = { source, uid, id, eventTimeMs: reading.eventTimeMs, gateway };
+  return { outcome: "accepted", envelope, event: { ...body, head } as TelemetryEvent };
 }
 
 function isEventType(type: string): type is EventType {
   return EVENT_TYPES.has(type);
+}
+
+/** Refuses a message after it was decoded: what it maps to is larger than what may be stored. */
+export function refuseTooLarge(decoded: Decoded, details: string): Decoded {
+  const [stage, failureClass] = REASONS.record_too_large;
+  return {
+    outcome: "rejected",
+    envelope: decoded.envelope,
+    rejection: { stage, failureClass, reason: "record_too_large", details },
+  };
 }
 
 /** Unix milliseconds as a number or as digits; anything else is no timestamp. */
@@ -199,7 +215,7 @@ function envelopeTime(timestamp: Json | undefined): number | undefined {
 function missingField(type: EventType, root: JsonObject, data: Json): string | undefined {
   const isMissing = (value: Json | undefined) => value === undefined || value === null || value === "";
   if (type === "stream_trace" && isMissing(root.id)) return "id";
-  if (data === null) return "data";
+  if (isMissing(data)) return "data";
   const fields = isObject(data) ? data : {};
   const missing = REQUIRED[type].find((field) => isMissing(fields[field]));
   return missing === undefined ? undefined : `data.${missing}`;

@@ -43,7 +43,12 @@ export interface Progress {
 
 /** What a bound of memory or lateness cost, with the span of event time whose replay repairs it. */
 export interface Cost {
-  readonly kind: "late_snapshot" | "observations_evicted" | "snapshots_dropped" | "snapshot_too_old" | "observations_starved";
+  readonly kind:
+    | "late_snapshot"
+    | "observations_evicted"
+    | "snapshots_dropped"
+    | "snapshot_too_old"
+    | "observations_starved";
   readonly source: string;
   readonly count: number;
   readonly span: Span;

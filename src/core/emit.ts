@@ -166,7 +166,8 @@ export function snapshotRows({ head, payload }: CapabilitiesEvent): Row[] {
   return [...rows.values()];
 }
 
-const decoder = new TextDecoder();
+/** Keeps a byte order mark: the archive has the bytes as they came. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The bytes as text, or in base64 when they were not JSON, as the upstream contract has it. */
 function payloadOf(bytes: Uint8Array, decoded: Decoded): [payload: string, encoding: "json" | "base64"] {

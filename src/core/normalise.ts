@@ -8,9 +8,13 @@ export function normalAddress(text: string): string {
   return text.trim().toLowerCase();
 }
 
-/** Node URLs: trimmed, lower-case, without a slash at the end. */
+/** Node URLs: trimmed, lower-case, without slashes (or blanks before them) at the end. */
 export function normalUrl(text: string): string {
-  return text.trim().toLowerCase().replace(/\/+$/, "");
+  const url = text.trim().toLowerCase();
+  // Counted, not matched: a pattern for "slashes at the end" takes quadratic time on slashes elsewhere.
+  let end = url.length;
+  while (end > 0 && (url[end - 1] === "/" || url[end - 1]!.trim() === "")) end--;
+  return url.slice(0, end);
 }
 
 /** Labels that older clients send for a model that capabilities advertise under another name. */

@@ -27,6 +27,9 @@ import { LAST_INSTANT_MS } from "./time.ts";
 /** Ids become part of subjects and keys, which NATS bounds; real ids are at most 46 characters long. */
 export const LONGEST_ID = 256;
 
+/** Longer than any URL a server accepts. */
+const LONGEST_URL = 2_048;
+
 const MAX_UINT16 = 65_535;
 const MAX_UINT32 = 4_294_967_295;
 /** The largest number that a `Float32` column holds. */
@@ -37,10 +40,17 @@ const NUMBER_TEXT = /^\s*[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s*$/;
 /** Any value; null and missing become `""`, so that what follows in a pipe runs for them too. */
 const anything = v.nullish(v.unknown(), "");
 
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** An object of these fields; valibot alone would take an array for one. */
+function record<Entries extends v.ObjectEntries>(entries: Entries) {
+  return v.pipe(v.custom<Record<string, unknown>>(isRecord, "expected an object"), v.object(entries));
+}
+
 /** A nested object; null and missing count as an empty one. */
 function section<Entries extends v.ObjectEntries>(entries: Entries) {
-  const schema = v.object(entries);
-  return v.nullish(schema, {} as v.InferInput<typeof schema>);
+  return v.nullish(record(entries), {});
 }
 
 /** A number or numeric text within bounds; absent, null and blank give `absent`. Fractions are cut for integers. */
@@ -68,7 +78,7 @@ function numberWithin<Absent extends number | null>(low: number, high: number, a
 const text = v.nullish(v.string(), "");
 const id = v.pipe(text, v.maxLength(LONGEST_ID));
 const address = v.pipe(text, v.maxLength(LONGEST_ID), v.transform(normalAddress));
-const url = v.pipe(text, v.maxLength(2_048), v.transform(normalUrl));
+const url = v.pipe(text, v.maxLength(LONGEST_URL), v.transform(normalUrl));
 const textOrNull = v.pipe(text, v.transform((value) => value === "" ? null : value));
 const real = numberWithin(-MAX_FLOAT32, MAX_FLOAT32, 0, false);
 const uint16 = numberWithin(0, MAX_UINT16, 0, true);
@@ -162,7 +172,7 @@ export const streamEventSchema = v.pipe(
   })),
 );
 
-const track = v.object({
+const track = record({
   type: text,
   jitter: real,
   packets_received: uint32,
@@ -208,7 +218,7 @@ export const ingestSchema = v.pipe(
 );
 
 export const discoverySchema = v.pipe(
-  v.array(v.object({ address, url, latency_ms: uint32 })),
+  v.array(record({ address, url, latency_ms: uint32 })),
   v.transform((data): DiscoveryPayload => ({
     orchestrators: data.map((one) => ({ address: one.address, url: one.url, latencyMs: one.latency_ms })),
   })),
@@ -260,7 +270,7 @@ const lenientText = v.fallback(text, "");
 const countOrNull = lenient(0, Number.MAX_SAFE_INTEGER);
 
 const gpu = v.pipe(
-  v.object({
+  record({
     id: lenientText,
     name: lenientText,
     memory_total: countOrNull,
@@ -278,16 +288,12 @@ const gpu = v.pipe(
   })),
 );
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
-
-/** The values of a JSON object in the order of its keys, numeric ones by value, or of an array in its order. */
+/** The values of a JSON object in the order of its keys, numeric ones by value, or of an array; nulls left out. */
 const inKeyOrder = v.pipe(
   anything,
   v.transform((input): unknown[] => {
-    if (Array.isArray(input)) return input;
-    if (!isRecord(input)) return [];
-    return sortedKeys(input).map((key) => input[key]);
+    const values = Array.isArray(input) ? input : isRecord(input) ? sortedKeys(input).map((key) => input[key]) : [];
+    return values.filter((value) => value !== null);
   }),
 );
 
@@ -296,11 +302,11 @@ function sortedKeys(record: Record<string, unknown>): string[] {
 }
 
 const hardware = v.pipe(
-  v.object({ pipeline: text, model_id: text, gpu_info: v.pipe(inKeyOrder, v.array(gpu)) }),
+  record({ pipeline: text, model_id: text, gpu_info: v.pipe(inKeyOrder, v.array(gpu)) }),
   v.transform((one): Hardware => ({ pipeline: one.pipeline.trim(), model: one.model_id.trim(), gpus: one.gpu_info })),
 );
 
-const model = v.object({
+const model = record({
   warm: v.pipe(anything, v.transform((value) => value === true || value === 1)),
   runnerVersion: lenientText,
   capacity: countOrNull,
@@ -308,7 +314,7 @@ const model = v.object({
 });
 
 const price = v.pipe(
-  v.object({
+  record({
     capability: lenient(-2, 2_147_483_647),
     constraint: lenientText,
     pricePerUnit: countOrNull,
@@ -322,9 +328,17 @@ const price = v.pipe(
   })),
 );
 
+function pricesOf(prices: unknown): CapabilityPrice[] {
+  if (!Array.isArray(prices)) return [];
+  return prices.flatMap((one) => {
+    const parsed = v.safeParse(price, one);
+    return parsed.success ? [parsed.output] : [];
+  });
+}
+
 /** Capability ids in ascending order; keys that are no integer are skipped, as upstream does. */
 function capabilityIds(record: Record<string, unknown>): number[] {
-  return sortedKeys(record).filter((key) => /^-?\d{1,9}$/.test(key)).map(Number);
+  return Object.keys(record).filter((key) => /^-?\d{1,9}$/.test(key)).map(Number).sort((a, b) => a - b);
 }
 
 function constraintsOf(perCapability: unknown): ModelConstraint[] {
@@ -348,18 +362,20 @@ function constraintsOf(perCapability: unknown): ModelConstraint[] {
   });
 }
 
+const nodeUrl = v.pipe(text, v.maxLength(LONGEST_URL));
+
 export const capabilityEntrySchema = v.pipe(
-  v.object({
+  record({
     address,
     local_address: address,
-    orch_uri: text,
-    uri: text,
+    orch_uri: nodeUrl,
+    uri: nodeUrl,
     capabilities: section({
       version: lenientText,
       capacities: anything,
       constraints: section({ PerCapability: anything }),
     }),
-    capabilities_prices: v.nullish(v.array(price), []),
+    capabilities_prices: anything,
     hardware: v.nullish(v.array(hardware), []),
   }),
   v.transform((entry): CapabilityEntry => {
@@ -374,7 +390,7 @@ export const capabilityEntrySchema = v.pipe(
         return [one, typeof held === "number" ? Math.trunc(held) : null];
       }),
       constraints: constraintsOf(entry.capabilities.constraints.PerCapability),
-      prices: entry.capabilities_prices,
+      prices: pricesOf(entry.capabilities_prices),
       hardware: entry.hardware,
     };
   }),

@@ -126,8 +126,12 @@ function unclaimed(level: Level): Selection {
 }
 
 function selectByUrl(observation: Observation, candidates: CandidateIndex, ttl: Ttl): Selection {
-  const found = best(observation, candidates.ofUrl(observation.url), ttl, (sighting) =>
-    isWallet(sighting, observation.address) ? LEVEL.byNodeAndWallet : LEVEL.byNode);
+  const found = best(
+    observation,
+    candidates.ofUrl(observation.url),
+    ttl,
+    (sighting) => isWallet(sighting, observation.address) ? LEVEL.byNodeAndWallet : LEVEL.byNode,
+  );
   if (found === "incompatible") return unclaimed(LEVEL.modelIncompatible);
   if (found !== undefined) return found;
   const elsewhere = observation.address !== "" && within(candidates.ofWallet(observation.address), observation, ttl);
@@ -323,7 +327,12 @@ function groupOf(observation: Observation, selection: Selection, candidates: Can
   const { hint, url, address } = observation;
   const wanted = isModelEqual(selection.grade) ? hint : "";
   const track = url !== "" ? candidates.ofUrl(url) : candidates.ofWallet(address);
-  const group = { models: new Set<string>(), pipelines: new Set<string>(), urls: new Set<string>(), gpus: new Set<string>() };
+  const group = {
+    models: new Set<string>(),
+    pipelines: new Set<string>(),
+    urls: new Set<string>(),
+    gpus: new Set<string>(),
+  };
   for (let at = firstAfter(track, sighting.timeMs) - 1; at >= 0 && track[at]!.timeMs === sighting.timeMs; at--) {
     const other = track[at]!;
     const onPar = other.snapshotUid === sighting.snapshotUid && other.node.canonical === sighting.node.canonical &&

@@ -86,6 +86,19 @@ export function itemsOf(entry: CapabilityEntry): AdvertisedItem[] {
   }));
 }
 
+/** The largest entry that a bucket takes, in bytes: a server's default limit is 1 MiB with headers. */
+const LARGEST_ENTRY = 1_000_000;
+
+const encoder = new TextEncoder();
+
+/** A snapshot as the value of its entry, or undefined when it is too large to be one. */
+export function snapshotEntry(snapshot: Snapshot): string | undefined {
+  const value = JSON.stringify(snapshot);
+  // A UTF-16 unit is at most three bytes, so only what is near the limit must be measured.
+  const fits = value.length * 3 <= LARGEST_ENTRY || encoder.encode(value).length <= LARGEST_ENTRY;
+  return fits ? value : undefined;
+}
+
 /** The snapshot that a capability message states. Exact duplicates among its entries count once. */
 export function snapshotOf(event: CapabilitiesEvent): Snapshot {
   const nodes = new Map<string, Node>();

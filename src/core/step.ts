@@ -6,14 +6,14 @@
  * the same effects, byte for byte; where batches end decides only which rows travel together.
  */
 import { type AttributionSettings, StatusAttribution, type UnmatchedEntry } from "./attribute.ts";
-import { type Decoded, decode } from "./decode.ts";
+import { decode, type Decoded, refuseTooLarge } from "./decode.ts";
 import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, type Row, snapshotRows, type Table, unknownRow } from "./emit.ts";
-import type { CapabilitiesEvent, StoredMessage } from "./event.ts";
+import type { StoredMessage, TelemetryEvent } from "./event.ts";
 import type { Applied, SnapshotFeed } from "./feed.ts";
 import { sampleOf } from "./sample.ts";
 import { SeenEvents } from "./seen.ts";
-import { type Snapshot, snapshotOf } from "./snapshot.ts";
+import { type Snapshot, snapshotEntry, snapshotOf } from "./snapshot.ts";
 import { deadLetterSubject, stateKey } from "./subject.ts";
 
 export interface StepSettings extends AttributionSettings {
@@ -58,13 +58,13 @@ export class PartitionState {
 
   /** Takes the next message of the partition; sequences must ascend. */
   take(message: StoredMessage): void {
-    const decoded = decode(message);
+    const { decoded, snapshot } = this.#decode(message);
     const outcome = this.#outcomeOf(message, decoded);
     this.#rows("raw_streaming_events").push(archiveRow(message, decoded, outcome));
     this.#count(outcome);
     if (decoded.outcome === "rejected") this.#reject(message, decoded);
     else if (decoded.outcome === "ignored") this.#ignore(message, decoded);
-    else if (outcome === "accepted") this.#accept(message, decoded);
+    else if (outcome === "accepted") this.#accept(message, decoded.event, snapshot);
     this.#takenSeq = message.streamSequence;
     this.#batch.messages++;
   }
@@ -80,15 +80,12 @@ export class PartitionState {
     this.#attribution.restore(entry);
   }
 
-  /** Rows, letters and state changes that wait to be sealed; 0 means that a batch would be empty. */
+  /** What waits to be sealed, in messages or rows, whichever are more; 0 means that a batch would be empty. */
   get pending(): number {
-    const rows = [...this.#batch.rows.values()].reduce((sum, list) => sum + list.length, 0);
-    return rows + this.#batch.facts.size;
-  }
-
-  /** The messages taken since the last seal. */
-  get pendingMessages(): number {
-    return this.#batch.messages;
+    const { messages, rows, facts } = this.#batch;
+    let most = Math.max(messages, facts.size);
+    for (const list of rows.values()) most = Math.max(most, list.length);
+    return most === 0 && this.#attribution.hasEntries ? 1 : most;
   }
 
   get openCount(): number {
@@ -116,6 +113,18 @@ export class PartitionState {
     return { rows, deadLetters, state, costs, counts, progress };
   }
 
+  /** Decodes a message, and a capability message on to the entry that it becomes. */
+  #decode(message: StoredMessage): { decoded: Decoded; snapshot?: StateChange } {
+    const decoded = decode(message);
+    if (decoded.outcome !== "accepted" || decoded.event.type !== "network_capabilities") return { decoded };
+    const stated = snapshotOf(decoded.event);
+    const value = snapshotEntry(stated);
+    if (value === undefined) {
+      return { decoded: refuseTooLarge(decoded, "its snapshot is too large for a bucket entry") };
+    }
+    return { decoded, snapshot: { bucket: "capability_snapshots", key: stateKey(stated.source, stated.uid), value } };
+  }
+
   #outcomeOf({ streamSequence }: StoredMessage, decoded: Decoded): Outcome {
     if (decoded.outcome !== "accepted") return decoded.outcome;
     const { source, id, uid } = decoded.envelope;
@@ -124,7 +133,7 @@ export class PartitionState {
     return sight === "duplicate" ? "duplicate" : "accepted";
   }
 
-  #accept({ streamSequence }: StoredMessage, { event }: Decoded & { outcome: "accepted" }): void {
+  #accept({ streamSequence }: StoredMessage, event: TelemetryEvent, snapshot: StateChange | undefined): void {
     switch (event.type) {
       case "ai_stream_status": {
         const sample = sampleOf(event);
@@ -133,19 +142,13 @@ export class PartitionState {
         return;
       }
       case "network_capabilities":
-        this.#publishSnapshot(event);
+        this.#batch.state.push(snapshot!);
+        this.#rows("dim_orchestrator_capability_snapshots").push(...snapshotRows(event));
+        if (event.payload.unreadable > 0) this.#count("capability_entries_unreadable", event.payload.unreadable);
         return;
       default:
         return; // Archived; no fact is derived from it yet.
     }
-  }
-
-  #publishSnapshot(event: CapabilitiesEvent): void {
-    const snapshot = snapshotOf(event);
-    const key = stateKey(snapshot.source, snapshot.uid);
-    this.#batch.state.push({ bucket: "capability_snapshots", key, value: JSON.stringify(snapshot) });
-    this.#rows("dim_orchestrator_capability_snapshots").push(...snapshotRows(event));
-    if (event.payload.unreadable > 0) this.#count("capability_entries_unreadable", event.payload.unreadable);
   }
 
   #ignore(message: StoredMessage, decoded: Decoded & { outcome: "ignored" }): void {

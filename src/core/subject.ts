@@ -13,7 +13,7 @@ import { fnv1a32 } from "./hash.ts";
 
 const PLAIN = /^[A-Za-z0-9_-]+$/;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true });
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The partition of events that belong to no session: capabilities, discovery, payments and the unknown. */
 export const PARTITION_ALL = "all";
@@ -46,7 +46,8 @@ export function decodeToken(token: string): string {
     at += 2;
   }
   try {
-    return decoder.decode(new Uint8Array(bytes));
+    const text = decoder.decode(new Uint8Array(bytes));
+    return encodeToken(text) === token ? text : token;
   } catch {
     return token; // Not UTF-8: a foreign publisher's own use of `=`.
   }

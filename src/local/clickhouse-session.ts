@@ -52,6 +52,8 @@ export const RESULT_MAX_BYTES = 128 << 20;
 const DEFAULTS: ReadonlyMap<string, string> = new Map([
   // An answer must mean "stored"; the engine's default is to queue.
   ["async_insert", "0"],
+  // The engine drops an insert that it takes for a repeat, and reports success.
+  ["deduplicate_insert", "disable"],
   // The engine cannot be told that a client has gone, so every statement ends by itself.
   ["max_execution_time", "300"],
 ]);

@@ -40,7 +40,9 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
     const hint = code === ErrorCode.AuthorizationViolation || code === ErrorCode.AuthenticationExpired
       ? "it refuses these credentials: check NATS_URL and NATS_CREDS"
       : "is a server running there? `latecomer dev` starts one; NATS_URL names another";
-    throw new LatecomerError("NATS_UNAVAILABLE", "unavailable", `cannot connect to NATS at ${shown}: ${hint}`, { cause });
+    throw new LatecomerError("NATS_UNAVAILABLE", "unavailable", `cannot connect to NATS at ${shown}: ${hint}`, {
+      cause,
+    });
   }
   const version = nc.info?.version ?? "0.0.0";
   if (isOlder(version)) {
@@ -111,7 +113,8 @@ export function natsError(error: unknown, doing: string): LatecomerError {
   if (error instanceof LatecomerError) return error;
   const known = error instanceof NatsError ? error : undefined;
   const status = known?.api_error?.code;
-  const retryable = known !== undefined && (RETRYABLE.has(known.code) || status === 503 || status === 500 || status === 408);
+  const retryable = known !== undefined &&
+    (RETRYABLE.has(known.code) || status === 503 || status === 500 || status === 408);
   const detail = known?.api_error?.description ?? (error instanceof Error ? error.message : String(error));
   return new LatecomerError(
     known?.api_error ? `JETSTREAM_${known.api_error.err_code}` : `NATS_${known?.code ?? "ERROR"}`,

@@ -77,7 +77,9 @@ function wanted(file: string, settings: ProvisionSettings): WantedStream {
   const definition = parsed.output;
   const age = (text: string): number => {
     const ms = text === "retention" ? settings.streamRetentionMs : parseDuration(text);
-    if (ms === undefined) throw new LatecomerError("STREAM_DEFINITION", "fatal", `streams/${file}: "${text}" is no duration`);
+    if (ms === undefined) {
+      throw new LatecomerError("STREAM_DEFINITION", "fatal", `streams/${file}: "${text}" is no duration`);
+    }
     return nanos(ms);
   };
   const common = { description: definition.description, storage: StorageType.File, num_replicas: settings.replicas };

@@ -70,7 +70,11 @@ async function read(kv: KV): Promise<{ value: Generation; revision: number } | u
   if (entry === null) return undefined;
   const parsed = v.safeParse(schema, JSON.parse(entry.string()));
   if (!parsed.success) {
-    throw new LatecomerError("GENERATION_CORRUPT", "fatal", "the key generation of the bucket checkpoints cannot be read");
+    throw new LatecomerError(
+      "GENERATION_CORRUPT",
+      "fatal",
+      "the key generation of the bucket checkpoints cannot be read",
+    );
   }
   return { value: parsed.output, revision: entry.revision };
 }

@@ -97,7 +97,12 @@ class BucketState implements StateStore {
   async #write({ bucket, key, value }: StateChange): Promise<void> {
     if (value === null) await this.#remove(bucket, key);
     // A snapshot's entry is a function of its message; of a waiting sample the later arrival waits longer.
-    else await this.#compareAndSet(bucket, key, value, bucket === "unmatched_status" ? laterArrival : (present) => present);
+    else {await this.#compareAndSet(
+        bucket,
+        key,
+        value,
+        bucket === "unmatched_status" ? laterArrival : (present) => present,
+      );}
   }
 
   async #remove(bucket: string, key: string): Promise<void> {
@@ -129,7 +134,9 @@ class BucketState implements StateStore {
 
   async #last(bucket: string, key: string): Promise<{ value: string; revision: number } | undefined> {
     try {
-      const message = await this.#jsm.streams.getMessage(bucketStream(bucket), { last_by_subj: subjectOf(bucket, key) });
+      const message = await this.#jsm.streams.getMessage(bucketStream(bucket), {
+        last_by_subj: subjectOf(bucket, key),
+      });
       return { value: message.string(), revision: message.seq };
     } catch (error) {
       if (isNotFound(error)) return undefined;

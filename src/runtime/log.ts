@@ -10,7 +10,10 @@ const SECRET = ["password", "token", "creds", "*.password", "*.token", "*.creds"
 export function openLog(level: Config["logLevel"], terminal: boolean): Log {
   if (terminal) return terminalLog(level);
   // Synchronous writes: the last lines before a crash are the ones that matter.
-  return pino({ level, base: null, redact: SECRET, timestamp: pino.stdTimeFunctions.isoTime }, destination({ fd: 2, sync: true }));
+  return pino(
+    { level, base: null, redact: SECRET, timestamp: pino.stdTimeFunctions.isoTime },
+    destination({ fd: 2, sync: true }),
+  );
 }
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -18,7 +21,9 @@ const LEVELS = ["debug", "info", "warn", "error"] as const;
 function terminalLog(least: Config["logLevel"]): Log {
   const write = (level: (typeof LEVELS)[number]) => (fields: Readonly<Record<string, unknown>>, message: string) => {
     if (LEVELS.indexOf(level) < LEVELS.indexOf(least)) return;
-    const shown = Object.entries(fields).map(([name, value]) => `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`);
+    const shown = Object.entries(fields).map(([name, value]) =>
+      `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`
+    );
     process.stderr.write(`${formatInstant(Date.now())} ${level.padEnd(5)} ${[message, ...shown].join("  ")}\n`);
   };
   return { debug: write("debug"), info: write("info"), warn: write("warn"), error: write("error") };

@@ -54,11 +54,6 @@ export class PartitionPipeline {
     this.#counts = counts;
   }
 
-  /** The partition's state; snapshots are applied to it between batches. */
-  get state(): PartitionState {
-    return this.#state;
-  }
-
   /** True while a dependency is away and a commit is being retried. */
   get isAway(): boolean {
     return this.#away;
@@ -88,7 +83,7 @@ export class PartitionPipeline {
   }
 
   #isIdle(): boolean {
-    return this.#state.pending === 0 && this.#state.pendingMessages === 0 && this.#commit === undefined;
+    return this.#state.pending === 0 && this.#commit === undefined;
   }
 
   async #run(): Promise<void> {
@@ -96,11 +91,12 @@ export class PartitionPipeline {
     const { batchRows, lingerMs } = this.#settings;
     try {
       while (!this.#stopping) {
-        const messages = await this.#retry(() => source.read(batchRows - this.#pendingSize() || 1, lingerMs));
+        const room = Math.max(1, batchRows - this.#state.pending);
+        const messages = await this.#retry(() => source.read(room, lingerMs));
         for (const message of messages) this.#state.take(message);
-        if (this.#pendingSize() === 0 && this.#state.pendingMessages === 0) continue;
+        if (this.#state.pending === 0) continue;
         this.#firstPendingAt ??= clock.now();
-        const isFull = this.#pendingSize() >= batchRows;
+        const isFull = this.#state.pending >= batchRows;
         const isDue = clock.now() - this.#firstPendingAt >= lingerMs;
         if (isFull) await this.#commit;
         if (this.#failure !== undefined) break;
@@ -113,11 +109,6 @@ export class PartitionPipeline {
     } finally {
       await source.close();
     }
-  }
-
-  /** The larger of messages and rows: a correction storm fills a batch without any message. */
-  #pendingSize(): number {
-    return Math.max(this.#state.pending, this.#state.pendingMessages);
   }
 
   #startCommit(): void {
@@ -142,7 +133,9 @@ export class PartitionPipeline {
     await this.#retry(() => store.saveCheckpoint(partition, { doneSeq, rewindSeq, generation }));
     await this.#retry(() => source.ack(takenSeq));
     for (const [name, by] of counts) this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
-    for (const cost of costs) log.warn({ partition, ...cost }, "a bound cost evidence; replay this window to repair it");
+    for (const cost of costs) {
+      log.warn({ partition, ...cost }, "a bound cost evidence; replay this window to repair it");
+    }
   }
 
   async #retry<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -156,7 +149,10 @@ export class PartitionPipeline {
           this.#away = true;
           // The first and then every tenth: an outage of an hour must not fill a disk.
           if (attempt % 10 !== 1) return;
-          log.warn({ partition: this.#settings.partition, attempt, pauseMs, error: error.message }, "a dependency is away");
+          log.warn(
+            { partition: this.#settings.partition, attempt, pauseMs, error: error.message },
+            "a dependency is away",
+          );
         },
       });
     } finally {

@@ -4,11 +4,13 @@
  * Snapshots take one way in, the broadcast, also those that this very process decoded. So every partition,
  * here and elsewhere, knows the same, and what a partition was told before a crash is what it is told after.
  */
+import type { UnmatchedEntry } from "../core/attribute.ts";
 import type { Counts } from "../core/effects.ts";
 import { SnapshotFeed } from "../core/feed.ts";
+import { sessionKeyOf } from "../core/identity.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import { FROM_THE_START, PartitionState, type StepSettings } from "../core/step.ts";
-import { PARTITION_ALL } from "../core/subject.ts";
+import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
 import { formatInstant } from "../core/time.ts";
 import type {
   Clock,
@@ -50,6 +52,7 @@ export class Processor {
   readonly #settings: ProcessorSettings;
   readonly #ports: ProcessorPorts;
   readonly #feed: SnapshotFeed;
+  readonly #states: PartitionState[] = [];
   readonly #pipelines: PartitionPipeline[] = [];
   readonly #counts: Counts = new Map();
   #watch: SnapshotWatch | undefined;
@@ -68,7 +71,7 @@ export class Processor {
 
   /** Observations that better evidence may still correct, over all partitions. */
   get openCount(): number {
-    return this.#pipelines.reduce((sum, pipeline) => sum + pipeline.state.openCount, 0);
+    return this.#states.reduce((sum, state) => sum + state.openCount, 0);
   }
 
   /** True when every dependency answers. */
@@ -121,8 +124,10 @@ export class Processor {
     const { openSource, store, log } = this.#ports;
     const checkpoint = await store.loadCheckpoint(partition) ?? FROM_THE_START;
     const state = new PartitionState(this.#settings, this.#feed, checkpoint);
-    const entries = partition === PARTITION_ALL ? [] : await store.unmatched();
+    const entries = (await store.unmatched()).filter((entry) => this.#partitionOf(entry) === partition);
+    // Without a pause between the two: a snapshot that comes from here on finds the restored samples.
     for (const entry of entries) state.restore(entry);
+    this.#states.push(state);
     const source = await openSource(partition, checkpoint.rewindSeq);
     log.debug({ partition, ...checkpoint, restored: entries.length }, "partition opened");
     const { generation, batchRows, lingerMs } = this.#settings;
@@ -134,6 +139,11 @@ export class Processor {
     );
   }
 
+  /** Which partition restores a sample: the one of its session, whoever held it before. */
+  #partitionOf({ sample }: UnmatchedEntry): string {
+    return partitionOf(sessionKeyOf(sample.streamId, sample.requestId, sample.id), this.#settings.partitions);
+  }
+
   #onSnapshot(snapshot: Snapshot, live: boolean): void {
     const applied = this.#feed.apply(snapshot);
     // What was stored before this process started was judged by whoever ran then.
@@ -141,9 +151,12 @@ export class Processor {
     if (applied.dropped > 0) {
       this.#count("snapshots_dropped", applied.dropped);
       const upTo = formatInstant(this.#feed.candidatesOf(snapshot.source).forgottenUpToMs);
-      this.#ports.log.warn({ source: snapshot.source, count: applied.dropped, upTo }, "snapshots dropped by their bound");
+      this.#ports.log.warn(
+        { source: snapshot.source, count: applied.dropped, upTo },
+        "snapshots dropped by their bound",
+      );
     }
-    for (const pipeline of this.#pipelines) pipeline.state.correct(snapshot, applied);
+    for (const state of this.#states) state.correct(snapshot, applied);
   }
 
   #noteLate({ source, uid, timeMs }: Snapshot): void {

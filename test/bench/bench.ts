@@ -69,7 +69,9 @@ async function main(): Promise<void> {
     console.log(JSON.stringify(result, null, 2));
     for (const { name, perSecond, ofEmptyConsumer } of figures) {
       const rate = Math.round(perSecond.median).toLocaleString("en");
-      console.error(`${name.padEnd(30)} ${rate.padStart(10)} events/s   ${ofEmptyConsumer.toFixed(2)} of the empty consumer`);
+      console.error(
+        `${name.padEnd(30)} ${rate.padStart(10)} events/s   ${ofEmptyConsumer.toFixed(2)} of the empty consumer`,
+      );
     }
   } finally {
     await nats.stop();
@@ -120,7 +122,9 @@ async function endToEnd(config: ReturnType<typeof resolveConfig>, nc: NatsConnec
   // A database of its own for each run, so that what is counted below is what this run stored.
   const own = { ...config, database: `bench_${run}` };
   const jsm = await nc.jetstreamManager();
-  for (const bucket of ["KV_checkpoints", "KV_unmatched_status", "KV_capability_snapshots"]) await jsm.streams.purge(bucket);
+  for (const bucket of ["KV_checkpoints", "KV_unmatched_status", "KV_capability_snapshots"]) {
+    await jsm.streams.purge(bucket);
+  }
   await initialise(own, nc, await planStreams(jsm, own), {});
   const clickhouse = await openClickHouse(own.clickhouseUrl, { database: own.database });
   const started = performance.now();

@@ -23,9 +23,7 @@ export function productionLoad(count: number): Uint8Array[] {
   const every = Math.round(1 / CAPABILITY_SHARE);
   return Array.from({ length: count }, (_, at) => {
     const isSnapshot = at % every === 0;
-    const template = isSnapshot
-      ? snapshots[(at / every) % snapshots.length]!
-      : others[at % others.length]!;
+    const template = isSnapshot ? snapshots[(at / every) % snapshots.length]! : others[at % others.length]!;
     const round = Math.floor(at / others.length);
     const timestamp = START_MS + at * STEP_MS;
     const data = template.data;
@@ -34,6 +32,8 @@ export function productionLoad(count: number): Uint8Array[] {
       request_id: `${(data as { request_id?: string }).request_id ?? ""}${round}`,
       timestamp,
     };
-    return encoder.encode(JSON.stringify({ ...template, id: `${template.id}-${at}`, timestamp: String(timestamp), data: moved }));
+    return encoder.encode(
+      JSON.stringify({ ...template, id: `${template.id}-${at}`, timestamp: String(timestamp), data: moved }),
+    );
   });
 }

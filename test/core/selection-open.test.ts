@@ -1,0 +1,228 @@
+/**
+ * How long a sample stays open, where it waits, and what a restart must read again (DESIGN §3, open and closed).
+ */
+import * as assert from "uvu/assert";
+import { node, type NodeFields, snapshot, status, type StatusFields, URL, type Wire } from "../helpers/events.ts";
+import { describe } from "../helpers/suite.ts";
+import { claimsNothing, inOrder, states, World } from "../helpers/world.ts";
+
+const T = 1_000_000;
+const LATENESS = 10_000;
+const AFTER = 100_000;
+const SETTINGS = { ttl: { beforeMs: 100_000, afterMs: AFTER }, allowedLatenessMs: LATENESS };
+
+const sample: StatusFields = { at: T, wallet: "0xhot", url: URL, model: "m" };
+const here = node("0xca", "m", ["g"]);
+
+/** Moves F of the source: a snapshot of a node that no sample names. */
+const tick = (at: number): Wire => snapshot(at, node("0xcz", "z", [], { hot: "0xz", url: "https://z" }));
+
+/** Open after F reached this time, closed a millisecond later. */
+function closesAfter(wires: Wire[], lastMs: number): void {
+  const world = inOrder(wires, SETTINGS);
+  assert.is(world.openCount, 1, "open at first");
+  world.publish(tick(lastMs));
+  world.drain();
+  assert.is(world.openCount, 1, "open while F has not passed its time");
+  world.publish(tick(lastMs + 1));
+  world.drain();
+  assert.is(world.openCount, 0, "closed when F has passed it");
+  assert.is(world.unmatched.size, 0, "and nothing is kept of it");
+}
+
+describe("closing", (test) => {
+  test("a sample that names nothing closes at once", () => {
+    const world = inOrder([status({ at: T, model: "m" })], SETTINGS);
+    assert.is(world.openCount, 0);
+    assert.is(world.unmatched.size, 0);
+  });
+
+  test("an ambiguous wallet closes at once, on arrival and by correction", () => {
+    const ambiguous = snapshot(T, here, { ...here, canonical: "0xcb" });
+    for (const wires of [[ambiguous, status({ ...sample, url: "" })], [status({ ...sample, url: "" }), ambiguous]]) {
+      const world = inOrder(wires, SETTINGS);
+      claimsNothing(world.row(), "wallet_ambiguous", 4);
+      assert.is(world.openCount, 0);
+      assert.is(world.unmatched.size, 0);
+    }
+  });
+
+  test("settled but for time, it closes when F passes its own time + lateness", () => {
+    closesAfter([snapshot(T - 1, here), status(sample)], T + LATENESS);
+  });
+  test("… its chosen snapshot's time + lateness, if that is later", () => {
+    closesAfter([status(sample), snapshot(T + 5_000, here)], T + 5_000 + LATENESS);
+  });
+  test("… F at its arrival + lateness, if that is later", () => {
+    closesAfter([snapshot(T - 1, here), tick(T + 30_000), status(sample)], T + 30_000 + LATENESS);
+  });
+  test("a better snapshot that moves the chosen time back does not keep it open longer", () => {
+    closesAfter([status(sample), snapshot(T + 5_000, here), snapshot(T - 1, here)], T + LATENESS);
+  });
+  test("without a wallet or a hint, what these cannot improve is not waited for", () => {
+    closesAfter([snapshot(T - 1, here), status({ ...sample, wallet: "" })], T + LATENESS);
+    closesAfter([snapshot(T - 1, here), status({ at: T, wallet: "0xhot", url: URL })], T + LATENESS);
+  });
+
+  const unsettled: [claim: string, sample: StatusFields, nodes: NodeFields[]][] = [
+    ["nothing is known", sample, []],
+    ["the wallet is known elsewhere", sample, [{ ...here, url: "https://b" }]],
+    ["only incompatible models are known", sample, [node("0xca", "x", [])]],
+    ["the wallet matches, and could still be ambiguous", { ...sample, url: "" }, [here]],
+    ["the url matches another wallet", { ...sample, wallet: "0xz2" }, [here]],
+    ["the model is unknown while it has a hint", sample, [node("0xca", "", [])]],
+  ];
+  for (const [claim, fields, nodes] of unsettled) {
+    test(`it waits for the TTL + lateness while ${claim}`, () => {
+      closesAfter([snapshot(T - 1, ...nodes), status(fields)], T + AFTER + LATENESS);
+    });
+  }
+  test("… counted from F at its arrival, if that is later", () => {
+    closesAfter([tick(T + 30_000), status(sample)], T + 30_000 + AFTER + LATENESS);
+  });
+
+  test("guaranteed: a snapshot within the lateness corrects a sample at the last moment", () => {
+    const world = inOrder([snapshot(T - 1, here), status(sample), tick(T + LATENESS), snapshot(T, here)], SETTINGS);
+    states(world.row(), { gpu_attribution_confidence: 1, selected_snapshot_ts: T });
+  });
+  test("late: a millisecond later it corrects nothing that has closed", () => {
+    const world = inOrder([snapshot(T - 1, here), status(sample), tick(T + LATENESS + 1), snapshot(T, here)], SETTINGS);
+    states(world.row(), { gpu_attribution_confidence: 0.9, selected_snapshot_ts: T - 1 });
+  });
+  test("late: it still corrects what is open", () => {
+    const world = inOrder([status(sample), tick(T + LATENESS + 1), snapshot(T, here)], SETTINGS);
+    states(world.row(), { gpu_attribution_confidence: 1 });
+  });
+  test("a snapshot is late when F has passed its time + lateness, not before", () => {
+    const late = (timeMs: number) =>
+      inOrder([tick(T)], SETTINGS).feed.apply({ source: "network", uid: "s", timeMs, nodes: [] });
+    assert.is(late(T - LATENESS).isLate, false);
+    assert.is(late(T - LATENESS - 1).isLate, true);
+  });
+  test("the feed of one source closes nothing of another", () => {
+    const world = inOrder([snapshot(T - 1, here), status(sample)], SETTINGS);
+    world.publish({ ...tick(T + 10 * AFTER), source: "other" });
+    world.drain();
+    assert.is(world.openCount, 1);
+  });
+});
+
+describe("unmatched_status", (test) => {
+  test("holds a sample that waits for the TTL, from the batch of its message on", () => {
+    const world = inOrder([status(sample)], SETTINGS);
+    assert.is(world.unmatched.size, 1);
+    assert.ok([...world.unmatched.keys()][0]!.startsWith("network.sample"));
+  });
+  test("holds no sample that is settled but for time, not even one that settled within its batch", () => {
+    assert.is(inOrder([snapshot(T, here), status(sample)], SETTINGS).unmatched.size, 0);
+    const world = inOrder([tick(T - 2)], SETTINGS);
+    world.publish(status(sample));
+    world.publish(snapshot(T - 1, here));
+    world.take("0");
+    world.take("all");
+    world.commit("all");
+    world.apply();
+    world.commit("0");
+    assert.is(world.unmatched.size, 0);
+    assert.is(world.openCount, 1);
+  });
+  test("gives a sample up when a correction closes it", () => {
+    const world = inOrder([status({ ...sample, url: "" }), snapshot(T, here)], SETTINGS);
+    assert.is(world.unmatched.size, 1);
+    world.publish(snapshot(T, { ...here, canonical: "0xcb" }));
+    world.drain();
+    assert.is(world.unmatched.size, 0);
+  });
+  test("opens a sample again after a crash, and the sample is corrected and closed as if there had been none", () => {
+    const world = inOrder([status(sample)], SETTINGS);
+    world.crash();
+    assert.is(world.openCount, 1);
+    world.publish(snapshot(T + 1_000, node("0xca", "", [])));
+    world.drain();
+    world.crash();
+    world.publish(snapshot(T - 1_000, here));
+    world.drain();
+    states(world.row(), { gpu_id: "g", gpu_attribution_confidence: 0.9 });
+    world.publish(tick(T + LATENESS + 1));
+    world.drain();
+    assert.is(world.openCount, 0);
+    assert.is(world.unmatched.size, 0);
+  });
+  test("keeps F at a sample's arrival, so that a restart neither shortens nor lengthens its wait", () => {
+    const world = inOrder([tick(T + 30_000), status(sample), tick(T + 40_000)], SETTINGS);
+    world.crash();
+    world.publish(tick(T + 30_000 + AFTER + LATENESS));
+    world.drain();
+    assert.is(world.openCount, 1);
+    world.publish(tick(T + 30_000 + AFTER + LATENESS + 1));
+    world.drain();
+    assert.is(world.openCount, 0);
+  });
+});
+
+describe("rewindSeq", (test) => {
+  const progress = (world: World) => world.checkpoints.get("0")!;
+
+  test("stays at the first open sample that only the stream holds, and moves on when it closes", () => {
+    const world = inOrder([snapshot(T - 1, here), status({ ...sample, id: "a" })], SETTINGS);
+    world.publish(status({ ...sample, id: "b", at: T + 50_000 }));
+    world.publish(status({ at: T, id: "names nothing" }));
+    world.drain();
+    states({ ...progress(world) }, { doneSeq: 4, rewindSeq: 2 });
+    world.publish(tick(T + LATENESS + 1));
+    world.drain();
+    states({ ...progress(world) }, { doneSeq: 4, rewindSeq: 3 });
+    world.publish(tick(T + 50_000 + LATENESS + 1));
+    world.drain();
+    states({ ...progress(world) }, { doneSeq: 4, rewindSeq: 5 });
+  });
+  test("passes a sample that KV holds", () => {
+    states({ ...progress(inOrder([status(sample)], SETTINGS)) }, { doneSeq: 1, rewindSeq: 2 });
+  });
+  test("does not move while warm-up has not read past it", () => {
+    const world = inOrder(
+      [snapshot(T - 1, here), status({ ...sample, id: "a" }), status({ ...sample, id: "b" })],
+      SETTINGS,
+    );
+    world.crash();
+    world.publish(tick(T + 1));
+    world.take("all");
+    world.commit("all");
+    world.apply();
+    world.commit("0");
+    states({ ...progress(world) }, { doneSeq: 3, rewindSeq: 2 });
+    world.crash();
+    world.publish(snapshot(T, here));
+    world.drain();
+    for (const id of ["a", "b"]) states(world.row(id), { gpu_attribution_confidence: 1 });
+  });
+});
+
+describe("bounds", (test) => {
+  test("over mostOpen the oldest samples close early; what that may cost is counted with its span", () => {
+    const world = inOrder([snapshot(T - 1, here)], { ...SETTINGS, mostOpen: 2 });
+    for (const at of [T + 2, T, T + 1, T + 3]) world.publish(status({ ...sample, id: `s${at}`, at }));
+    world.drain();
+    assert.is(world.openCount, 2);
+    assert.is(world.counts.get("observations_evicted"), 2);
+    const { kind, count, span } = world.costs[0]!;
+    assert.equal({ kind, count, span }, { kind: "observations_evicted", count: 2, span: { fromMs: T, toMs: T + 2 } });
+    assert.is(world.checkpoints.get("0")!.rewindSeq, 4);
+  });
+  test("the oldest closes whether the stream or KV holds it, so that waiting samples never crowd out new ones", () => {
+    const world = inOrder([status({ ...sample, id: "old" })], { ...SETTINGS, mostOpen: 1 });
+    assert.is(world.unmatched.size, 1);
+    world.publish(status({ ...sample, id: "new" }));
+    world.drain();
+    assert.equal([...world.unmatched.keys()].map((key) => key.includes("new")), [true]);
+  });
+  test("a batch that would take a closed sample out of KV is pending, for it would not be empty", () => {
+    const world = inOrder([status(sample)], SETTINGS);
+    world.publish(tick(T + AFTER + LATENESS + 1));
+    world.take("all");
+    world.commit("all");
+    world.apply();
+    assert.is(world.openCount, 0);
+    assert.ok(world.partition("0").pending > 0, "pending is 0 only when a batch would be empty");
+  });
+});

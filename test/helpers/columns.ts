@@ -1,0 +1,111 @@
+/** The bounds of the warehouse's columns, written down a second time, apart from migrations and emit. */
+import * as assert from "uvu/assert";
+import type { Cell, Row, Table } from "../../src/core/emit.ts";
+
+const UINT = (bits: number) => (cell: Cell) =>
+  isNumber(cell) && Number.isInteger(cell) && cell >= 0 && cell <= 2 ** bits - 1;
+const isNumber = (cell: Cell): cell is number => typeof cell === "number" && Number.isFinite(cell);
+/** Of a pair of surrogates `u` sees one character, so what is left is a lone one. */
+const TEXT = (cell: Cell) => typeof cell === "string" && !/\p{Surrogate}/u.test(cell);
+const INSTANT = (cell: Cell) => isNumber(cell) && Number.isInteger(cell) && cell >= 0 && cell <= 10_413_791_999_999;
+const INT32 = (cell: Cell) => isNumber(cell) && Number.isInteger(cell) && cell >= -(2 ** 31) && cell < 2 ** 31;
+const FLOAT32 = (cell: Cell) => isNumber(cell) && Number.isFinite(Math.fround(cell));
+const UINT64 = (cell: Cell) => UINT(53)(cell);
+const UINT128 = (cell: Cell) => typeof cell === "string" && /^\d+$/.test(cell) && BigInt(cell) < 2n ** 128n;
+const orNull = (holds: (cell: Cell) => boolean) => (cell: Cell) => cell === null || holds(cell);
+
+/** What the columns of the warehouse hold; a row has exactly these. */
+const COLUMNS: Record<Table, Record<string, (cell: Cell) => boolean>> = {
+  raw_streaming_events: {
+    ...{ source: TEXT, uid: TEXT, stream_sequence: UINT64, subject: TEXT, stream_ts: INSTANT, id: TEXT, type: TEXT },
+    ...{
+      timestamp: INSTANT,
+      gateway: TEXT,
+      outcome: TEXT,
+      reason: TEXT,
+      payload: TEXT,
+      payload_encoding: TEXT,
+      version: UINT(8),
+    },
+  },
+  raw_streaming_events_dlq: {
+    ...{ schema_version: TEXT, source: TEXT, source_topic: TEXT, source_partition: UINT(32), source_offset: UINT64 },
+    ...{
+      source_record_timestamp: INSTANT,
+      event_uid: TEXT,
+      event_id: TEXT,
+      event_type: TEXT,
+      event_version: orNull(TEXT),
+    },
+    ...{ event_timestamp: orNull(INSTANT), dedup_key: orNull(TEXT), dedup_strategy: orNull(TEXT), replay: UINT(8) },
+    ...{ failure_stage: TEXT, failure_class: TEXT, failure_reason: TEXT, failure_details: TEXT },
+    ...{ payload_encoding: TEXT, payload_body: TEXT },
+  },
+  raw_unknown_events: {
+    ...{
+      source: TEXT,
+      raw_event_uid: TEXT,
+      event_type: TEXT,
+      ingest_timestamp: INSTANT,
+      source_topic: TEXT,
+      raw_json: TEXT,
+    },
+  },
+  dim_orchestrator_capability_snapshots: {
+    ...{
+      source: TEXT,
+      source_event_uid: TEXT,
+      source_event_id: TEXT,
+      snapshot_ts: INSTANT,
+      orchestrator_address: TEXT,
+    },
+    ...{
+      orchestrator_proxy_address: TEXT,
+      orchestrator_url: TEXT,
+      pipeline: TEXT,
+      model_id: TEXT,
+      capability_id: INT32,
+    },
+    ...{ capability_name: TEXT, capability_group: TEXT, capability_catalog_version: TEXT, gpu_id: orNull(TEXT) },
+    ...{
+      gpu_name: orNull(TEXT),
+      gpu_memory_total: orNull(UINT64),
+      gpu_major: orNull(UINT(8)),
+      gpu_minor: orNull(UINT(8)),
+    },
+    ...{ runner_version: orNull(TEXT), region: orNull(TEXT) },
+  },
+  fact_stream_status_samples: {
+    ...{ source: TEXT, source_event_uid: TEXT, source_event_id: TEXT, sample_ts: INSTANT, workflow_session_id: TEXT },
+    ...{
+      stream_id: TEXT,
+      request_id: TEXT,
+      gateway: TEXT,
+      orchestrator_address: TEXT,
+      orchestrator_url: TEXT,
+      pipeline: TEXT,
+    },
+    ...{ model_id: orNull(TEXT), gpu_id: orNull(TEXT), gpu_count: UINT(16), region: orNull(TEXT), state: TEXT },
+    ...{ output_fps: FLOAT32, input_fps: FLOAT32, is_attributed: UINT(8), unattributed_reason: TEXT },
+    ...{ gpu_attribution_method: TEXT, gpu_attribution_confidence: FLOAT32, evidence_level: UINT(8) },
+    ...{ selected_snapshot_uid: TEXT, selected_snapshot_ts: orNull(INSTANT), version: UINT128, is_deleted: UINT(8) },
+  },
+};
+
+/** Throws at a row with other columns than its table, or with a cell that its column could not hold. */
+export function checkCells(rows: ReadonlyMap<Table, readonly Row[]>): void {
+  for (const [table, list] of rows) {
+    const columns = COLUMNS[table];
+    const names = Object.keys(columns).sort().join();
+    for (const row of list) {
+      if (Object.keys(row).sort().join() !== names) {
+        assert.equal(Object.keys(row).sort(), Object.keys(columns).sort(), table);
+      }
+      for (const name in columns) {
+        if (!columns[name]!(row[name]!)) {
+          assert.unreachable(`${table}.${name}: ${JSON.stringify(row[name])?.slice(0, 100)}`);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Builders of wire messages: the few fields a test is about, in the shape that gateways send.
+ *
+ * Times are milliseconds since 1970 and may be as small as `1_000`: the core compares them, nothing more.
+ */
+import type { StoredMessage } from "../../src/core/event.ts";
+import { sessionKeyOf } from "../../src/core/identity.ts";
+import { eventSubject, PARTITION_ALL, partitionOf } from "../../src/core/subject.ts";
+
+/** A canonical pipeline in the field where gateways put a model: it hints at no model (parity list §6.13). */
+export const NO_HINT = "live-video-to-video";
+
+/** The source of every event that names no other. */
+export const SOURCE = "network";
+
+/** An envelope as it travels; real ones carry their time as a number or as text. */
+export interface Envelope {
+  readonly id: string;
+  readonly type: string;
+  readonly timestamp: number | string;
+  readonly gateway: string;
+  readonly data: unknown;
+}
+
+/** An envelope and the source on whose subject it is published. */
+export interface Wire {
+  readonly source: string;
+  readonly envelope: Envelope;
+}
+
+export interface StatusFields {
+  /** Event time. */
+  readonly at: number;
+  readonly id?: string;
+  readonly source?: string;
+  readonly wallet?: string;
+  readonly url?: string;
+  /** What the wire calls `pipeline`: a model label; `NO_HINT` by default. */
+  readonly model?: string;
+  readonly fps?: number;
+  readonly request?: string;
+}
+
+/** A status sample. */
+export function status({ at, id, source, wallet, url, model, fps, request }: StatusFields): Wire {
+  return {
+    source: source ?? SOURCE,
+    envelope: {
+      id: id ?? "sample",
+      type: "ai_stream_status",
+      timestamp: at,
+      gateway: "gateway-1",
+      data: {
+        stream_id: "stream-1",
+        request_id: request ?? "request-1",
+        pipeline: model ?? NO_HINT,
+        state: "ONLINE",
+        orchestrator_info: { address: wallet ?? "", url: url ?? "" },
+        inference_status: { fps: fps ?? 20 },
+        input_status: { fps: 30 },
+      },
+    },
+  };
+}
+
+export interface HardwareFields {
+  readonly model: string;
+  /** `live-video-to-video` by default. */
+  readonly pipeline?: string;
+  readonly gpus?: readonly string[];
+  /** How `gpu_info` is written; both shapes are seen in production. `object` by default. */
+  readonly shape?: "object" | "array";
+}
+
+export interface NodeFields {
+  readonly canonical: string;
+  readonly hot?: string;
+  readonly url?: string;
+  readonly hardware?: readonly HardwareFields[];
+  /** Models that the node only advertises, under capability 35 (live video to video). */
+  readonly advertises?: readonly string[];
+}
+
+/** A capability message. */
+export function capabilities(
+  { at, id, source, nodes }: { at: number; id?: string; source?: string; nodes: readonly NodeFields[] },
+): Wire {
+  return {
+    source: source ?? SOURCE,
+    envelope: {
+      id: id ?? `snapshot-${at}`,
+      type: "network_capabilities",
+      timestamp: at,
+      gateway: "gateway-1",
+      data: nodes.map(entryOf),
+    },
+  };
+}
+
+function entryOf({ canonical, hot, url, hardware, advertises }: NodeFields): unknown {
+  const models = Object.fromEntries((advertises ?? []).map((model) => [model, { warm: true, runnerVersion: "1" }]));
+  return {
+    address: canonical,
+    local_address: hot ?? "",
+    orch_uri: url ?? "",
+    capabilities: { version: "0.8.9", constraints: { PerCapability: advertises ? { 35: { models } } : {} } },
+    hardware: hardware === undefined ? null : hardware.map(({ model, pipeline, gpus, shape }) => {
+      const list = (gpus ?? []).map((id) => ({ id, name: "RTX", memory_total: 1, major: 8 }));
+      const info = shape === "array" ? list : Object.fromEntries(list.entries());
+      return { pipeline: pipeline ?? NO_HINT, model_id: model, gpu_info: info };
+    }),
+  };
+}
+
+/** Where `node` puts its node. */
+export const URL = "https://node-a:8935";
+
+/** A node at `URL` with the hot wallet `0xhot` that runs one model on these GPUs. */
+export function node(canonical: string, model: string, gpus: string[], more: Partial<NodeFields> = {}): NodeFields {
+  return { canonical, hot: "0xhot", url: URL, hardware: [{ model, gpus }], ...more };
+}
+
+/** A capability message of these nodes, named after its time and nodes. */
+export function snapshot(at: number, ...nodes: NodeFields[]): Wire {
+  return capabilities({ at, id: `snapshot-${at}-${nodes.map((one) => `${one.canonical}${one.url}`).join()}`, nodes });
+}
+
+/** Ways to write one event: as built, time as text, `data` as text, keys in reverse order. */
+export const ENCODINGS = 4;
+
+/** The bytes of an envelope in one of its encodings; all of them are one event. */
+export function bytesOf(envelope: Envelope, encoding = 0): Uint8Array {
+  const variants: (() => unknown)[] = [
+    () => envelope,
+    () => ({ ...envelope, timestamp: String(envelope.timestamp) }),
+    () => ({ ...envelope, data: JSON.stringify(envelope.data) }),
+    () => reversed(envelope),
+  ];
+  return new TextEncoder().encode(JSON.stringify(variants[encoding % ENCODINGS]!()));
+}
+
+function reversed(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(reversed);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).reverse().map(([key, held]) => [key, reversed(held)]));
+}
+
+/** The subject that a publisher who knows the number of partitions would choose. */
+export function subjectOf({ source, envelope }: Wire, partitions: number): string {
+  const { stream_id, request_id } = envelope.data as { stream_id?: string; request_id?: string };
+  const isShared = stream_id === undefined && request_id === undefined;
+  const key = sessionKeyOf(stream_id ?? "", request_id ?? "", envelope.id);
+  return eventSubject(source, envelope.type, isShared ? PARTITION_ALL : partitionOf(key, partitions));
+}
+
+/** A message as the stream stored it. */
+export function stored(subject: string, bytes: Uint8Array, seq: number, streamTimeMs: number): StoredMessage {
+  return { subject, bytes, streamSequence: seq, streamTimeMs };
+}
