@@ -13,11 +13,11 @@ CREATE TABLE IF NOT EXISTS raw_streaming_events
     stream_ts           DateTime64(3, 'UTC'),                        -- when JetStream stored it
     id                  String,                                      -- the envelope's id, '' when it has none
     type                LowCardinality(String),
-    timestamp           UInt64,                                      -- event time in Unix ms, 0 when unreadable
+    timestamp           UInt64,                                      -- the envelope's, in Unix ms; 0 when unreadable
     gateway             LowCardinality(String),
     outcome             LowCardinality(String),                      -- accepted, rejected, ignored, duplicate
     reason              LowCardinality(String),                      -- why rejected or ignored, else ''
-    payload             String CODEC(ZSTD(3)),                       -- the message as it came
+    payload             String CODEC(ZSTD(1)),                       -- the message as it came
     payload_encoding    LowCardinality(String),                      -- json, or base64 for bytes that are no JSON
     version             UInt8,
     data                String ALIAS JSONExtractRaw(payload, 'data'),
@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS raw_streaming_events_dlq
     broadcaster             Nullable(String),
     region                  Nullable(String),
     payload_encoding        LowCardinality(String),
-    payload_body            String CODEC(ZSTD(3)),
+    payload_body            String CODEC(ZSTD(1)),
     payload_canonical_json  Nullable(String),
     ingestion_timestamp     DateTime64(3, 'UTC') DEFAULT now64(3)
 )
@@ -72,7 +72,7 @@ CREATE TABLE IF NOT EXISTS raw_unknown_events
     ingest_timestamp    DateTime64(3, 'UTC'),                        -- when JetStream stored it
     ingest_date         Date MATERIALIZED toDate(ingest_timestamp),
     source_topic        LowCardinality(String),
-    raw_json            String CODEC(ZSTD(3)),
+    raw_json            String CODEC(ZSTD(1)),
     ingestion_timestamp DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = ReplacingMergeTree

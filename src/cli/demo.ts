@@ -147,7 +147,7 @@ function bundledEvents(): BundledEvent[] {
     .map((bytes) => {
       const message = { subject: "events.x.x.x", bytes, streamSequence: 0, streamTimeMs: Date.now() };
       const { envelope } = decode(message);
-      return { bytes, timeMs: envelope.eventTimeMs ?? 0, isSnapshot: envelope.type === "network_capabilities" };
+      return { bytes, timeMs: envelope.timestampMs ?? 0, isSnapshot: envelope.type === "network_capabilities" };
     })
     .sort((a, b) => a.timeMs - b.timeMs);
 }

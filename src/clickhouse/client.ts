@@ -5,6 +5,8 @@
 import { openEmbedded } from "./embedded.ts";
 import type { Engine, OpenOptions, Params } from "./engine.ts";
 import { type Attempt, translateError } from "./errors.ts";
+import { LatecomerError } from "../errors.ts";
+import { encodeRows } from "./row-binary.ts";
 import { maskPassword, openServer } from "./server.ts";
 
 export type { ClientLog, OpenOptions, Params } from "./engine.ts";
@@ -61,14 +63,43 @@ function facade(description: string, engine: Engine): ClickHouse {
       throw translateError(error, facts);
     }
   };
+  const known = new Map<string, ReadonlyMap<string, string>>();
+  /** The types of a table's columns, which say how the rows must be written. */
+  const typesOf = async (table: string, columns: readonly string[]): Promise<string[]> => {
+    let types = known.get(table);
+    if (types === undefined) {
+      const [name, database] = table.split(".").reverse();
+      const found = await engine.rows<{ name: string; type: string }>(
+        `SELECT name, type FROM system.columns
+         WHERE table = {name:String} AND database = if({database:String} = '', currentDatabase(), {database:String})`,
+        { name, database: database ?? "" },
+      );
+      types = new Map(found.map((column) => [column.name, column.type]));
+      if (types.size > 0) known.set(table, types);
+    }
+    return columns.map((column) => {
+      const type = types.get(column);
+      if (type === undefined) {
+        throw new LatecomerError("COLUMN_MISSING", "fatal", `the table ${table} has no column ${column}`);
+      }
+      return type;
+    });
+  };
   return {
     description,
     command: (sql, params) => attempt(`run ${headOf(sql)}`, false, () => engine.command(sql, params)),
     rows: <T>(sql: string, params?: Params) => attempt(`run ${headOf(sql)}`, false, () => engine.rows<T>(sql, params)),
     insert: async (table, columns, rows) => {
       if (rows.length === 0) return;
-      await attempt(`insert ${rows.length} rows into ${table}`, true, () => {
-        return engine.insert(table, columns, rows.map((row) => toValues(row, columns)));
+      await attempt(`insert ${rows.length} rows into ${table}`, true, async () => {
+        const types = await typesOf(table, columns);
+        const block = encodeRows(columns, types, rows.map((row) => toValues(row, columns)));
+        try {
+          await engine.insert(table, columns, block);
+        } catch (error) {
+          known.delete(table); // The table may have changed under us; the next attempt looks again.
+          throw error;
+        }
       });
     },
     ping: () => attempt("reach ClickHouse", false, () => engine.ping()),

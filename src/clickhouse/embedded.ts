@@ -15,8 +15,8 @@ import {
 } from "@clickhouse/client";
 import { LatecomerError } from "../errors.ts";
 import { loadChdb } from "./chdb.ts";
-import { encodeRow, type Engine, fetchRows, type OpenOptions, type Params, runCommand, SETTINGS } from "./engine.ts";
-import { withRowsFile } from "./rows_file.ts";
+import { type Engine, fetchRows, type OpenOptions, type Params, runCommand, SETTINGS } from "./engine.ts";
+import { withRowsFile } from "./rows-file.ts";
 
 type ClientConnection = NonNullable<ClickHouseClientConfigOptions["connection"]>;
 
@@ -82,11 +82,10 @@ export async function openEmbedded(folder: string, options: OpenOptions): Promis
     command: (sql, params) => inTurn(({ client }) => runCommand(client, SET_ALL + sql, params, {})),
     rows: <T>(sql: string, params: Params | undefined) =>
       inTurn(({ client }) => fetchRows<T>(client, SET_ALL + sql, params, {})),
-    insert: async (table, columns, rows) => {
-      const bytes = Buffer.from(rows.map(encodeRow).join("\n"));
-      await withRowsFile(bytes, (fromInfile) =>
+    insert: async (table, columns, block) => {
+      await withRowsFile(block, (fromInfile) =>
         inTurn(({ client }) => {
-          const sql = `INSERT INTO ${table} (${columns.join(", ")}) ${fromInfile} FORMAT JSONCompactEachRow`;
+          const sql = `INSERT INTO ${table} (${columns.join(", ")}) ${fromInfile} FORMAT RowBinary`;
           return runCommand(client, SET_ALL + sql, undefined, {});
         }));
     },

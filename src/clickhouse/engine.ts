@@ -26,7 +26,8 @@ export interface Engine {
   readonly remote: boolean;
   command(sql: string, params: Params | undefined): Promise<void>;
   rows<T>(sql: string, params: Params | undefined): Promise<T[]>;
-  insert(table: string, columns: readonly string[], rows: readonly (readonly unknown[])[]): Promise<void>;
+  /** Stores one block of RowBinary, its values in the order of the columns. */
+  insert(table: string, columns: readonly string[], block: Uint8Array): Promise<void>;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -58,6 +59,8 @@ export const SETTINGS = {
   session_timezone: "UTC",
   // FINAL has to fold rows of one key wherever they lie.
   do_not_merge_across_partitions_select_final: 0,
+  // Event times decide partitions, and a sender may send any: an insert of many months must not fail for ever.
+  max_partitions_per_insert_block: "0",
   // An abandoned query runs on, and in the embedded engine keeps the process alive.
   max_execution_time: EXECUTION_MAX_SECONDS,
 } as const satisfies ClickHouseSettings;
@@ -81,16 +84,4 @@ export async function fetchRows<T>(
 ): Promise<T[]> {
   const result = await client.query({ query, query_params: { ...params }, clickhouse_settings, format: "JSONEachRow" });
   return await result.json<T>();
-}
-
-/**
- * One row as JSON that ClickHouse can read. Half of a surrogate pair, which JSON can carry and UTF-8 cannot, becomes
- * U+FFFD: left alone, one such character from a sender makes ClickHouse refuse the whole insert.
- */
-export function encodeRow(row: unknown): string {
-  const text = JSON.stringify(row);
-  if (!text.includes("\\ud")) return text;
-  return JSON.stringify(row, (_key, value) => {
-    return typeof value === "string" ? value.replace(/\p{Surrogate}/gu, "\ufffd") : value;
-  });
 }

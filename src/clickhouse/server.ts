@@ -1,10 +1,11 @@
 /**
  * A ClickHouse server over HTTP, through the official client with every option written out.
  */
+import { Readable } from "node:stream";
+import { finished } from "node:stream/promises";
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from "@clickhouse/client";
 import { LatecomerError } from "../errors.ts";
 import {
-  encodeRow,
   type Engine,
   EXECUTION_MAX_SECONDS,
   fetchRows,
@@ -36,7 +37,6 @@ export function openServer(text: string, options: OpenOptions): Engine {
       keep_alive: { enabled: true, idle_socket_ttl: 2_500 },
       // The processor's own CPU is the scarcer thing: gzip costs more than the JSON it would shrink.
       compression: { request: false, response: false },
-      json: { parse: JSON.parse, stringify: encodeRow },
       // The client's own logger prints statements; errors are thrown to us anyway.
       log: { level: ClickHouseLogLevel.OFF },
     });
@@ -50,17 +50,13 @@ export function openServer(text: string, options: OpenOptions): Engine {
     remote: true,
     command: (sql, params) => runCommand(client, sql, params, clickhouse_settings),
     rows: <T>(sql: string, params: Params | undefined) => fetchRows<T>(client, sql, params, clickhouse_settings),
-    async insert(table, columns, rows) {
-      const [first, ...rest] = columns;
-      if (first === undefined) throw new TypeError("an insert names its columns");
-      const values = rows as unknown[];
-      await client.insert({
-        table,
-        columns: [first, ...rest],
-        values,
-        format: "JSONCompactEachRow",
-        clickhouse_settings,
-      });
+    async insert(table, columns, block) {
+      const query = `INSERT INTO ${table} (${columns.join(", ")}) FORMAT RowBinary`;
+      const values = Readable.from([block], { objectMode: false });
+      const { stream } = await client.exec({ query, values, clickhouse_settings });
+      // The connection is free for the next request only when the answer, which is empty, was read.
+      stream.resume();
+      await finished(stream);
     },
     async ping() {
       // A select, because /ping answers without looking at user, password and database.

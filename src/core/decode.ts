@@ -70,7 +70,8 @@ export interface Envelope {
   readonly uid: string;
   readonly id: string;
   readonly type: string;
-  readonly eventTimeMs: number | null;
+  /** The envelope's own timestamp; an event's time may be its payload's. */
+  readonly timestampMs: number | null;
   readonly gateway: string;
 }
 
@@ -94,7 +95,7 @@ const isObject = (value: Json | undefined): value is JsonObject =>
 class Reading {
   id = "";
   type = "";
-  eventTimeMs: number | null = null;
+  timestampMs: number | null = null;
   gateway = "";
   readonly source: string;
   readonly #bytes: Uint8Array;
@@ -105,8 +106,8 @@ class Reading {
   }
 
   envelope(contentHash: string): Envelope {
-    const { source, id, type, eventTimeMs, gateway } = this;
-    return { source, uid: uidOf(id, contentHash), id, type, eventTimeMs, gateway };
+    const { source, id, type, timestampMs, gateway } = this;
+    return { source, uid: uidOf(id, contentHash), id, type, timestampMs, gateway };
   }
 
   reject(reason: RejectReason, details: string): Decoded {
@@ -116,7 +117,7 @@ class Reading {
   }
 
   ignore(reason: IgnoreReason, unknownType: boolean, data: Json): Decoded {
-    const content = canonicalJson([this.type, this.eventTimeMs, this.gateway, data]);
+    const content = canonicalJson([this.type, this.timestampMs, this.gateway, data]);
     return { outcome: "ignored", envelope: this.envelope(hash64(content)), reason, unknownType };
   }
 }
@@ -143,7 +144,7 @@ export function decode(message: StoredMessage): Decoded {
   reading.type = root.type;
   const envelopeTimeMs = envelopeTime(root.timestamp);
   if (envelopeTimeMs === undefined) return reading.reject("missing_timestamp", "timestamp is no Unix milliseconds");
-  reading.eventTimeMs = envelopeTimeMs;
+  reading.timestampMs = envelopeTimeMs;
   if (root.data === undefined) return reading.reject("missing_data", "data is missing");
 
   let data = root.data;
@@ -180,15 +181,16 @@ export function decode(message: StoredMessage): Decoded {
 
   const body = decodeBody(type, data, envelopeTimeMs);
   if (typeof body === "string") return reading.reject("parse_exception", body);
+  const { payload } = body;
   const dataTimeMs = body.type === "stream_trace" ? body.payload.dataTimeMs : 0;
-  reading.eventTimeMs = dataTimeMs > 0 ? dataTimeMs : envelopeTimeMs;
-  if (Math.max(reading.eventTimeMs, envelopeTimeMs) > message.streamTimeMs + FURTHEST_FUTURE_MS) {
+  const eventTimeMs = dataTimeMs > 0 ? dataTimeMs : envelopeTimeMs;
+  if (Math.max(eventTimeMs, envelopeTimeMs) > message.streamTimeMs + FURTHEST_FUTURE_MS) {
     return reading.reject("time_in_future", "the event is more than an hour later than its message was stored");
   }
-  const envelope = reading.envelope(contentHashOf([type, envelopeTimeMs, reading.gateway, body.payload]));
+  const envelope = reading.envelope(contentHashOf([type, envelopeTimeMs, reading.gateway, payload]));
   const { source, uid, id, gateway } = envelope;
-  const head = { source, uid, id, eventTimeMs: reading.eventTimeMs, gateway };
-  return { outcome: "accepted", envelope, event: { ...body, head } as TelemetryEvent };
+  const head = { source, uid, id, eventTimeMs, gateway };
+  return { outcome: "accepted", envelope, event: { type, head, payload } as TelemetryEvent };
 }
 
 function isEventType(type: string): type is EventType {
@@ -212,13 +214,14 @@ function envelopeTime(timestamp: Json | undefined): number | undefined {
   return Math.trunc(value);
 }
 
+const isMissing = (value: Json | undefined): boolean => value === undefined || value === null || value === "";
+
 function missingField(type: EventType, root: JsonObject, data: Json): string | undefined {
-  const isMissing = (value: Json | undefined) => value === undefined || value === null || value === "";
   if (type === "stream_trace" && isMissing(root.id)) return "id";
   if (isMissing(data)) return "data";
   const fields = isObject(data) ? data : {};
-  const missing = REQUIRED[type].find((field) => isMissing(fields[field]));
-  return missing === undefined ? undefined : `data.${missing}`;
+  for (const field of REQUIRED[type]) if (isMissing(fields[field])) return `data.${field}`;
+  return undefined;
 }
 
 type Body = TelemetryEvent extends infer Event ? Event extends TelemetryEvent ? Omit<Event, "head"> : never : never;

@@ -19,20 +19,28 @@ function mix(h: number): number {
   return h ^ (h >>> 16);
 }
 
-/** Hashes the UTF-16 code units of a text into two unsigned 32-bit halves. */
-function lanes(text: string): [number, number] {
+/** The halves of the last hash: two results without an array for each call. */
+let high = 0;
+let low = 0;
+
+/** Hashes the UTF-16 code units of a text into `high` and `low`, two unsigned 32-bit halves. */
+function hash(text: string): void {
   let h1 = 0x9747b28c;
   let h2 = 0x3c6ef372;
   const length = text.length;
-  for (let at = 0; at < length; at += 2) {
-    // The second unit of an odd tail is 0; the length, mixed in below, tells it from a real zero.
-    const k = text.charCodeAt(at) | (at + 1 < length ? text.charCodeAt(at + 1) << 16 : 0);
-    let k1 = Math.imul(k, C1);
+  // As in x86_128 each block of 32 bits goes into one lane, and each lane is stirred by the other. Units past the
+  // end read as 0; the length, mixed in below, tells them from real zeros.
+  for (let at = 0; at < length; at += 4) {
+    const tail = at + 4 > length;
+    let k1 = text.charCodeAt(at) | ((tail && at + 1 >= length ? 0 : text.charCodeAt(at + 1)) << 16);
+    k1 = Math.imul(k1, C1);
     k1 = Math.imul((k1 << 15) | (k1 >>> 17), C2);
     h1 ^= k1;
-    h1 = (Math.imul((h1 << 13) | (h1 >>> 19), 5) + 0x561ccd1b + h2) | 0;
-    let k2 = Math.imul(k, C2);
-    k2 = Math.imul((k2 << 17) | (k2 >>> 15), C1);
+    h1 = (Math.imul((h1 << 19) | (h1 >>> 13), 5) + 0x561ccd1b + h2) | 0;
+    let k2 = tail && at + 2 >= length ? 0 : text.charCodeAt(at + 2);
+    if (!tail) k2 |= text.charCodeAt(at + 3) << 16;
+    k2 = Math.imul(k2, C2);
+    k2 = Math.imul((k2 << 16) | (k2 >>> 16), C1);
     h2 ^= k2;
     h2 = (Math.imul((h2 << 17) | (h2 >>> 15), 5) + 0x0bcaa747 + h1) | 0;
   }
@@ -42,7 +50,8 @@ function lanes(text: string): [number, number] {
   h2 = mix(h2 | 0);
   h1 = (h1 + h2) | 0;
   h2 = (h2 + h1) | 0;
-  return [h1 >>> 0, h2 >>> 0];
+  high = h1 >>> 0;
+  low = h2 >>> 0;
 }
 
 function hex8(half: number): string {
@@ -51,7 +60,7 @@ function hex8(half: number): string {
 
 /** The 64-bit hash of a text as 16 lower-case hexadecimal digits. */
 export function hash64(text: string): string {
-  const [high, low] = lanes(text);
+  hash(text);
   return hex8(high) + hex8(low);
 }
 
@@ -66,15 +75,15 @@ export function hash64OfBytes(bytes: Uint8Array): string {
 
 /** The upper 63 bits of the 64-bit hash of a text. */
 export function hash63(text: string): bigint {
-  const [high, low] = lanes(text);
+  hash(text);
   return ((BigInt(high) << 32n) | BigInt(low)) >> 1n;
 }
 
 /** 32-bit FNV-1a of a text that holds ASCII only, as an unsigned number. */
 export function fnv1a32(ascii: string): number {
-  let hash = 0x811c9dc5;
+  let sum = 0x811c9dc5;
   for (let at = 0; at < ascii.length; at++) {
-    hash = Math.imul(hash ^ ascii.charCodeAt(at), 0x01000193);
+    sum = Math.imul(sum ^ ascii.charCodeAt(at), 0x01000193);
   }
-  return hash >>> 0;
+  return sum >>> 0;
 }

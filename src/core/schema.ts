@@ -338,7 +338,7 @@ function pricesOf(prices: unknown): CapabilityPrice[] {
 
 /** Capability ids in ascending order; keys that are no integer are skipped, as upstream does. */
 function capabilityIds(record: Record<string, unknown>): number[] {
-  return Object.keys(record).filter((key) => /^-?\d{1,9}$/.test(key)).map(Number).sort((a, b) => a - b);
+  return Object.keys(record).filter((key) => /^(0|-?[1-9]\d{0,8})$/.test(key)).map(Number).sort((a, b) => a - b);
 }
 
 function constraintsOf(perCapability: unknown): ModelConstraint[] {
@@ -383,7 +383,7 @@ export const capabilityEntrySchema = v.pipe(
     return {
       address: entry.address,
       localAddress: entry.local_address,
-      url: normalUrl(entry.orch_uri || entry.uri),
+      url: normalUrl(entry.orch_uri) || normalUrl(entry.uri),
       version: entry.capabilities.version,
       capacities: capabilityIds(capacities).map((one) => {
         const held = capacities[String(one)];

@@ -5,7 +5,7 @@
  * output of a failed query on a connection: so nothing of one request can reach the next.
  */
 import type { ChdbConnection } from "../clickhouse/chdb.ts";
-import { withRowsFile } from "../clickhouse/rows_file.ts";
+import { withRowsFile } from "../clickhouse/rows-file.ts";
 import { namedFormat, splitInsert } from "./clickhouse-statement.ts";
 
 /** What a request asks for. */

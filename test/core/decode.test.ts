@@ -195,7 +195,7 @@ describe("decode(): reasons of refusal", (test) => {
     assert.is(envelope.source, "cloud_spe");
     assert.is(envelope.id, statusWire().id as string);
     assert.is(envelope.type, "ai_stream_status");
-    assert.is(envelope.eventTimeMs, SENT_MS);
+    assert.is(envelope.timestampMs, SENT_MS);
     assert.is(envelope.gateway, "gateway-a");
   });
 

@@ -85,7 +85,7 @@ const COLUMNS: Record<Table, Record<string, (cell: Cell) => boolean>> = {
       orchestrator_url: TEXT,
       pipeline: TEXT,
     },
-    ...{ model_id: orNull(TEXT), gpu_id: orNull(TEXT), gpu_count: UINT(16), region: orNull(TEXT), state: TEXT },
+    ...{ model_id: orNull(TEXT), gpu_id: orNull(TEXT), gpu_count: UINT(32), region: orNull(TEXT), state: TEXT },
     ...{ output_fps: FLOAT32, input_fps: FLOAT32, is_attributed: UINT(8), unattributed_reason: TEXT },
     ...{ gpu_attribution_method: TEXT, gpu_attribution_confidence: FLOAT32, evidence_level: UINT(8) },
     ...{ selected_snapshot_uid: TEXT, selected_snapshot_ts: orNull(INSTANT), version: UINT128, is_deleted: UINT(8) },

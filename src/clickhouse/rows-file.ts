@@ -1,7 +1,6 @@
 /**
- * Hands rows to the embedded engine as a file. It reads a file (`FROM INFILE`) in parallel and without copying:
- * 100 000 rows of 18 columns cost 0.4 s of CPU, against 0.6 s as text of the statement or as bytes in memory. And a
- * file takes any bytes, where the text of a statement takes only UTF-8.
+ * Hands rows to the embedded engine as a file: `FROM INFILE` takes any bytes, where the text of a statement takes
+ * only UTF-8, and cost a third less CPU than bytes in memory (0.4 s against 0.6 s per 100 000 rows of 18 columns).
  */
 import { randomUUID } from "node:crypto";
 import { rm, writeFile } from "node:fs/promises";

@@ -1,0 +1,294 @@
+/**
+ * A whole installation for one test: nats-server, the embedded engine, streams and schema, in a folder of its own
+ * that goes when the test has ended, however it ended.
+ *
+ * Every processor has a connection of its own, so that it can be lost as in a crash; and the warehouse it writes to
+ * can be steered, so that a test decides when an insert goes through.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type JetStreamManager, type NatsConnection, StringCodec } from "nats";
+import { initialise } from "../../src/cli/init.ts";
+import { startProcessor } from "../../src/cli/run.ts";
+import { type ClickHouse, openClickHouse } from "../../src/clickhouse/client.ts";
+import { digests } from "../../src/clickhouse/digest.ts";
+import { type Config, type Overrides, resolveConfig } from "../../src/config.ts";
+import { type LocalNats, startNatsServer } from "../../src/local/nats-server.ts";
+import { connectNats } from "../../src/nats/connection.ts";
+import { planStreams } from "../../src/nats/provision.ts";
+import { publishMessages } from "../../src/nats/publish.ts";
+import type { Checkpoint, Log, LogFields } from "../../src/ports.ts";
+import type { Processor } from "../../src/runtime/processor.ts";
+
+const PRODUCTION = new URL("../fixtures/production/", import.meta.url);
+
+/** Longer than anything here takes on a loaded machine, shorter than the runner's patience. */
+const DEADLINE_MS = 30_000;
+
+/** Rejects, saying what was waited for, when the work takes too long. */
+export async function within<Result>(what: string, work: Promise<Result>, ms = DEADLINE_MS): Promise<Result> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`after ${ms} ms still not: ${what}`)), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** Waits until something holds. */
+export async function eventually(what: string, holds: () => Promise<boolean> | boolean, ms = DEADLINE_MS) {
+  for (const deadline = Date.now() + ms; !(await holds());) {
+    if (Date.now() > deadline) throw new Error(`after ${ms} ms still not: ${what}`);
+    await pause(20);
+  }
+}
+
+/** Runs with a temporary folder. */
+export async function inFolder<Result>(run: (folder: string) => Promise<Result>): Promise<Result> {
+  const folder = mkdtempSync(join(tmpdir(), "latecomer-test-"));
+  try {
+    return await run(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The envelopes of the production files, as bytes; one file, or all of them in the order of their names. */
+export function productionEvents(file?: string): Uint8Array[] {
+  const files = readdirSync(PRODUCTION).filter((name) => name.endsWith(".jsonl") && (file ?? name) === name).sort();
+  return files.flatMap((name) => readFileSync(new URL(name, PRODUCTION), "utf8").trim().split("\n").map(encode));
+}
+
+export const GATEWAY_LOG = "gateway_log_2026-01-08.jsonl";
+
+export function encode(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+export function typeOf(bytes: Uint8Array): string {
+  return (JSON.parse(new TextDecoder().decode(bytes)) as { type: string }).type;
+}
+
+/** A log that is kept to be looked at. */
+export class Journal implements Log {
+  readonly lines: { readonly level: string; readonly message: string; readonly fields: LogFields }[] = [];
+
+  debug(fields: LogFields, message: string): void {
+    this.lines.push({ level: "debug", message, fields });
+  }
+  info(fields: LogFields, message: string): void {
+    this.lines.push({ level: "info", message, fields });
+  }
+  warn(fields: LogFields, message: string): void {
+    this.lines.push({ level: "warn", message, fields });
+  }
+  error(fields: LogFields, message: string): void {
+    this.lines.push({ level: "error", message, fields });
+  }
+}
+
+/** What happens before an insert: returns to let it through, waits or throws to hold it up. */
+export type BeforeInsert = (table: string, rows: number) => Promise<void> | void;
+
+/** A processor in this process. */
+export interface Running {
+  readonly processor: Processor;
+  /** Resolves when everything stored is processed. */
+  drained(): Promise<void>;
+  /** Drains what it has in hand and leaves. */
+  stop(): Promise<void>;
+  /** Vanishes without a last word: nothing of it reaches NATS or ClickHouse any more. */
+  crash(): Promise<void>;
+}
+
+export interface PublishedAs {
+  readonly messageIds?: boolean;
+  readonly partitions?: number;
+}
+
+export class Cluster {
+  readonly folder: string;
+  readonly nats: LocalNats;
+  readonly config: Config;
+  readonly nc: NatsConnection;
+  readonly jsm: JetStreamManager;
+  readonly clickhouse: ClickHouse;
+  readonly journal = new Journal();
+  readonly #running = new Set<Running>();
+
+  constructor(parts: Pick<Cluster, "folder" | "nats" | "config" | "nc" | "jsm" | "clickhouse">) {
+    ({ folder: this.folder, nats: this.nats, config: this.config } = parts);
+    ({ nc: this.nc, jsm: this.jsm, clickhouse: this.clickhouse } = parts);
+  }
+
+  /** Starts a processor; `beforeInsert` steers its inserts. */
+  async start(settings: Partial<Config> = {}, beforeInsert: BeforeInsert = () => {}): Promise<Running> {
+    const config = { ...this.config, ...settings };
+    const nc = await connectNats(config);
+    let gone = false;
+    const steered: ClickHouse = {
+      ...this.clickhouse,
+      insert: async (table, columns, rows) => {
+        await beforeInsert(table, rows.length);
+        if (gone) return new Promise(() => {});
+        await this.clickhouse.insert(table, columns, rows);
+      },
+    };
+    const processor = await within("processor started", startProcessor(config, nc, steered, this.journal));
+    const leave = async () => {
+      this.#running.delete(running);
+      await nc.close();
+    };
+    const running: Running = {
+      processor,
+      drained: () => within("drained", processor.drained()),
+      stop: async () => {
+        try {
+          await within("processor stopped", processor.stop());
+        } finally {
+          await leave();
+        }
+      },
+      crash: async () => {
+        gone = true;
+        processor.finished().catch(() => {}); // It notices that its connection is closed.
+        await leave();
+      },
+    };
+    this.#running.add(running);
+    return running;
+  }
+
+  /** Starts a processor, lets it process everything stored, and stops it. */
+  async process(settings: Partial<Config> = {}): Promise<Processor> {
+    const running = await this.start(settings);
+    await running.drained();
+    await running.stop();
+    return running.processor;
+  }
+
+  async publish(source: string, messages: readonly Uint8Array[], as: PublishedAs = {}): Promise<void> {
+    const { messageIds = false, partitions = this.config.partitions } = as;
+    await within("published", publishMessages(this.nc, messages, { source, partitions, messageIds, rate: 0 }));
+  }
+
+  rows<Row = Record<string, unknown>>(sql: string, params: Record<string, unknown> = {}): Promise<Row[]> {
+    return within("query answered", this.clickhouse.rows<Row>(sql, params));
+  }
+
+  /** One number out of the warehouse. */
+  async count(sql: string, params: Record<string, unknown> = {}): Promise<number> {
+    const [row] = await this.rows(sql, params);
+    return Number(Object.values(row ?? {})[0]);
+  }
+
+  /** The digest of a source's status facts, which must be so many. */
+  async digest(source: string): Promise<{ rows: number; digest: string }> {
+    const [one] = await digests(this.clickhouse, this.config.database, { source });
+    return { rows: one!.rows, digest: one!.digest };
+  }
+
+  /** The folded facts of a source, versions and all, in one order. */
+  facts(source: string): Promise<Record<string, unknown>[]> {
+    return this.rows(
+      `SELECT * EXCEPT (source, ingestion_timestamp) FROM fact_stream_status_samples_current
+       WHERE source = {source:String} ORDER BY sample_ts, source_event_uid`,
+      { source },
+    );
+  }
+
+  /** Keys of a bucket, sorted. */
+  async keys(bucket: string): Promise<string[]> {
+    const prefix = `$KV.${bucket}.`;
+    const { state } = await this.jsm.streams.info(`KV_${bucket}`, { subjects_filter: ">" });
+    return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(prefix.length)).sort();
+  }
+
+  async checkpoint(partition: string): Promise<Checkpoint | undefined> {
+    const kv = await this.nc.jetstream().views.kv("checkpoints", { bindOnly: true });
+    return (await kv.get(partition))?.json<Checkpoint>();
+  }
+
+  async storedCount(stream = "LIVEPEER_EVENTS"): Promise<number> {
+    return (await this.jsm.streams.info(stream)).state.messages;
+  }
+
+  /** Every message of a stream, oldest first. */
+  async messages(stream: string): Promise<{ seq: number; subject: string; data: Uint8Array; header: Header }[]> {
+    const { state } = await this.jsm.streams.info(stream);
+    const found = [];
+    for (let seq = state.first_seq; seq <= state.last_seq && state.messages > 0; seq++) {
+      const message = await this.jsm.streams.getMessage(stream, { seq });
+      found.push({
+        seq,
+        subject: message.subject,
+        data: message.data,
+        header: (name: string) => message.header?.get(name),
+      });
+    }
+    return found;
+  }
+
+  /** The ack floors of the attributors' consumers, by partition; the greatest of each. */
+  async ackFloors(): Promise<Record<string, number>> {
+    const floors: Record<string, number> = {};
+    for await (const { name, ack_floor } of this.jsm.consumers.list("LIVEPEER_EVENTS")) {
+      const partition = /^attributor-p([^-]+)-/.exec(name)?.[1];
+      if (partition === undefined) continue;
+      floors[partition] = Math.max(floors[partition] ?? 0, ack_floor.stream_seq);
+    }
+    return floors;
+  }
+
+  /** Ends the processors that a test left behind. */
+  async close(): Promise<void> {
+    for (const running of [...this.#running]) await running.crash();
+  }
+}
+
+type Header = (name: string) => string | undefined;
+
+/** Runs with a fresh installation. `settings` are texts as in the environment. */
+export function withCluster(settings: Overrides, use: (cluster: Cluster) => Promise<void>): Promise<void> {
+  return inFolder(async (folder) => {
+    const nats = await startNatsServer({ folder: join(folder, "nats") });
+    try {
+      const config = resolveConfig({}, {
+        natsUrl: nats.url,
+        clickhouseUrl: `chdb:${join(folder, "clickhouse")}`,
+        lingerMs: "20ms",
+        ...settings,
+      });
+      const nc = await connectNats(config);
+      try {
+        const jsm = await nc.jetstreamManager();
+        await initialise(config, nc, await planStreams(jsm, config), {});
+        const clickhouse = await openClickHouse(config.clickhouseUrl, { database: config.database });
+        try {
+          const cluster = new Cluster({ folder, nats, config, nc, jsm, clickhouse });
+          try {
+            await use(cluster);
+          } finally {
+            await cluster.close();
+          }
+        } finally {
+          await clickhouse.close();
+        }
+      } finally {
+        await nc.close();
+      }
+    } finally {
+      await nats.kill();
+    }
+  });
+}
+
+export const codec = StringCodec();
