@@ -1,7 +1,8 @@
 -- Raw layer: what arrived, byte for byte, and what became of it.
 -- Read by: verify, export-fixtures, triage, and whoever asks where an event went.
 
--- One row is one stored message of the event stream. Row key: (source, uid, stream_sequence). A message that is
+-- One row is one stored message of the event stream. Row key: (source, uid, stream_sequence), sorted by sequence:
+-- rows come and are read in the order of the stream. A message that is
 -- processed again gives the same row; only a reader that remembers an earlier copy can say `duplicate`, so that
 -- is the greater version. Read it with FINAL.
 CREATE TABLE IF NOT EXISTS raw_streaming_events
@@ -27,7 +28,7 @@ CREATE TABLE IF NOT EXISTS raw_streaming_events
 )
 ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(stream_ts)
-ORDER BY (source, uid, stream_sequence);
+ORDER BY (source, stream_sequence, uid);
 
 -- One row is one refused message. Row key: (source, source_offset): its place in the stream. Repeats are equal rows.
 CREATE TABLE IF NOT EXISTS raw_streaming_events_dlq

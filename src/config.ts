@@ -130,7 +130,7 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
   },
   batchRows: {
     env: "LATECOMER_BATCH_ROWS",
-    fallback: "5000",
+    fallback: "10000",
     help: "messages or rows that end a batch",
     parse: count(1, 1_000_000),
   },

@@ -6,13 +6,10 @@ import { openEmbedded } from "./embedded.ts";
 import type { Engine, OpenOptions, Params } from "./engine.ts";
 import { type Attempt, translateError } from "./errors.ts";
 import { LatecomerError } from "../errors.ts";
-import { encodeRows } from "./row-binary.ts";
+import { encodeRows, type InsertRow } from "./row-binary.ts";
 import { maskPassword, openServer } from "./server.ts";
 
 export type { ClientLog, OpenOptions, Params } from "./engine.ts";
-
-/** One row to insert: its values in the order of the columns, or by column name (an absent name is NULL). */
-export type InsertRow = readonly unknown[] | Readonly<Record<string, unknown>>;
 
 /**
  * A ClickHouse server, or the embedded engine. Every failure is a `LatecomerError`: `retryable` when the server
@@ -93,7 +90,7 @@ function facade(description: string, engine: Engine): ClickHouse {
       if (rows.length === 0) return;
       await attempt(`insert ${rows.length} rows into ${table}`, true, async () => {
         const types = await typesOf(table, columns);
-        const block = encodeRows(columns, types, rows.map((row) => toValues(row, columns)));
+        const block = encodeRows(columns, types, rows);
         try {
           await engine.insert(table, columns, block);
         } catch (error) {
@@ -105,20 +102,6 @@ function facade(description: string, engine: Engine): ClickHouse {
     ping: () => attempt("reach ClickHouse", false, () => engine.ping()),
     close: () => attempt("close ClickHouse", false, () => engine.close()),
   };
-}
-
-function toValues(row: InsertRow, columns: readonly string[]): readonly unknown[] {
-  if (isArray(row)) {
-    if (row.length !== columns.length) {
-      throw new TypeError(`a row has ${row.length} values for ${columns.length} columns`);
-    }
-    return row;
-  }
-  return columns.map((column) => row[column]);
-}
-
-function isArray(row: InsertRow): row is readonly unknown[] {
-  return Array.isArray(row);
 }
 
 /** Enough of a statement to recognise it in a message. */

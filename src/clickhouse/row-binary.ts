@@ -159,23 +159,32 @@ function writerOf(type: string): Write {
   throw new TypeError(`no writer for the column type ${type}`);
 }
 
+/** One row to insert: its values in the order of the columns, or by column name (an absent name is NULL). */
+export type InsertRow = readonly unknown[] | Readonly<Record<string, unknown>>;
+
 /**
- * Rows, each its values in the order of the columns, as one block of RowBinary. A value that its type cannot hold throws
- * ROW_INVALID (fatal), which names row and column and not the value.
+ * Rows as one block of RowBinary. A value that its type cannot hold throws ROW_INVALID (fatal), which names row and
+ * column and not the value.
  */
 export function encodeRows(
   columns: readonly string[],
   types: readonly string[],
-  rows: readonly (readonly unknown[])[],
+  rows: readonly InsertRow[],
 ): Uint8Array {
   const writers = types.map(writerOf);
   const out = new Output();
-  for (let row = 0; row < rows.length; row++) {
+  for (let at = 0; at < rows.length; at++) {
+    const row = rows[at]!;
+    const isList = Array.isArray(row);
+    if (isList && row.length !== columns.length) {
+      throw new LatecomerError("ROW_INVALID", "fatal", `row ${at + 1}: ${row.length} values for ${columns.length} columns`);
+    }
+    const values = row as Readonly<Record<string | number, unknown>>;
     for (let column = 0; column < writers.length; column++) {
       try {
-        writers[column]!(out, rows[row]![column]);
+        writers[column]!(out, values[isList ? column : columns[column]!]);
       } catch {
-        const place = `column ${columns[column]}, row ${row + 1}`;
+        const place = `column ${columns[column]}, row ${at + 1}`;
         throw new LatecomerError("ROW_INVALID", "fatal", `${place}: the value does not fit ${types[column]}`);
       }
     }

@@ -9,7 +9,11 @@ interface Content {
   readonly uid: string;
   /** The stream sequence at which this content was seen; the same message redelivered is no duplicate. */
   readonly streamSequence: number;
+  /** Other contents of the same id, newest first; nearly always none. */
+  readonly others: readonly Content[];
 }
+
+const NONE: readonly Content[] = [];
 
 /** Contents remembered per id: more than one is a faulty publisher already. */
 const MOST_CONTENTS = 8;
@@ -18,8 +22,8 @@ export type Sight = "new" | "repeat" | "duplicate" | "id_conflict";
 
 export class SeenEvents {
   readonly #half: number;
-  #young = new Map<string, readonly Content[]>();
-  #old = new Map<string, readonly Content[]>();
+  #young = new Map<string, Content>();
+  #old = new Map<string, Content>();
 
   /** `most` bounds the number of ids remembered. */
   constructor(most: number) {
@@ -32,14 +36,17 @@ export class SeenEvents {
    */
   note(source: string, id: string, uid: string, streamSequence: number): Sight {
     const key = `${source}\n${id === "" ? uid : id}`;
-    const known = this.#young.get(key) ?? this.#old.get(key) ?? [];
-    const same = known.find((content) => content.uid === uid);
-    if (same !== undefined) return same.streamSequence === streamSequence ? "repeat" : "duplicate";
+    const known = this.#young.get(key) ?? this.#old.get(key);
+    if (known !== undefined) {
+      const same = known.uid === uid ? known : known.others.find((content) => content.uid === uid);
+      if (same !== undefined) return same.streamSequence === streamSequence ? "repeat" : "duplicate";
+    }
     if (this.#young.size >= this.#half) {
       this.#old = this.#young;
       this.#young = new Map();
     }
-    this.#young.set(key, [{ uid, streamSequence }, ...known.slice(0, MOST_CONTENTS - 1)]);
-    return known.length === 0 ? "new" : "id_conflict";
+    const others = known === undefined ? NONE : [{ ...known, others: NONE }, ...known.others].slice(0, MOST_CONTENTS - 1);
+    this.#young.set(key, { uid, streamSequence, others });
+    return known === undefined ? "new" : "id_conflict";
   }
 }

@@ -24,6 +24,9 @@ import { EVENT_STREAM } from "./definitions.ts";
 /** How many messages are asked for ahead; with the buffer below this bounds what is in memory. */
 const PREFETCH = 2_048;
 
+/** Messages handed over at once: some milliseconds of work. */
+const SLICE = 128;
+
 /** Bytes of messages read ahead of the processor before pulling pauses. */
 const MOST_BUFFERED_BYTES = 32 * 1_048_576;
 
@@ -131,9 +134,11 @@ class ConsumerSource implements MessageSource {
 
   async read(most: number, waitMs: number): Promise<StoredMessage[]> {
     await this.#pump.wait(waitMs);
+    // A turn of the event loop between slices: a full buffer must not keep acks and inserts waiting for theirs.
+    await new Promise(setImmediate);
     if (this.#pump.failure !== undefined) throw natsError(this.#pump.failure, `read ${this.#name}`);
     const messages: StoredMessage[] = [];
-    for (const message of this.#pump.take(most)) {
+    for (const message of this.#pump.take(Math.min(most, SLICE))) {
       // What is redelivered was read before, or a restart would have made another consumer.
       if (message.seq <= this.#lastSequence) continue;
       this.#lastSequence = message.seq;

@@ -4,36 +4,64 @@ import { readdirSync, readFileSync } from "node:fs";
 const FIXTURES = new URL("../fixtures/production/", import.meta.url);
 const encoder = new TextEncoder();
 
-/** The mix of the low-volume topic: 4 % capability messages, the rest as in the fixtures. */
-const CAPABILITY_SHARE = 0.04;
+/**
+ * Events of each type in 2,992: what remained of 7,000 sampled messages of the high-volume topic once the types that
+ * nobody reads were left out. Of production's accepted events nearly all come from that topic.
+ */
+const MIX: readonly (readonly [type: string, share: number])[] = [
+  ["stream_trace", 890],
+  ["stream_ingest_metrics", 788],
+  ["ai_stream_status", 672],
+  ["create_new_payment", 447],
+  ["ai_stream_events", 161],
+  ["network_capabilities", 24],
+  ["discovery_results", 10],
+];
 
-/** Where the load's time starts, and how far each event moves it: ten events a second. */
+/** Where the load's time starts, and how far each event moves it: a hundred events a second. */
 const START_MS = 1_767_908_945_000;
-const STEP_MS = 100;
+const STEP_MS = 10;
+
+/** How many events of a session follow each other before the next session's. */
+const SESSION_EVENTS = 500;
+
+type Envelope = Record<string, unknown>;
 
 /** `count` envelopes in the order of their times; the same call makes the same bytes. */
 export function productionLoad(count: number): Uint8Array[] {
-  const lines = readdirSync(FIXTURES)
-    .filter((file) => file.endsWith(".jsonl"))
-    .sort()
-    .flatMap((file) => readFileSync(new URL(file, FIXTURES), "utf8").trim().split("\n"))
-    .map((line) => JSON.parse(line) as Record<string, unknown>);
-  const snapshots = lines.filter((line) => line.type === "network_capabilities");
-  const others = lines.filter((line) => line.type !== "network_capabilities");
-  const every = Math.round(1 / CAPABILITY_SHARE);
-  return Array.from({ length: count }, (_, at) => {
-    const isSnapshot = at % every === 0;
-    const template = isSnapshot ? snapshots[(at / every) % snapshots.length]! : others[at % others.length]!;
-    const round = Math.floor(at / others.length);
-    const timestamp = START_MS + at * STEP_MS;
-    const data = template.data;
-    const moved = isSnapshot || Array.isArray(data) ? data : {
-      ...(data as object),
-      request_id: `${(data as { request_id?: string }).request_id ?? ""}${round}`,
-      timestamp,
-    };
-    return encoder.encode(
-      JSON.stringify({ ...template, id: `${template.id}-${at}`, timestamp: String(timestamp), data: moved }),
-    );
+  const templates = new Map<string, Envelope[]>();
+  for (const file of readdirSync(FIXTURES).filter((name) => name.endsWith(".jsonl")).sort()) {
+    for (const line of readFileSync(new URL(file, FIXTURES), "utf8").trim().split("\n")) {
+      const envelope = JSON.parse(line) as Envelope;
+      const type = envelope.type as string;
+      templates.set(type, [...templates.get(type) ?? [], envelope]);
+    }
+  }
+  return Array.from(interleaved(count), ([type, nth], at) => {
+    const of = templates.get(type)!;
+    return encoder.encode(JSON.stringify(moved(of[nth % of.length]!, at)));
   });
+}
+
+/** Types in the shares of the mix, spread evenly: always the type that lags furthest behind its share. */
+function* interleaved(count: number): Generator<[type: string, nth: number]> {
+  const made = new Map(MIX.map(([type]) => [type, 0]));
+  for (let at = 0; at < count; at++) {
+    let next = MIX[0]!;
+    for (const one of MIX) if (made.get(one[0])! * next[1] < made.get(next[0])! * one[1]) next = one;
+    const nth = made.get(next[0])!;
+    made.set(next[0], nth + 1);
+    yield [next[0], nth];
+  }
+}
+
+/** The same event as another one: its own id, time and, where it has one, session. */
+function moved(template: Envelope, at: number): Envelope {
+  const timestamp = START_MS + at * STEP_MS;
+  const held = template.data as Envelope;
+  const session = `s${Math.floor(at / SESSION_EVENTS)}`;
+  const data = Array.isArray(held) || template.type === "create_new_payment"
+    ? held
+    : { ...held, stream_id: session, request_id: String(at % 8), ...("timestamp" in held ? { timestamp } : {}) };
+  return { ...template, id: `${template.id}-${at}`, timestamp: String(timestamp), data };
 }
