@@ -42,7 +42,7 @@ const TWO_32 = 4_294_967_296;
 const SHORT = 48;
 
 function text(out: Output, value: unknown): void {
-  if (typeof value !== "string") throw new TypeError(`expected a text, got ${typeof value}`);
+  if (typeof value !== "string") return bytes(out, value);
   if (value.length <= SHORT && shortAscii(out, value)) return;
   const size = Buffer.byteLength(value);
   out.varint(size);
@@ -51,19 +51,27 @@ function text(out: Output, value: unknown): void {
   out.bytes.write(value, at, size, "utf8");
 }
 
+/** Bytes are text that is kept as it came. */
+function bytes(out: Output, value: unknown): void {
+  if (!(value instanceof Uint8Array)) throw new TypeError(`expected a text, got ${typeof value}`);
+  out.varint(value.length);
+  const from = out.room(value.length); // First the room, for it may replace the buffer.
+  out.bytes.set(value, from);
+}
+
 /** Writes a short text that is ASCII; otherwise writes nothing and says so. */
 function shortAscii(out: Output, value: string): boolean {
   const { length } = value;
   const from = out.room(length + 1);
-  const { bytes } = out;
-  bytes[from] = length;
+  const buffer = out.bytes;
+  buffer[from] = length;
   for (let at = 0; at < length; at++) {
     const code = value.charCodeAt(at);
     if (code > 127) {
       out.at = from;
       return false;
     }
-    bytes[from + 1 + at] = code;
+    buffer[from + 1 + at] = code;
   }
   return true;
 }

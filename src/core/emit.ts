@@ -14,7 +14,8 @@ import type { Sample } from "./sample.ts";
 import type { Claim, Selection } from "./select.ts";
 import { itemsOf } from "./snapshot.ts";
 
-export type Cell = string | number | null;
+/** Bytes stand for text that is kept as it came. */
+export type Cell = string | number | null | Uint8Array;
 export type Row = Readonly<Record<string, Cell>>;
 
 /** The tables that the processor writes. */
@@ -166,13 +167,10 @@ export function snapshotRows({ head, payload }: CapabilitiesEvent): Row[] {
   return [...rows.values()];
 }
 
-/** Keeps a byte order mark: the archive has the bytes as they came. */
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** The bytes as text, or in base64 when they were not JSON, as the upstream contract has it. */
-function payloadOf(bytes: Uint8Array, decoded: Decoded): [payload: string, encoding: "json" | "base64"] {
+/** The bytes as they came, or in base64 when they were not JSON, as the upstream contract has it. */
+function payloadOf(bytes: Uint8Array, decoded: Decoded): [payload: string | Uint8Array, encoding: "json" | "base64"] {
   const isJson = decoded.outcome !== "rejected" || !isBinary(decoded.rejection);
-  return isJson ? [decoder.decode(bytes), "json"] : [base64(bytes), "base64"];
+  return isJson ? [bytes, "json"] : [base64(bytes), "base64"];
 }
 
 function isBinary({ reason }: Rejection): boolean {

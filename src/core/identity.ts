@@ -6,7 +6,7 @@
  * reused by faulty publishers, and the second content would vanish) and the bytes (a replayed export differs
  * in key order and in the type of its timestamp).
  */
-import { hash64 } from "./hash.ts";
+import { hash64OfValue } from "./hash.ts";
 
 const MISSING_STREAM = "_missing_stream";
 const MISSING_REQUEST = "_missing_request";
@@ -17,9 +17,12 @@ export function uidOf(id: string, contentHash: string): string {
   return id === "" ? contentHash : `${id}~${contentHash}`;
 }
 
-/** The hash of a decoded record. Its keys must come in one fixed order, as the decoders write them. */
-export function contentHashOf(record: unknown): string {
-  return hash64(JSON.stringify(record));
+/**
+ * The hash of a decoded event. What is hashed begins with the type, which fixes the keys of the payload and their
+ * order (event.ts), so values alone tell two events apart.
+ */
+export function contentHashOf(type: string, timestampMs: number, gateway: string, payload: unknown): string {
+  return hash64OfValue([type, timestampMs, gateway, payload]);
 }
 
 /**

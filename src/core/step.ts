@@ -51,7 +51,7 @@ export class PartitionState {
       const key = `${sample.source}\n${sample.uid}`;
       const earlier = this.#batch.facts.get(key);
       // Evidence only grows, unless the memory bound dropped some of it in between: the greater row stays.
-      if (earlier === undefined || BigInt(earlier.version!) <= BigInt(row.version!)) this.#batch.facts.set(key, row);
+      if (earlier === undefined || versionIn(earlier) <= versionIn(row)) this.#batch.facts.set(key, row);
       this.#count(isCorrection ? "corrections" : "first_rows");
     });
   }
@@ -207,6 +207,10 @@ export class PartitionState {
     }
     return rows;
   }
+}
+
+function versionIn(row: Row): bigint {
+  return BigInt(row.version as string);
 }
 
 interface Batch {

@@ -65,7 +65,9 @@ export function eventSubject(source: string, type: string, partition: string): s
 
 /** The source named by a subject of the event stream; an odd subject gives the blank source. */
 export function sourceOf(subject: string): string {
-  return decodeToken(subject.split(".", 3)[1] ?? "=");
+  const from = subject.indexOf(".") + 1;
+  const to = subject.indexOf(".", from);
+  return from === 0 ? "" : decodeToken(to < 0 ? subject.slice(from) : subject.slice(from, to));
 }
 
 /** The subject a dead letter is published on. */

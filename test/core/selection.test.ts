@@ -125,7 +125,7 @@ describe("status attribution of the parity list (§6.7, §6.11)", (test) => {
       gpu_attribution_method: "node_match",
       workflow_session_id: "stream-1|request-1",
     });
-    assert.ok(BigInt(world.written[0]!.version!) < BigInt(world.written[1]!.version!));
+    assert.ok(BigInt(world.written[0]!.version as string) < BigInt(world.written[1]!.version as string));
   });
 
   const alias = { wallet: "0xHOT", at: T, model: SD };

@@ -5,15 +5,19 @@
  * Every processor has a connection of its own, so that it can be lost as in a crash; and the warehouse it writes to
  * can be steered, so that a test decides when an insert goes through.
  */
+import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type JetStreamManager, type NatsConnection, StringCodec } from "nats";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import type { JetStreamManager, NatsConnection } from "nats";
 import { initialise } from "../../src/cli/init.ts";
 import { startProcessor } from "../../src/cli/run.ts";
 import { type ClickHouse, openClickHouse } from "../../src/clickhouse/client.ts";
 import { digests } from "../../src/clickhouse/digest.ts";
 import { type Config, type Overrides, resolveConfig } from "../../src/config.ts";
+import { LatecomerError } from "../../src/errors.ts";
 import { type LocalNats, startNatsServer } from "../../src/local/nats-server.ts";
 import { connectNats } from "../../src/nats/connection.ts";
 import { planStreams } from "../../src/nats/provision.ts";
@@ -133,12 +137,16 @@ export class Cluster {
   async start(settings: Partial<Config> = {}, beforeInsert: BeforeInsert = () => {}): Promise<Running> {
     const config = { ...this.config, ...settings };
     const nc = await connectNats(config);
-    let gone = false;
+    let vanish = () => {};
+    const gone = new Promise<never>((_, reject) => {
+      vanish = () => reject(new LatecomerError("CRASHED", "fatal", "this processor is no more"));
+    });
+    gone.catch(() => {});
     const steered: ClickHouse = {
       ...this.clickhouse,
       insert: async (table, columns, rows) => {
-        await beforeInsert(table, rows.length);
-        if (gone) return new Promise(() => {});
+        await Promise.race([gone, beforeInsert(table, rows.length)]);
+        await Promise.race([gone, Promise.resolve()]);
         await this.clickhouse.insert(table, columns, rows);
       },
     };
@@ -158,9 +166,10 @@ export class Cluster {
         }
       },
       crash: async () => {
-        gone = true;
-        processor.finished().catch(() => {}); // It notices that its connection is closed.
-        await leave();
+        vanish();
+        const left = leave();
+        // Cut off from both sides it can do nothing any more; this ends its loops.
+        await within("processor gone", Promise.allSettled([left, processor.stop()]));
       },
     };
     this.#running.add(running);
@@ -291,4 +300,55 @@ export function withCluster(settings: Overrides, use: (cluster: Cluster) => Prom
   });
 }
 
-export const codec = StringCodec();
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+/** By its address: the commands run in other folders, where its name means nothing. */
+const TSX = import.meta.resolve("tsx");
+
+export interface CommandOptions {
+  readonly cwd: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** What it reads from standard input. */
+  readonly input?: string;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** A command that runs. */
+export interface Command {
+  readonly pid: number;
+  /** What it has written so far. */
+  readonly written: { out: string; err: string };
+  readonly ended: Promise<Ended>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** Starts `latecomer …` as a process of its own, with none of our environment's settings. */
+export function startCommand(args: readonly string[], { cwd, env = {}, input }: CommandOptions): Command {
+  const inherited = Object.entries(process.env).filter(([name]) => !/^(LATECOMER_|NATS_|CLICKHOUSE_)/.test(name));
+  const child = spawn(process.execPath, ["--import", TSX, "--no-warnings", MAIN, ...args], {
+    cwd,
+    env: { ...Object.fromEntries(inherited), ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const written = { out: "", err: "" };
+  child.stdout.on("data", (chunk) => written.out += chunk);
+  child.stderr.on("data", (chunk) => written.err += chunk);
+  child.stdin.on("error", () => {}); // It need not read what it is given.
+  child.stdin.end(input ?? "");
+  const ended = new Promise<Ended>((resolve) => child.on("close", (code) => resolve({ code, ...written })));
+  return { pid: child.pid!, written, ended, kill: (signal) => child.kill(signal) };
+}
+
+/** Runs `latecomer …` to its end, or kills it at the deadline. */
+export async function latecomer(args: readonly string[], options: CommandOptions, ms = 60_000): Promise<Ended> {
+  const command = startCommand(args, options);
+  try {
+    return await within(`latecomer ${args.join(" ")}`, command.ended, ms);
+  } finally {
+    command.kill("SIGKILL");
+  }
+}

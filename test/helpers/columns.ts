@@ -6,7 +6,8 @@ const UINT = (bits: number) => (cell: Cell) =>
   isNumber(cell) && Number.isInteger(cell) && cell >= 0 && cell <= 2 ** bits - 1;
 const isNumber = (cell: Cell): cell is number => typeof cell === "number" && Number.isFinite(cell);
 /** Of a pair of surrogates `u` sees one character, so what is left is a lone one. */
-const TEXT = (cell: Cell) => typeof cell === "string" && !/\p{Surrogate}/u.test(cell);
+/** Bytes are text that is kept as it came. */
+const TEXT = (cell: Cell) => cell instanceof Uint8Array || (typeof cell === "string" && !/\p{Surrogate}/u.test(cell));
 const INSTANT = (cell: Cell) => isNumber(cell) && Number.isInteger(cell) && cell >= 0 && cell <= 10_413_791_999_999;
 const INT32 = (cell: Cell) => isNumber(cell) && Number.isInteger(cell) && cell >= -(2 ** 31) && cell < 2 ** 31;
 const FLOAT32 = (cell: Cell) => isNumber(cell) && Number.isFinite(Math.fround(cell));

@@ -268,7 +268,7 @@ export class World {
     this.written.push(row);
     const before = this.#table.get(keyOf(row));
     if (before !== undefined) {
-      assert.ok(BigInt(before.version!) <= BigInt(row.version!), "versions never decrease for a key");
+      assert.ok(BigInt(before.version as string) <= BigInt(row.version as string), "versions never decrease for a key");
       if (before.version === row.version) assert.equal(row, before, "invariant 2: equal versions are equal rows");
     }
     this.#table.set(keyOf(row), row);

@@ -1,0 +1,394 @@
+/**
+ * The main job, in one process, on a real nats-server and the real engine: what is published comes out attributed,
+ * corrected, archived and accounted for, in whatever order it came.
+ */
+import * as assert from "uvu/assert";
+import { seeded, shuffled, withDuplicates } from "../../src/runtime/shuffle.ts";
+import { type Cluster, GATEWAY_LOG, productionEvents, typeOf, withCluster } from "../helpers/cluster.ts";
+import { describe } from "../helpers/suite.ts";
+
+const LOG = productionEvents(GATEWAY_LOG);
+const SNAPSHOT_AT = LOG.findIndex((event) => typeOf(event) === "network_capabilities");
+const BEFORE = LOG.slice(0, SNAPSHOT_AT);
+const SNAPSHOT = LOG.slice(SNAPSHOT_AT, SNAPSHOT_AT + 1);
+const AFTER = LOG.slice(SNAPSHOT_AT + 1);
+const ALL = productionEvents();
+
+const isStatus = (event: Uint8Array) => typeOf(event) === "ai_stream_status";
+
+/** The snapshot of the log, some time later, as an event of its own. */
+function movedSnapshot(id: string, laterMs: number): Uint8Array {
+  const event = JSON.parse(new TextDecoder().decode(SNAPSHOT[0]));
+  return text(JSON.stringify({ ...event, id, timestamp: String(Number(event.timestamp) + laterMs) }));
+}
+
+/** Longer than all production events lie apart: then any order of them must give one answer. */
+const SPAN = { allowedLatenessMs: "60d" };
+
+/** The events as they happened: all before a snapshot processed before it, and it before all after it. */
+async function inOrder(cluster: Cluster, source: string, events: readonly Uint8Array[]): Promise<void> {
+  const running = await cluster.start();
+  for (let from = 0; from < events.length;) {
+    const isSnapshot = (event: Uint8Array) => typeOf(event) === "network_capabilities";
+    const next = events.findIndex((event, at) => at > from && (isSnapshot(event) || isSnapshot(events[from]!)));
+    const to = next < 0 ? events.length : next;
+    await cluster.publish(source, events.slice(from, to));
+    await running.drained();
+    from = to;
+  }
+  await running.stop();
+}
+
+describe("the gateway log of 2026-01-08, whose only snapshot comes after seven samples", (test) => {
+  test("is stored unattributed with the reason, corrected by a higher version, and attributed from then on", () =>
+    withCluster({}, async (cluster) => {
+      assert.is(BEFORE.filter(isStatus).length, 7);
+      const running = await cluster.start();
+      await cluster.publish("org", BEFORE);
+      await running.drained();
+      const first = await cluster.facts("org");
+      assert.is(first.length, 7);
+      for (const row of first) {
+        assert.equal(
+          [row.is_attributed, row.unattributed_reason, row.evidence_level, row.gpu_attribution_method],
+          [0, "no_snapshot", 0, "none"],
+        );
+        assert.equal([row.orchestrator_address, row.pipeline, row.model_id, row.gpu_id], ["", "", null, null]);
+        assert.is(
+          row.orchestrator_url,
+          "https://rtav-orch2.xodeapp.xyz:28935",
+          "the url of the event stays as context",
+        );
+      }
+      const waiting = await cluster.keys("unmatched_status");
+      assert.is(waiting.length, 7, "unmatched_status holds exactly what waits for the TTL");
+      assert.ok(waiting.every((key) => key.startsWith("org.")));
+      assert.equal(await cluster.keys("capability_snapshots"), []);
+
+      await cluster.publish("org", SNAPSHOT);
+      await running.drained();
+      const second = await cluster.facts("org");
+      assert.equal(second.map((row) => row.source_event_uid), first.map((row) => row.source_event_uid));
+      for (const [at, row] of second.entries()) {
+        assert.ok(
+          BigInt(row.version as string) > BigInt(first[at]!.version as string),
+          "a correction has a higher version",
+        );
+        assert.equal(
+          [row.orchestrator_address, row.model_id, row.gpu_id, row.gpu_count, row.unattributed_reason],
+          [
+            "0xd00354656922168815fcd1e51cbddb9e359e3c7f",
+            "streamdiffusion-sdxl-faceid",
+            "GPU-a8d13655-197b-2226-d09f-b4b81e07504b",
+            1,
+            "",
+          ],
+        );
+        assert.equal([row.gpu_attribution_method, row.evidence_level], ["node_match", 6]);
+        assert.ok(Math.abs((row.gpu_attribution_confidence as number) - 0.7) < 1e-6, "the snapshot is later: 0.7");
+        assert.is(row.selected_snapshot_ts, "2026-01-08 21:50:21.590");
+      }
+      assert.is((await cluster.keys("capability_snapshots")).length, 1);
+
+      await cluster.publish("org", AFTER);
+      await running.drained();
+      const last = await cluster.facts("org");
+      assert.is(last.length, 17);
+      for (const row of last.slice(7)) {
+        assert.is(row.is_attributed, 1);
+        assert.ok(Math.abs((row.gpu_attribution_confidence as number) - 0.9) < 1e-6, "the snapshot is earlier: 0.9");
+      }
+      assert.equal(last.slice(0, 7), second, "what came after the snapshot changes nothing before it");
+      assert.is(running.processor.counts.get("corrections"), 7);
+      assert.is(running.processor.openCount, 17, "a nearer snapshot can still correct them all");
+      await cluster.publish("org", [movedSnapshot("much-later", 2 * 3_600_000)]);
+      await running.drained();
+      await running.stop();
+      assert.is(running.processor.openCount, 0, "closed: the feed has passed them by more than the allowed lateness");
+      assert.equal(await cluster.keys("unmatched_status"), [], "what is closed waits no more");
+      assert.equal(await cluster.facts("org"), last);
+      const dims = await cluster.rows(
+        `SELECT orchestrator_address AS address, gpu_id AS gpu FROM dim_orchestrator_capability_snapshots FINAL
+         WHERE source = 'org'`,
+      );
+      assert.ok(dims.some((row) => row.gpu === "GPU-a8d13655-197b-2226-d09f-b4b81e07504b"));
+    }));
+
+  test("is archived with one accepted row per stored message, byte for byte", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", LOG);
+      await cluster.process();
+      const archive = await cluster.rows<{ seq: string; outcome: string; payload: string; subject: string }>(
+        `SELECT stream_sequence AS seq, outcome, payload, subject FROM raw_streaming_events FINAL ORDER BY seq`,
+      );
+      const stored = await cluster.messages("LIVEPEER_EVENTS");
+      assert.equal(
+        archive.map((row) => [Number(row.seq), row.outcome, row.subject, row.payload]),
+        stored.map(({ seq, subject, data }) => [seq, "accepted", subject, new TextDecoder().decode(data)]),
+      );
+      assert.is(archive.length, 65);
+      assert.is(await cluster.count("SELECT count() FROM raw_streaming_events"), 65, "nothing was written twice");
+    }));
+});
+
+describe("production events in disorder", (test) => {
+  test("give the digest and the versions of the orderly run, whatever seed, partitions and batch size", () =>
+    withCluster(SPAN, async (cluster) => {
+      await inOrder(cluster, "orderly", ALL);
+      const expected = await cluster.digest("orderly");
+      const facts = await cluster.facts("orderly");
+      assert.is(expected.rows, ALL.filter(isStatus).length);
+      assert.ok(facts.some((row) => row.is_attributed === 1));
+      let seed = 0;
+      // Small batches first: each processor warms up on all that the ones before it have read.
+      for (const batchRows of [1, 7, 5_000]) {
+        for (const partitions of [1, 3]) {
+          const source = `seed-${++seed}`;
+          const random = seeded(seed);
+          await cluster.publish(source, shuffled(withDuplicates(ALL, 0.3, random), random), { partitions });
+          const { counts } = await cluster.process({ partitions, batchRows });
+          const what = `seed ${seed}, ${partitions} partitions, batches of ${batchRows}`;
+          assert.equal(await cluster.digest(source), expected, what);
+          assert.equal(await cluster.facts(source), facts, what);
+          assert.ok((counts.get("duplicate") ?? 0) > 0, "duplicates arrive, and are counted");
+        }
+      }
+      const snapshots = ALL.filter((event) => typeOf(event) === "network_capabilities").length;
+      const keys = await cluster.keys("capability_snapshots");
+      assert.is(keys.length, snapshots * (seed + 1), "one entry per snapshot and source, however often it came");
+    }));
+
+  test("come to the same rows when the processor is replaced in between, with and without a farewell", () =>
+    withCluster(SPAN, async (cluster) => {
+      await inOrder(cluster, "orderly", ALL);
+      const facts = await cluster.facts("orderly");
+      for (const farewell of [true, false]) {
+        const source = farewell ? "stopped" : "crashed";
+        const random = seeded(7);
+        const messages = shuffled(withDuplicates(ALL, 0.3, random), random);
+        const parts = [0, 40, 80, 120, messages.length].map((at) => Math.min(at, messages.length));
+        for (let part = 1; part < parts.length; part++) {
+          let inserts = 0;
+          // A crash comes in the middle of a batch: some of its tables are written, its checkpoint is not.
+          const block = () => ++inserts % 3 === 0 && !farewell ? new Promise<void>(() => {}) : undefined;
+          const running = await cluster.start({ batchRows: 10, partitions: 2 }, block);
+          await cluster.publish(source, messages.slice(parts[part - 1], parts[part]), { partitions: 2 });
+          if (farewell) {
+            await running.drained();
+            await running.stop();
+          } else {
+            await new Promise((resolve) => setTimeout(resolve, 150));
+            await running.crash();
+          }
+        }
+        await cluster.process({ partitions: 2 });
+        assert.equal(await cluster.facts(source), facts, source);
+      }
+      const archived = await cluster.count("SELECT count() FROM raw_streaming_events FINAL");
+      assert.is(archived, await cluster.storedCount(), "every stored message is in the archive once");
+    }));
+});
+
+describe("a processor that is replaced", (test) => {
+  test("leaves samples that wait for the TTL to its successor, through unmatched_status", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", BEFORE);
+      await cluster.process();
+      const { rewindSeq } = (await cluster.checkpoint("0"))!;
+      const lastStatus = (await cluster.messages("LIVEPEER_EVENTS")).findLast(({ data }) => isStatus(data))!.seq;
+      assert.ok(rewindSeq > lastStatus, "what the bucket holds need not be read again");
+      await cluster.publish("org", SNAPSHOT);
+      await cluster.process();
+      const facts = await cluster.facts("org");
+      assert.equal(facts.map((row) => row.is_attributed), [1, 1, 1, 1, 1, 1, 1]);
+    }));
+
+  test("leaves samples that only a nearer snapshot can improve to its successor, through the stream", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", SNAPSHOT);
+      await cluster.process();
+      await cluster.publish("org", [...BEFORE, ...AFTER]);
+      await cluster.process();
+      assert.equal(await cluster.keys("unmatched_status"), [], "many and short: not in the bucket");
+      const before = await cluster.facts("org");
+      // At 21:49:21.590: from then on until the first snapshot a sample now has one before it.
+      await cluster.publish("org", [movedSnapshot("earlier", -60_000)]);
+      await cluster.process();
+      const after = await cluster.facts("org");
+      const changed = after.filter((row, at) => row.version !== before[at]!.version);
+      assert.equal(changed, after.slice(0, 7), "nothing is nearer to those that came after the first snapshot");
+      assert.ok(changed.every((row) => String(row.selected_snapshot_uid).startsWith("earlier~")));
+    }));
+
+  test("moves no checkpoint back, neither by itself nor through its successors", () =>
+    withCluster(SPAN, async (cluster) => {
+      const kv = await cluster.nc.jetstream().views.kv("checkpoints", { bindOnly: true });
+      const seen: { key: string; doneSeq: number; rewindSeq: number }[] = [];
+      const watch = await kv.watch();
+      (async () => {
+        for await (const entry of watch) {
+          if (entry.key !== "generation") {
+            seen.push({ key: entry.key, ...entry.json<{ doneSeq: number; rewindSeq: number }>() });
+          }
+        }
+      })();
+      const random = seeded(3);
+      const messages = shuffled(ALL, random);
+      for (let at = 0; at < messages.length; at += 40) {
+        await cluster.publish("org", messages.slice(at, at + 40));
+        const running = await cluster.start({ batchRows: 5 });
+        if (at % 80 === 0) await running.drained();
+        await running.crash();
+      }
+      await cluster.process();
+      watch.stop();
+      assert.ok(seen.length > 10);
+      for (const partition of new Set(seen.map(({ key }) => key))) {
+        const own = seen.filter(({ key }) => key === partition);
+        for (const [at, { doneSeq, rewindSeq }] of own.slice(1).entries()) {
+          assert.ok(doneSeq >= own[at]!.doneSeq, `${partition}: doneSeq ${own[at]!.doneSeq} → ${doneSeq}`);
+          assert.ok(rewindSeq >= own[at]!.rewindSeq, `${partition}: rewindSeq ${own[at]!.rewindSeq} → ${rewindSeq}`);
+        }
+      }
+    }));
+});
+
+describe("sources", (test) => {
+  test("share no snapshots, though their events have the same ids", () =>
+    withCluster({}, async (cluster) => {
+      const bare = LOG.filter((event) => typeOf(event) !== "network_capabilities");
+      await cluster.publish("bare", bare);
+      await cluster.publish("full", LOG);
+      await cluster.process();
+      const without = await cluster.facts("bare");
+      assert.is(without.length, 17);
+      for (const row of without) assert.equal([row.is_attributed, row.unattributed_reason], [0, "no_snapshot"]);
+      assert.ok((await cluster.facts("full")).every((row) => row.is_attributed === 1));
+      const waiting = await cluster.keys("unmatched_status");
+      assert.is(waiting.filter((key) => key.startsWith("bare.")).length, 17);
+      const late = await cluster.count(
+        "SELECT count() FROM dim_orchestrator_capability_snapshots FINAL WHERE source = 'bare'",
+      );
+      assert.is(late, 0);
+      const duplicates = await cluster.count(
+        "SELECT count() FROM raw_streaming_events FINAL WHERE outcome = 'duplicate'",
+      );
+      assert.is(duplicates, 0, "one id in two sources is two events");
+    }));
+});
+
+describe("repeated events", (test) => {
+  test("with message ids are dropped by the server, without them they arrive, are counted and change nothing", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("ids", LOG, { messageIds: true });
+      await cluster.publish("ids", LOG, { messageIds: true });
+      assert.is(await cluster.storedCount(), 65);
+      await cluster.publish("plain", LOG);
+      await cluster.publish("plain", LOG);
+      assert.is(await cluster.storedCount(), 65 + 130);
+      const { counts } = await cluster.process();
+      assert.is(counts.get("duplicate"), 65);
+      assert.is(counts.get("accepted"), 130);
+      assert.equal(await cluster.facts("plain"), await cluster.facts("ids"));
+      const outcomes = await cluster.rows(
+        `SELECT source, outcome, count() AS n FROM raw_streaming_events FINAL GROUP BY source, outcome ORDER BY source, outcome`,
+      );
+      assert.equal(outcomes, [
+        { source: "ids", outcome: "accepted", n: "65" },
+        { source: "plain", outcome: "accepted", n: "65" },
+        { source: "plain", outcome: "duplicate", n: "65" },
+      ]);
+      assert.is(await cluster.storedCount("LIVEPEER_DLQ"), 0, "a duplicate is no dead letter");
+    }));
+
+  test("on a partition token that is not theirs are processed all the same", () =>
+    withCluster({ partitions: "2" }, async (cluster) => {
+      await cluster.publish("right", LOG);
+      const js = cluster.nc.jetstream();
+      for (const event of LOG) {
+        const token = isStatus(event) ? "all" : typeOf(event) === "network_capabilities" ? "1" : "0";
+        await js.publish(`events.wrong.${typeOf(event)}.${token}`, event);
+      }
+      await cluster.process();
+      assert.equal(await cluster.facts("wrong"), await cluster.facts("right"));
+    }));
+});
+
+describe("events that are refused or unknown", (test) => {
+  test("are found in the dead-letter stream and table with bytes, subject, sequence and reason", () =>
+    withCluster({}, async (cluster) => {
+      const status = JSON.parse(new TextDecoder().decode(LOG.find(isStatus)!));
+      const future = { ...status, id: "future", timestamp: String(Date.now() + 2 * 3_600_000) };
+      const bad: [string, Uint8Array][] = [
+        ["null_payload", new Uint8Array()],
+        ["json_parse_error", Uint8Array.of(0x7b, 0xff, 0xfe, 0x7d)],
+        ["json_parse_error", text('{"id":"x","__proto__":{},"type":"ai_stream_status"}')],
+        ["json_parse_error", text(`${'{"a":'.repeat(60)}1${"}".repeat(60)}`)],
+        ["json_parse_error", text(JSON.stringify(status).replace(/"fps":[^,}]+/, '"fps":1e400'))],
+        ["root_not_object", text("[1]")],
+        ["missing_type", text(JSON.stringify({ ...status, type: undefined }))],
+        ["missing_timestamp", text(JSON.stringify({ ...status, timestamp: "yesterday" }))],
+        ["missing_data", text(JSON.stringify({ ...status, data: undefined }))],
+        ["unsupported_version", text(JSON.stringify({ ...status, version: 2 }))],
+        ["missing_field", text(JSON.stringify({ ...status, data: { ...status.data, stream_id: "" } }))],
+        ["empty_array", text(JSON.stringify({ ...status, type: "discovery_results", data: [] }))],
+        ["invalid_data_shape", text(JSON.stringify({ ...status, type: "network_capabilities", data: 5 }))],
+        ["time_in_future", text(JSON.stringify(future))],
+        ["record_too_large", text(JSON.stringify({ ...status, filler: "x".repeat(1_000_000) }))],
+      ];
+      const js = cluster.nc.jetstream();
+      for (const [, bytes] of bad) await js.publish("events.org.ai_stream_status.0", bytes);
+      await cluster.publish("org", LOG);
+      await cluster.process();
+      const letters = await cluster.messages("LIVEPEER_DLQ");
+      assert.is(letters.length, bad.length);
+      for (const [at, [reason, bytes]] of bad.entries()) {
+        const letter = letters.find(({ header }) => header("Latecomer-Sequence") === String(at + 1))!;
+        assert.ok(letter, `a letter for ${reason}`);
+        assert.is(letter.header("Latecomer-Reason"), reason);
+        assert.is(letter.header("Latecomer-Stream"), "LIVEPEER_EVENTS");
+        assert.is(letter.header("Latecomer-Subject"), "events.org.ai_stream_status.0");
+        assert.match(letter.subject, new RegExp(`^dlq\\.org\\.${reason}\\.[^.]+$`));
+        assert.ok(Buffer.from(letter.data).equals(bytes), `${reason}: the original bytes`);
+      }
+      const rows = await cluster.rows<Record<string, string>>(
+        `SELECT source_offset AS seq, source_topic AS subject, failure_reason AS reason, payload_encoding AS encoding,
+                payload_body AS body FROM raw_streaming_events_dlq FINAL ORDER BY source_offset`,
+      );
+      assert.equal(rows.map(({ seq, reason }) => [Number(seq), reason]), bad.map(([reason], at) => [at + 1, reason]));
+      for (const [at, { subject, encoding, body }] of rows.entries()) {
+        assert.is(subject, "events.org.ai_stream_status.0");
+        const kept = Buffer.from(body!, encoding === "base64" ? "base64" : "utf8");
+        assert.ok(kept.equals(bad[at]![1]), `${bad[at]![0]}: the original bytes in the table`);
+      }
+      const rejected = await cluster.count("SELECT count() FROM raw_streaming_events FINAL WHERE outcome = 'rejected'");
+      assert.is(rejected, bad.length);
+      assert.is((await cluster.facts("org")).length, 17, "what is valid is not disturbed");
+    }));
+
+  test("of an unknown type are kept in raw_unknown_events, and known noise is ignored; neither is a dead letter", () =>
+    withCluster({}, async (cluster) => {
+      const envelope = (id: string, type: string, data: unknown) =>
+        text(JSON.stringify({ id, type, timestamp: "1767908955607", gateway: "", data }));
+      const unknown = envelope("u", "unheard_of", { a: 1 });
+      const trace = { stream_id: "s", request_id: "r", type: "app_send_stream_request", timestamp: 1767908955607 };
+      await cluster.publish("org", [
+        unknown,
+        envelope("n", "webrtc_stats", { a: 1 }),
+        envelope("t", "stream_trace", trace),
+      ]);
+      await cluster.process();
+      const rows = await cluster.rows(
+        "SELECT source, event_type, raw_json FROM raw_unknown_events FINAL",
+      );
+      assert.equal(rows, [{ source: "org", event_type: "unheard_of", raw_json: new TextDecoder().decode(unknown) }]);
+      assert.is(await cluster.storedCount("LIVEPEER_DLQ"), 0);
+      assert.is(await cluster.count("SELECT count() FROM raw_streaming_events_dlq"), 0);
+      const outcomes = await cluster.rows("SELECT DISTINCT outcome FROM raw_streaming_events FINAL");
+      assert.equal(outcomes, [{ outcome: "ignored" }]);
+    }));
+});
+
+function text(content: string): Uint8Array {
+  return new TextEncoder().encode(content);
+}
