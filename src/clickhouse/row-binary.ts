@@ -185,7 +185,11 @@ export function encodeRows(
     const row = rows[at]!;
     const isList = Array.isArray(row);
     if (isList && row.length !== columns.length) {
-      throw new LatecomerError("ROW_INVALID", "fatal", `row ${at + 1}: ${row.length} values for ${columns.length} columns`);
+      throw new LatecomerError(
+        "ROW_INVALID",
+        "fatal",
+        `row ${at + 1}: ${row.length} values for ${columns.length} columns`,
+      );
     }
     const values = row as Readonly<Record<string | number, unknown>>;
     for (let column = 0; column < writers.length; column++) {

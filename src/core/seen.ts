@@ -45,7 +45,9 @@ export class SeenEvents {
       this.#old = this.#young;
       this.#young = new Map();
     }
-    const others = known === undefined ? NONE : [{ ...known, others: NONE }, ...known.others].slice(0, MOST_CONTENTS - 1);
+    const others = known === undefined
+      ? NONE
+      : [{ ...known, others: NONE }, ...known.others].slice(0, MOST_CONTENTS - 1);
     this.#young.set(key, { uid, streamSequence, others });
     return known === undefined ? "new" : "id_conflict";
   }

@@ -155,7 +155,9 @@ describe("the order among candidates", (test) => {
   test("a tie is settled by content: either alone loses to the winner of both, by its version", () => {
     const one = capabilities({ at: T, id: "one", nodes: [node("0xca", "m", ["GPU-1"])] });
     const two = capabilities({ at: T, id: "two", nodes: [node("0xca", "m", ["GPU-2"])] });
-    const versions = [[one], [two], [one, two]].map((snapshots) => BigInt(attribute(sample, snapshots).version as string));
+    const versions = [[one], [two], [one, two]].map((snapshots) =>
+      BigInt(attribute(sample, snapshots).version as string)
+    );
     const [first, second, both] = versions;
     assert.not.equal(first, second);
     assert.is(both, first! > second! ? first : second);

@@ -18,6 +18,7 @@ import { type ClickHouse, openClickHouse } from "../../src/clickhouse/client.ts"
 import { digests } from "../../src/clickhouse/digest.ts";
 import { type Config, type Overrides, resolveConfig } from "../../src/config.ts";
 import { LatecomerError } from "../../src/errors.ts";
+import { serveClickHouse } from "../../src/local/clickhouse-http.ts";
 import { type LocalNats, startNatsServer } from "../../src/local/nats-server.ts";
 import { connectNats } from "../../src/nats/connection.ts";
 import { planStreams } from "../../src/nats/provision.ts";
@@ -137,23 +138,28 @@ export class Cluster {
   async start(settings: Partial<Config> = {}, beforeInsert: BeforeInsert = () => {}): Promise<Running> {
     const config = { ...this.config, ...settings };
     const nc = await connectNats(config);
+    const isOurs = config.clickhouseUrl === this.config.clickhouseUrl;
+    const clickhouse = isOurs
+      ? this.clickhouse
+      : await openClickHouse(config.clickhouseUrl, { database: config.database });
     let vanish = () => {};
     const gone = new Promise<never>((_, reject) => {
       vanish = () => reject(new LatecomerError("CRASHED", "fatal", "this processor is no more"));
     });
     gone.catch(() => {});
     const steered: ClickHouse = {
-      ...this.clickhouse,
+      ...clickhouse,
       insert: async (table, columns, rows) => {
         await Promise.race([gone, beforeInsert(table, rows.length)]);
         await Promise.race([gone, Promise.resolve()]);
-        await this.clickhouse.insert(table, columns, rows);
+        await clickhouse.insert(table, columns, rows);
       },
     };
     const processor = await within("processor started", startProcessor(config, nc, steered, this.journal));
     const leave = async () => {
       this.#running.delete(running);
       await nc.close();
+      if (!isOurs) await clickhouse.close();
     };
     const running: Running = {
       processor,
@@ -267,37 +273,51 @@ type Header = (name: string) => string | undefined;
 
 /** Runs with a fresh installation. `settings` are texts as in the environment. */
 export function withCluster(settings: Overrides, use: (cluster: Cluster) => Promise<void>): Promise<void> {
+  return inFolder((folder) => install(folder, settings, `chdb:${join(folder, "clickhouse")}`, use));
+}
+
+/** The same with the engine behind HTTP, so that other processes can use it, and lines can be cut. */
+export function withServedCluster(settings: Overrides, use: (cluster: Cluster) => Promise<void>): Promise<void> {
   return inFolder(async (folder) => {
-    const nats = await startNatsServer({ folder: join(folder, "nats") });
+    const server = await serveClickHouse(join(folder, "clickhouse"));
     try {
-      const config = resolveConfig({}, {
-        natsUrl: nats.url,
-        clickhouseUrl: `chdb:${join(folder, "clickhouse")}`,
-        lingerMs: "20ms",
-        ...settings,
-      });
-      const nc = await connectNats(config);
-      try {
-        const jsm = await nc.jetstreamManager();
-        await initialise(config, nc, await planStreams(jsm, config), {});
-        const clickhouse = await openClickHouse(config.clickhouseUrl, { database: config.database });
-        try {
-          const cluster = new Cluster({ folder, nats, config, nc, jsm, clickhouse });
-          try {
-            await use(cluster);
-          } finally {
-            await cluster.close();
-          }
-        } finally {
-          await clickhouse.close();
-        }
-      } finally {
-        await nc.close();
-      }
+      await install(folder, { tableRetention: "none", ...settings }, server.url, use);
     } finally {
-      await nats.kill();
+      await server.close();
     }
   });
+}
+
+async function install(
+  folder: string,
+  settings: Overrides,
+  clickhouseUrl: string,
+  use: (cluster: Cluster) => Promise<void>,
+): Promise<void> {
+  const nats = await startNatsServer({ folder: join(folder, "nats") });
+  try {
+    const config = resolveConfig({}, { natsUrl: nats.url, clickhouseUrl, lingerMs: "20ms", ...settings });
+    const nc = await connectNats(config);
+    try {
+      const jsm = await nc.jetstreamManager();
+      await initialise(config, nc, await planStreams(jsm, config), {});
+      const clickhouse = await openClickHouse(config.clickhouseUrl, { database: config.database });
+      try {
+        const cluster = new Cluster({ folder, nats, config, nc, jsm, clickhouse });
+        try {
+          await use(cluster);
+        } finally {
+          await cluster.close();
+        }
+      } finally {
+        await clickhouse.close();
+      }
+    } finally {
+      await nc.close();
+    }
+  } finally {
+    await nats.kill();
+  }
 }
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));

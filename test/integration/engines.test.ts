@@ -168,7 +168,9 @@ describe("migrations", (test) => {
 
   test("refuse a database that another version of a file made, with exit 2", () =>
     withDatabase(async (clickhouse, config) => {
-      await clickhouse.command("ALTER TABLE schema_migrations UPDATE checksum = 'other' WHERE name = '0001_raw' SETTINGS mutations_sync = 2");
+      await clickhouse.command(
+        "ALTER TABLE schema_migrations UPDATE checksum = 'other' WHERE name = '0001_raw' SETTINGS mutations_sync = 2",
+      );
       try {
         await migrate(clickhouse, config.database);
         assert.unreachable("it was accepted");

@@ -22,7 +22,11 @@ function mutants(): Uint8Array[] {
 }
 
 /** Publishes the valid events with an equal share of the mutants after each. */
-async function publishBetween(cluster: Cluster, valid: readonly Uint8Array[], bad: readonly Uint8Array[]): Promise<void> {
+async function publishBetween(
+  cluster: Cluster,
+  valid: readonly Uint8Array[],
+  bad: readonly Uint8Array[],
+): Promise<void> {
   const share = Math.ceil(bad.length / valid.length);
   for (const [at, event] of valid.entries()) {
     await cluster.publish(VALID, [event]);
@@ -44,7 +48,9 @@ describe(`ten thousand mutated messages end to end (seed ${SEED})`, (test) => {
       const processor = await cluster.process();
       assert.equal(await cluster.digest(VALID), alone);
       assert.is(
-        await cluster.count("SELECT countIf(outcome = 'accepted') FROM raw_streaming_events FINAL WHERE source = 'valid'"),
+        await cluster.count(
+          "SELECT countIf(outcome = 'accepted') FROM raw_streaming_events FINAL WHERE source = 'valid'",
+        ),
         valid.length,
       );
 
@@ -63,7 +69,9 @@ describe(`ten thousand mutated messages end to end (seed ${SEED})`, (test) => {
          FROM raw_streaming_events_dlq FINAL`,
       );
       assert.is(table.length, rejected);
-      const letters = new Map((await cluster.messages("LIVEPEER_DLQ")).map((one) => [one.header("Latecomer-Sequence"), one]));
+      const letters = new Map(
+        (await cluster.messages("LIVEPEER_DLQ")).map((one) => [one.header("Latecomer-Sequence"), one]),
+      );
       for (const { seq, reason, payload, encoding } of table) {
         const letter = letters.get(seq);
         assert.ok(letter, `${seq} has no dead letter`);

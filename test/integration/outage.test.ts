@@ -1,0 +1,452 @@
+/**
+ * What fails fails here: ClickHouse in four ways, NATS in three, the processor by SIGKILL. Nothing may be lost,
+ * nothing acknowledged before it is stored, and what comes out is what an undisturbed run gives.
+ */
+import { connect as dial, createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import * as assert from "uvu/assert";
+import { LatecomerError } from "../../src/errors.ts";
+import { type LocalNats, startNatsServer } from "../../src/local/nats-server.ts";
+import { planStreams } from "../../src/nats/provision.ts";
+import {
+  type Cluster,
+  type Command,
+  encode,
+  eventually,
+  GATEWAY_LOG,
+  latecomer,
+  pause,
+  productionEvents,
+  startCommand,
+  typeOf,
+  withCluster,
+  within,
+  withServedCluster,
+} from "../helpers/cluster.ts";
+import { describe } from "../helpers/suite.ts";
+
+const LOG = productionEvents(GATEWAY_LOG).map((bytes) => JSON.parse(new TextDecoder().decode(bytes)));
+const STATUS = LOG.find(({ type }) => type === "ai_stream_status");
+const SNAPSHOT = LOG.find(({ type }) => type === "network_capabilities");
+const START_MS = 1_767_900_000_000;
+
+/** One event a second: samples of forty sessions, some of a node that nobody knows, and a snapshot every ten minutes. */
+function load(count: number): Uint8Array[] {
+  return Array.from({ length: count }, (_, at) => {
+    const timestamp = String(START_MS + at * 1_000);
+    if (at % 600 === 300) return encode(JSON.stringify({ ...SNAPSHOT, id: `snapshot-${at}`, timestamp }));
+    const session = { stream_id: `stream-${at % 40}`, request_id: `request-${at % 40}` };
+    const unknown = { orchestrator_info: { address: "0xnobody", url: "https://nowhere:1" } };
+    const data = { ...STATUS.data, ...session, ...(at % 50 === 0 ? unknown : {}) };
+    return encode(JSON.stringify({ ...STATUS, id: `sample-${at}`, timestamp, data }));
+  });
+}
+
+type Mode = "pass" | "reset" | "error" | "hang";
+
+/** A line to a server on loopback that can be spoilt. */
+class Line {
+  readonly #target: number;
+  readonly #open = new Set<Socket>();
+  #server: Server | undefined;
+  #port = 0;
+  #mode: Mode = "pass";
+
+  constructor(target: number) {
+    this.#target = target;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  async listen(): Promise<void> {
+    this.#server = createServer((client) => this.#serve(client));
+    await new Promise<void>((resolve) => this.#server!.listen(this.#port, "127.0.0.1", resolve));
+    this.#port = (this.#server.address() as { port: number }).port;
+  }
+
+  /** Refuses connections, and cuts those that are open. */
+  async refuse(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server?.close(resolve) ?? resolve(undefined));
+    this.cut();
+    await closed;
+  }
+
+  cut(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  set mode(mode: Mode) {
+    this.#mode = mode;
+    // What was held back goes on as on a network that was stuck.
+    if (mode === "pass") { for (const socket of this.#open) socket.resume(); }
+    if (mode === "hang") { for (const socket of this.#open) socket.pause(); }
+  }
+
+  #serve(client: Socket): void {
+    const server = dial(this.#target, "127.0.0.1");
+    this.#join(client, server, (chunk) => {
+      if (this.#mode === "error") {
+        client.end("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\nConnection: close\r\n\r\noops");
+        server.destroy();
+        return false;
+      }
+      // Half of a request has gone out when the line breaks.
+      if (this.#mode === "reset") {
+        server.write(chunk.subarray(0, chunk.length / 2), () => {
+          server.destroy();
+          client.resetAndDestroy();
+        });
+        return false;
+      }
+      return true;
+    });
+    this.#join(server, client, () => true);
+  }
+
+  #join(from: Socket, to: Socket, admit: (chunk: Buffer) => boolean): void {
+    this.#open.add(from);
+    from.on("data", (chunk) => {
+      if (!admit(chunk) || to.destroyed) return;
+      if (!to.write(chunk)) {
+        from.pause();
+        to.once("drain", () => this.#mode !== "hang" && from.resume());
+      }
+    });
+    from.on("error", () => {});
+    from.on("close", () => {
+      this.#open.delete(from);
+      to.destroy();
+    });
+    if (this.#mode === "hang") from.pause();
+  }
+}
+
+async function withLine(target: string, use: (line: Line) => Promise<void>): Promise<void> {
+  const line = new Line(Number(new URL(target).port));
+  await line.listen();
+  try {
+    await use(line);
+  } finally {
+    await line.refuse();
+  }
+}
+
+/** Fails when a checkpoint or an ack floor is beyond what is stored in the archive. */
+async function nothingIsAhead(cluster: Cluster): Promise<void> {
+  // Floors first: what is stored may have grown since, and then they are still covered.
+  const floors = await cluster.ackFloors();
+  for (const partition of ["0", "all"]) {
+    const doneSeq = (await cluster.checkpoint(partition))?.doneSeq ?? 0;
+    for (const [what, upTo] of [["checkpoint", doneSeq], ["ack floor", floors[partition] ?? 0]] as const) {
+      const stored = await cluster.count(
+        `SELECT count() FROM raw_streaming_events FINAL
+         WHERE stream_sequence <= {upTo:UInt64} AND endsWith(subject, {token:String})`,
+        { upTo: String(upTo), token: `.${partition}` },
+      );
+      const { state } = await cluster.jsm.streams.info("LIVEPEER_EVENTS");
+      if (state.messages === 0 || upTo === 0) continue;
+      assert.is(stored, await published(cluster, partition, upTo), `${what} ${upTo} of ${partition} is not ahead`);
+    }
+  }
+}
+
+/** Sequences of each partition, as the test published them. */
+const sequences = new WeakMap<Cluster, Map<string, number[]>>();
+
+async function published(cluster: Cluster, partition: string, upTo: number): Promise<number> {
+  const known = sequences.get(cluster)!.get(partition) ?? [];
+  return await Promise.resolve(known.filter((seq) => seq <= upTo).length);
+}
+
+/** Publishes events one after the other, remembering where each went. */
+async function publish(cluster: Cluster, source: string, events: readonly Uint8Array[]): Promise<void> {
+  const known = sequences.get(cluster) ?? new Map<string, number[]>();
+  sequences.set(cluster, known);
+  const js = cluster.nc.jetstream();
+  for (const event of events) {
+    const type = typeOf(event);
+    const partition = type === "network_capabilities" ? "all" : "0";
+    for (let attempt = 0;; attempt++) {
+      try {
+        const msgID = `${source}:${JSON.parse(new TextDecoder().decode(event)).id}`;
+        const { seq, duplicate } = await js.publish(`events.${source}.${type}.${partition}`, event, { msgID });
+        if (!duplicate) known.set(partition, [...known.get(partition) ?? [], seq]);
+        break;
+      } catch (error) {
+        if (attempt > 20) throw error; // NATS is away: the publisher, too, tries again.
+        await pause(100);
+      }
+    }
+  }
+}
+
+/** Everything that was published is archived once, and the facts are those of an undisturbed run. */
+async function allIsThere(cluster: Cluster, source: string, events: readonly Uint8Array[]): Promise<void> {
+  const archived = await cluster.rows<{ id: string; n: string }>(
+    "SELECT id, count() AS n FROM raw_streaming_events FINAL WHERE source = {source:String} GROUP BY id",
+    { source },
+  );
+  assert.is(archived.length, events.length, "every event is archived");
+  assert.equal(archived.filter(({ n }) => n !== "1"), [], "and none twice");
+  await publish(cluster, "calm", events);
+  await cluster.process();
+  const calm = await cluster.facts("calm");
+  assert.is(calm.length, events.filter((event) => typeOf(event) === "ai_stream_status").length);
+  assert.equal(await cluster.facts(source), calm);
+}
+
+describe("while ClickHouse", (test) => {
+  const outages: Record<string, (line: Line) => Promise<void>> = {
+    "refuses connections": (line) => line.refuse(),
+    "resets connections in the middle of an insert": (line) => Promise.resolve(void (line.mode = "reset")),
+    "answers 500": (line) => Promise.resolve(void (line.mode = "error")),
+    hangs: (line) => Promise.resolve(void (line.mode = "hang")),
+  };
+  for (const [what, begin] of Object.entries(outages)) {
+    test(`${what}, nothing is acknowledged or lost, and it is not ready; afterwards it goes on by itself`, () =>
+      withServedCluster({}, (cluster) =>
+        withLine(cluster.config.clickhouseUrl, async (line) => {
+          const events = load(700);
+          const running = await cluster.start({ clickhouseUrl: `http://127.0.0.1:${line.port}` });
+          await publish(cluster, "org", events.slice(0, 200));
+          await running.drained();
+          assert.is(running.processor.isReady, true);
+          await begin(line);
+          const more = publish(cluster, "org", events.slice(200));
+          more.catch(() => {}); // Awaited below; when this test fails before, that failure counts.
+          if (what !== "hangs") await eventually("not ready", () => !running.processor.isReady, 5_000);
+          await pause(1_500);
+          await nothingIsAhead(cluster);
+          if (what === "refuses connections") await line.listen();
+          line.mode = "pass";
+          await within("published", more);
+          await running.drained();
+          assert.is(running.processor.isReady, true);
+          await nothingIsAhead(cluster);
+          await running.stop();
+          await allIsThere(cluster, "org", events);
+        })));
+  }
+
+  test("is away, it is not ready all the while, however much still arrives", () =>
+    withCluster({}, async (cluster) => {
+      let away = true;
+      const running = await cluster.start({}, () => {
+        if (away) throw new LatecomerError("CLICKHOUSE_UNAVAILABLE", "retryable", "away");
+      });
+      await publish(cluster, "org", load(5));
+      await eventually("not ready", () => !running.processor.isReady, 5_000);
+      for (const event of load(50).slice(5)) {
+        await publish(cluster, "org", [event]);
+        await pause(20);
+        assert.is(running.processor.isReady, false);
+      }
+      away = false;
+      await running.drained();
+      assert.is(running.processor.isReady, true);
+      await running.stop();
+    }));
+
+  test("is away, reading pauses: what is in memory is bounded in bytes, however large the messages", () =>
+    withCluster({}, async (cluster) => {
+      let free = () => {};
+      const gate = new Promise<void>((resolve) => free = resolve);
+      const running = await cluster.start({}, () => gate);
+      const size = 900_000;
+      const large = encode(JSON.stringify({ ...STATUS, filler: "x".repeat(size) }));
+      const js = cluster.nc.jetstream();
+      for (let sent = 0; sent < 200; sent++) await js.publish("events.org.ai_stream_status.0", large);
+      let before = -1;
+      const pulled = async () => {
+        for await (const { name, delivered } of cluster.jsm.consumers.list("LIVEPEER_EVENTS")) {
+          if (name.startsWith("attributor-p0-")) return delivered.consumer_seq;
+        }
+        return 0;
+      };
+      // Until it pulls no more.
+      for (let now = 0; now !== before; now = await pulled()) {
+        before = now;
+        await pause(700);
+      }
+      free();
+      assert.ok(
+        before * size < 128 << 20,
+        `${before} messages of ${size} bytes were pulled: ${before * size >> 20} MiB`,
+      );
+      await running.crash();
+    }));
+});
+
+describe("before it is stored, nothing is acknowledged", (test) => {
+  /** Takes a stream away, as an outage of its leader would, and shows that no checkpoint passes what needs it. */
+  const without = (stream: string, event: Uint8Array, proof: (cluster: Cluster) => Promise<number>) => () =>
+    withCluster({}, async (cluster) => {
+      const running = await cluster.start();
+      await cluster.jsm.streams.delete(stream);
+      await cluster.nc.jetstream().publish("events.org.ai_stream_status.0", event);
+      await eventually("not ready", () => !running.processor.isReady, 10_000);
+      await pause(200);
+      assert.is((await cluster.checkpoint("0"))?.doneSeq ?? 0, 0);
+      assert.is((await cluster.ackFloors())["0"], 0);
+      const wanted = (await planStreams(cluster.jsm, cluster.config)).find(({ name }) => name === stream)!.wanted;
+      await cluster.jsm.streams.add(wanted);
+      await running.drained();
+      await running.stop();
+      assert.is(await proof(cluster), 1);
+      assert.is((await cluster.checkpoint("0"))?.doneSeq, 1);
+    });
+
+  test("a dead letter", without("LIVEPEER_DLQ", encode("no JSON"), (cluster) => cluster.storedCount("LIVEPEER_DLQ")));
+
+  test(
+    "a sample that waits for the TTL",
+    without("KV_unmatched_status", encode(JSON.stringify(STATUS)), async (cluster) => {
+      return (await cluster.keys("unmatched_status")).length;
+    }),
+  );
+
+  for (const table of ["raw_streaming_events", "fact_stream_status_samples", "raw_streaming_events_dlq"]) {
+    test(`rows of ${table}: a crash before their insert leaves them to the successor`, () =>
+      withCluster({}, async (cluster) => {
+        let reached = () => {};
+        const blocked = new Promise<void>((resolve) => reached = resolve);
+        const running = await cluster.start({}, (into) => {
+          if (into !== table) return;
+          reached();
+          return new Promise<void>(() => {});
+        });
+        await cluster.publish("org", [encode("no JSON"), encode(JSON.stringify(STATUS))]);
+        await within("insert begun", blocked);
+        await pause(100);
+        assert.is(await cluster.checkpoint("0"), undefined);
+        assert.equal(Object.values(await cluster.ackFloors()), [0, 0]);
+        await running.crash();
+        await cluster.process();
+        const { partition, all } = { partition: await cluster.checkpoint("0"), all: await cluster.checkpoint("all") };
+        assert.is(Math.max(partition?.doneSeq ?? 0, all?.doneSeq ?? 0), 2);
+        assert.is(await cluster.count(`SELECT count() FROM ${table} FINAL`), table === "raw_streaming_events" ? 2 : 1);
+        assert.is(await cluster.storedCount("LIVEPEER_DLQ"), 1);
+      }));
+  }
+});
+
+describe("when NATS", (test) => {
+  for (const how of ["stop", "kill"] as const) {
+    test(`is ended by ${how} and restarted, the processor goes on by itself and loses nothing`, () =>
+      withCluster({}, async (cluster) => {
+        const events = load(1_500);
+        const running = await cluster.start();
+        const publishing = publish(cluster, "org", events);
+        publishing.catch(() => {}); // Awaited below.
+        let again: LocalNats | undefined;
+        try {
+          await eventually(
+            "half way",
+            async () => (await cluster.count("SELECT count() FROM raw_streaming_events")) > 300,
+          );
+          await (how === "stop" ? cluster.nats.stop() : cluster.nats.kill());
+          await pause(500);
+          again = await startNatsServer({ folder: join(cluster.folder, "nats"), port: cluster.nats.port });
+          await within("published", publishing);
+          await running.drained();
+          await nothingIsAhead(cluster);
+          await running.stop();
+          await allIsThere(cluster, "org", events);
+        } finally {
+          await cluster.close();
+          await again?.kill();
+        }
+      }));
+  }
+
+  test("is cut off with messages on their way, these come again before anything after them is acknowledged", () =>
+    withCluster({}, (cluster) =>
+      withLine(cluster.nats.url, async (line) => {
+        const events = load(1_500);
+        const running = await cluster.start({ natsUrl: `nats://127.0.0.1:${line.port}` });
+        await publish(cluster, "org", events.slice(0, 300));
+        await running.drained();
+        for (let from = 300; from < events.length; from += 400) {
+          // The server hands out what the line then loses.
+          line.mode = "hang";
+          await publish(cluster, "org", events.slice(from, from + 400));
+          await pause(100);
+          line.cut();
+          line.mode = "pass";
+          await pause(700);
+        }
+        await running.drained();
+        await nothingIsAhead(cluster);
+        await running.stop();
+        await allIsThere(cluster, "org", events);
+      })));
+});
+
+describe("a processor that is ended", (test) => {
+  const EVENTS = load(20_000);
+
+  const withLoad = (use: (cluster: Cluster, start: () => Command, stored: () => Promise<number>) => Promise<void>) =>
+    withServedCluster({}, async (cluster) => {
+      await cluster.publish("org", EVENTS);
+      const { natsUrl, clickhouseUrl } = cluster.config;
+      const env = { NATS_URL: natsUrl, CLICKHOUSE_URL: clickhouseUrl, LATECOMER_BATCH_ROWS: "500" };
+      const commands: Command[] = [];
+      try {
+        await use(cluster, () => {
+          commands.push(startCommand(["run"], { cwd: cluster.folder, env }));
+          return commands.at(-1)!;
+        }, () => cluster.count("SELECT uniqExact(stream_sequence) FROM raw_streaming_events"));
+      } finally {
+        for (const command of commands) command.kill("SIGKILL");
+      }
+    });
+
+  test("by SIGTERM finishes what it has in hand: its checkpoint covers all that is stored", () =>
+    withLoad(async (cluster, start, stored) => {
+      const command = start();
+      await eventually("some are stored", async () => await stored() > 2_000);
+      command.kill("SIGTERM");
+      const { code, err } = await within("ended", command.ended);
+      assert.is(code, 0, err);
+      assert.ok(await stored() < EVENTS.length, "it was in the middle");
+      for (const partition of ["0", "all"]) {
+        const { doneSeq } = (await cluster.checkpoint(partition))!;
+        const [row] = await cluster.rows<{ greatest: string; n: string }>(
+          `SELECT max(stream_sequence) AS greatest, uniqExact(stream_sequence) AS n FROM raw_streaming_events
+           WHERE endsWith(subject, {token:String})`,
+          { token: `.${partition}` },
+        );
+        assert.is(Number(row!.greatest), doneSeq, "nothing is stored that would be read again");
+        const due = EVENTS.slice(0, doneSeq).filter((event) =>
+          (typeOf(event) === "network_capabilities") === (partition === "all")
+        );
+        assert.is(Number(row!.n), due.length, "nothing is done that is not stored");
+      }
+      assert.equal(await cluster.ackFloors(), {}, "its consumers went with it");
+    }));
+
+  test("by SIGKILL three times over loses nothing and counts nothing double", () =>
+    withLoad(async (cluster, start, stored) => {
+      for (let least = 3_000; least <= 13_000; least += 5_000) {
+        const command = start();
+        await eventually("further", async () => await stored() > least);
+        command.kill("SIGKILL");
+        assert.is((await within("ended", command.ended)).code, null);
+      }
+      assert.ok(await stored() < EVENTS.length, "it was in the middle");
+      const env = { NATS_URL: cluster.config.natsUrl, CLICKHOUSE_URL: cluster.config.clickhouseUrl };
+      const last = await latecomer(["run", "--until-drained"], { cwd: cluster.folder, env });
+      assert.is(last.code, 0, last.err);
+      const [row] = await cluster.rows(
+        "SELECT count() AS n, uniqExact(stream_sequence) AS messages FROM raw_streaming_events FINAL",
+      );
+      assert.equal(row, { n: "20000", messages: "20000" });
+      await cluster.publish("calm", EVENTS);
+      await cluster.process();
+      const calm = await cluster.digest("calm");
+      assert.equal(await cluster.digest("org"), calm);
+      assert.is(calm.rows, EVENTS.filter((event) => typeOf(event) === "ai_stream_status").length);
+    }));
+});
