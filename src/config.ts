@@ -203,9 +203,19 @@ export function resolveConfig(env: Environment, overrides: Overrides = {}, defau
   return Object.freeze(config as unknown as Config);
 }
 
-/** A URL with its password and token replaced, for logs and messages. */
+/**
+ * A URL, or several separated by commas, as it may be shown: without user, password and parameters. What cannot be
+ * read as a URL is not shown at all, for nobody knows where in it a password is.
+ */
 export function maskUrl(value: string): string {
-  return value.replaceAll(/(:\/\/)([^@/,]*)@/g, "$1***@");
+  if (value.startsWith("chdb:")) return value;
+  return value.split(",").map((one) => {
+    const url = URL.canParse(one) ? new URL(one) : undefined;
+    if (url === undefined || url.host === "" || url.pathname.includes("@")) return "***";
+    const user = url.username !== "" || url.password !== "" ? "***@" : "";
+    const path = url.pathname === "/" ? "" : url.pathname;
+    return `${url.protocol}//${user}${url.host}${path}${url.search === "" ? "" : "?***"}`;
+  }).join(",");
 }
 
 /** The configuration as name → text, secrets masked, for the log at start and for `doctor`. */

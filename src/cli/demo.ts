@@ -23,7 +23,7 @@ import type { Processor } from "../runtime/processor.ts";
 import { seeded, shuffled, withDuplicates } from "../runtime/shuffle.ts";
 import { configOf, type Context, logOf, openWarehouse, printJson, printLine, printTable } from "./context.ts";
 import { initialise } from "./init.ts";
-import { linesOf } from "./publish.ts";
+import { linesOf, wholeNumber } from "./publish.ts";
 import { startProcessor } from "./run.ts";
 import type { NatsConnection } from "nats";
 
@@ -36,19 +36,19 @@ const SHUFFLED = "shuffled";
 const DUPLICATES = 0.3;
 
 interface DemoFlags {
-  readonly seed: string;
+  readonly seed: number;
   readonly json?: boolean;
 }
 
 export function registerDemo(program: Command, context: Context): void {
   program.command("demo")
     .description("the main job end to end on bundled production events, in order and shuffled")
-    .option("--seed <n>", "what decides the shuffled order", "42")
+    .option("--seed <n>", "what decides the shuffled order", wholeNumber, 42)
     .option("--json", "one JSON document on stdout")
     .action(async (flags: DemoFlags) => {
       const folder = mkdtempSync(join(tmpdir(), "latecomer-demo-"));
       try {
-        const report = await demonstrate(context, folder, Number(flags.seed));
+        const report = await demonstrate(context, folder, flags.seed);
         if (flags.json) printJson(report);
         else print(report);
         if (!report.equal) context.setExitCode(EXIT.failed);

@@ -49,9 +49,8 @@ export function registerInit(program: Command, context: Context): void {
       const { generation, migrations } = applied;
       report(options, plans, migrations, generation);
       if (generation.hash !== contentHash(config)) {
-        printLine(
-          "Note: this configuration derives other rows than the generation was made for; --raise-generation starts a new one.",
-        );
+        const note = "this configuration derives other rows than the generation; --raise-generation starts a new one";
+        logOf(config).warn({ generation: generation.generation }, note);
       }
     } finally {
       await nc.close();

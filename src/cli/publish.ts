@@ -76,7 +76,8 @@ export function linesOf(file: string): Uint8Array[] {
   return lines;
 }
 
-function wholeNumber(text: string): number {
+/** Reads the value of an option that is a whole number. */
+export function wholeNumber(text: string): number {
   if (!/^\d+$/.test(text)) throw new LatecomerError("USAGE", "usage", `"${text}" is no whole number`);
   return Number(text);
 }

@@ -67,6 +67,7 @@ export class PartitionState {
     else if (outcome === "accepted") this.#accept(message, decoded.event, snapshot);
     this.#takenSeq = message.streamSequence;
     this.#batch.messages++;
+    this.#batch.bytes += message.bytes.length;
   }
 
   /** Corrects open samples after the feed has applied a snapshot, and closes what the feed has passed. */
@@ -86,6 +87,11 @@ export class PartitionState {
     let most = Math.max(messages, facts.size);
     for (const list of rows.values()) most = Math.max(most, list.length);
     return most === 0 && this.#attribution.hasEntries ? 1 : most;
+  }
+
+  /** Bytes of the messages that wait to be sealed. */
+  get pendingBytes(): number {
+    return this.#batch.bytes;
   }
 
   get openCount(): number {
@@ -215,6 +221,7 @@ function versionIn(row: Row): bigint {
 
 interface Batch {
   messages: number;
+  bytes: number;
   readonly rows: Map<Table, Row[]>;
   /** Fact rows by key: of several versions in one batch only the last, the greatest, travels. */
   readonly facts: Map<string, Row>;
@@ -227,6 +234,7 @@ interface Batch {
 function newBatch(): Batch {
   return {
     messages: 0,
+    bytes: 0,
     rows: new Map(),
     facts: new Map(),
     deadLetters: [],

@@ -32,6 +32,9 @@ export interface PipelinePorts {
   readonly random: () => number;
 }
 
+/** Bytes of messages that end a batch, however few they are. */
+const MOST_BATCH_BYTES = 16 * 1_048_576;
+
 export class PartitionPipeline {
   readonly #settings: PipelineSettings;
   readonly #state: PartitionState;
@@ -43,7 +46,8 @@ export class PartitionPipeline {
   #commit: Promise<void> | undefined;
   #firstPendingAt: number | undefined;
   #failure: unknown;
-  #away = false;
+  /** Attempts that have failed and are being repeated. */
+  #failing = 0;
   #finished: Promise<void> | undefined;
 
   /** `counts` is where the pipeline adds up what its batches count. */
@@ -56,7 +60,7 @@ export class PartitionPipeline {
 
   /** True while a dependency is away and a commit is being retried. */
   get isAway(): boolean {
-    return this.#away;
+    return this.#failing > 0;
   }
 
   /** Processes until `stop`; rejects when something failed that trying again does not mend. */
@@ -96,7 +100,7 @@ export class PartitionPipeline {
         for (const message of messages) this.#state.take(message);
         if (this.#state.pending === 0) continue;
         this.#firstPendingAt ??= clock.now();
-        const isFull = this.#state.pending >= batchRows;
+        const isFull = this.#state.pending >= batchRows || this.#state.pendingBytes >= MOST_BATCH_BYTES;
         const isDue = clock.now() - this.#firstPendingAt >= lingerMs;
         if (isFull) await this.#commit;
         if (this.#failure !== undefined) break;
@@ -140,13 +144,15 @@ export class PartitionPipeline {
 
   async #retry<Result>(work: () => Promise<Result>): Promise<Result> {
     const { clock, log, random } = this.#ports;
+    let failing = false;
     try {
       return await retrying(work, {
         clock,
         random,
         signal: this.#abandon.signal,
         onRetry: (error, attempt, pauseMs) => {
-          this.#away = true;
+          if (!failing) this.#failing++;
+          failing = true;
           // The first and then every tenth: an outage of an hour must not fill a disk.
           if (attempt % 10 !== 1) return;
           log.warn(
@@ -156,7 +162,7 @@ export class PartitionPipeline {
         },
       });
     } finally {
-      this.#away = false;
+      if (failing) this.#failing--;
     }
   }
 }

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import type { JetStreamManager, NatsConnection } from "nats";
+import * as assert from "uvu/assert";
 import { initialise } from "../../src/cli/init.ts";
 import { startProcessor } from "../../src/cli/run.ts";
 import { type ClickHouse, openClickHouse } from "../../src/clickhouse/client.ts";
@@ -117,6 +118,22 @@ export interface Running {
 export interface PublishedAs {
   readonly messageIds?: boolean;
   readonly partitions?: number;
+}
+
+/** A checkpoint at some moment. */
+export interface Progress extends Checkpoint {
+  readonly partition: string;
+}
+
+/** Fails when a checkpoint has moved back. */
+export function neverBack(seen: readonly Progress[]): void {
+  const last = new Map<string, Progress>();
+  for (const now of seen) {
+    const before = last.get(now.partition) ?? now;
+    assert.ok(now.doneSeq >= before.doneSeq, `${now.partition}: doneSeq ${before.doneSeq} → ${now.doneSeq}`);
+    assert.ok(now.rewindSeq >= before.rewindSeq, `${now.partition}: rewindSeq ${before.rewindSeq} → ${now.rewindSeq}`);
+    last.set(now.partition, now);
+  }
 }
 
 export class Cluster {
@@ -230,6 +247,19 @@ export class Cluster {
   async checkpoint(partition: string): Promise<Checkpoint | undefined> {
     const kv = await this.nc.jetstream().views.kv("checkpoints", { bindOnly: true });
     return (await kv.get(partition))?.json<Checkpoint>();
+  }
+
+  /** Every value that a checkpoint has, from now on. */
+  async watchCheckpoints(): Promise<{ seen: Progress[]; stop: () => void }> {
+    const kv = await this.nc.jetstream().views.kv("checkpoints", { bindOnly: true });
+    const entries = await kv.watch();
+    const seen: Progress[] = [];
+    (async () => {
+      for await (const entry of entries) {
+        if (entry.key !== "generation") seen.push({ ...entry.json<Checkpoint>(), partition: entry.key });
+      }
+    })();
+    return { seen, stop: () => entries.stop() };
   }
 
   async storedCount(stream = "LIVEPEER_EVENTS"): Promise<number> {

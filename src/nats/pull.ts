@@ -1,0 +1,180 @@
+/**
+ * Pulling from a consumer, so that nothing is skipped and memory is bounded.
+ *
+ * The client's own `consume()` bounds either messages or bytes, and after a reconnect it carries on as if what was on
+ * its way had never been sent: with AckPolicy All the next ack then covers messages that nobody has seen. Here the
+ * server's delivery sequence is watched instead: it counts what was handed out, so a gap in it means a loss. A pull
+ * that lost something, or that the server has forgotten, is *broken*: what it still holds is good, nothing more comes,
+ * and whoever reads makes another one.
+ *
+ * Requests follow ADR-37 of the NATS architecture: the next one goes out when half of the last one has come.
+ */
+import { createInbox, Events, type Msg, nanos, type NatsConnection, type Status, type Subscription } from "nats";
+
+/** Messages and bytes of one request; two may be under way. */
+const BATCH = 2_048;
+const BATCH_BYTES = 8 * 1_048_576;
+
+/** Bytes of unread messages at which no more are asked for. */
+const MOST_BUFFERED_BYTES = 8 * 1_048_576;
+
+/** How long a request waits at the server, and how often the server says that it does. */
+const EXPIRES_MS = 30_000;
+const HEARTBEAT_MS = 2_000;
+
+/** A server that has been silent for so many heartbeats has lost the request. */
+const MOST_MISSED = 3;
+
+/** A message as a pull hands it over. */
+export interface PulledMessage {
+  readonly subject: string;
+  readonly bytes: Uint8Array;
+  readonly streamSequence: number;
+  readonly streamTimeMs: number;
+  /** Where its ack goes. */
+  readonly reply: string;
+}
+
+export class Pull {
+  readonly #nc: NatsConnection;
+  readonly #requestSubject: string;
+  readonly #inbox: string;
+  readonly #subscription: Subscription;
+  readonly #status: AsyncIterable<Status> & { stop?: () => void };
+  readonly #heartbeat: ReturnType<typeof setInterval>;
+  #buffer: PulledMessage[] = [];
+  #bufferedBytes = 0;
+  /** Messages and bytes asked for and not answered yet. */
+  #wanted = 0;
+  #wantedBytes = 0;
+  #delivered = 0;
+  #missed = 0;
+  #broken = "";
+  #wake: (() => void) | undefined;
+
+  constructor(nc: NatsConnection, stream: string, consumer: string) {
+    this.#nc = nc;
+    this.#requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+    this.#inbox = createInbox();
+    this.#subscription = nc.subscribe(this.#inbox, {
+      callback: (error, message) => error === null ? this.#onMessage(message) : this.break(error.message),
+    });
+    this.#status = nc.status();
+    this.#watchConnection();
+    this.#heartbeat = setInterval(() => {
+      if (++this.#missed > MOST_MISSED) this.break("the server is silent");
+    }, HEARTBEAT_MS);
+    this.#request();
+  }
+
+  /** Why nothing more comes, blank while more may come. */
+  get broken(): string {
+    return this.#broken;
+  }
+
+  get isEmpty(): boolean {
+    return this.#buffer.length === 0;
+  }
+
+  /** Resolves when a message is there, when the pull broke, or when the time is up. */
+  async wait(waitMs: number): Promise<void> {
+    if (this.#buffer.length > 0 || this.#broken !== "") return;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+      timer = setTimeout(resolve, waitMs);
+    });
+    clearTimeout(timer);
+    this.#wake = undefined;
+  }
+
+  /** The oldest unread messages, at most so many, and no more once they hold so many bytes. */
+  take(most: number, mostBytes: number): PulledMessage[] {
+    let count = 0;
+    let bytes = 0;
+    while (count < most && count < this.#buffer.length && bytes < mostBytes) {
+      bytes += this.#buffer[count++]!.bytes.length;
+    }
+    const taken = this.#buffer.slice(0, count);
+    this.#buffer = this.#buffer.slice(count);
+    this.#bufferedBytes -= bytes;
+    this.#request();
+    return taken;
+  }
+
+  /** Stops pulling; what was pulled can still be taken. */
+  break(why: string): void {
+    if (this.#broken !== "") return;
+    this.#broken = why;
+    this.close();
+    this.#wake?.();
+  }
+
+  close(): void {
+    clearInterval(this.#heartbeat);
+    this.#status.stop?.();
+    if (!this.#nc.isClosed()) this.#subscription.unsubscribe();
+  }
+
+  #request(): void {
+    const full = this.#bufferedBytes >= MOST_BUFFERED_BYTES || this.#buffer.length >= 2 * BATCH;
+    if (this.#broken !== "" || full || this.#wanted > BATCH / 2 || this.#wantedBytes > BATCH_BYTES) return;
+    this.#wanted += BATCH;
+    this.#wantedBytes += BATCH_BYTES;
+    const request = {
+      batch: BATCH,
+      max_bytes: BATCH_BYTES,
+      expires: nanos(EXPIRES_MS),
+      idle_heartbeat: nanos(HEARTBEAT_MS),
+    };
+    this.#nc.publish(this.#requestSubject, JSON.stringify(request), { reply: this.#inbox });
+  }
+
+  #onMessage(message: Msg): void {
+    this.#missed = 0;
+    if (this.#broken !== "") return;
+    if (message.reply === undefined || message.reply === "") return this.#onStatus(message);
+    const [deliverySequence, streamSequence, streamTimeMs] = readReply(message.reply);
+    if (deliverySequence !== ++this.#delivered) return this.break("messages on their way were lost");
+    const { subject, data: bytes, reply } = message;
+    this.#buffer.push({ subject, bytes, streamSequence, streamTimeMs, reply });
+    this.#bufferedBytes += bytes.length;
+    this.#wanted--;
+    this.#wantedBytes = Math.max(0, this.#wantedBytes - bytes.length);
+    // A request that brought its last message is over, whatever is left of its bytes.
+    if (this.#wanted === 0) this.#wantedBytes = 0;
+    if (this.#wanted <= BATCH / 2) this.#request();
+    this.#wake?.();
+  }
+
+  /** Heartbeats, the end of a request with what it left unanswered, and the server's refusals. */
+  #onStatus(message: Msg): void {
+    const code = message.headers?.code ?? 0;
+    if (code === 100) return;
+    const description = message.headers?.description ?? "";
+    const isOver = code === 408 || code === 404 || (code === 409 && !/consumer|leadership|server/i.test(description));
+    if (!isOver) return this.break(code === 503 ? "no consumer answers" : `${code} ${description}`);
+    const left = Number(message.headers?.get("Nats-Pending-Messages") || BATCH);
+    const leftBytes = Number(message.headers?.get("Nats-Pending-Bytes") || BATCH_BYTES);
+    this.#wanted = Math.max(0, this.#wanted - left);
+    this.#wantedBytes = this.#wanted === 0 ? 0 : Math.max(0, this.#wantedBytes - leftBytes);
+    this.#request();
+  }
+
+  async #watchConnection(): Promise<void> {
+    for await (const { type } of this.#status) {
+      // What was on its way when the line broke is gone, and the server takes it for delivered.
+      if (type === Events.Disconnect || type === Events.Reconnect) return this.break("the connection was interrupted");
+    }
+  }
+}
+
+/**
+ * Delivery sequence, stream sequence and stored time out of an ack subject:
+ * `$JS.ACK[.<domain>.<account>].<stream>.<consumer>.<deliveries>.<stream seq>.<delivery seq>.<time ns>.<pending>[.<token>]`
+ */
+function readReply(reply: string): [deliverySequence: number, streamSequence: number, streamTimeMs: number] {
+  const tokens = reply.split(".");
+  const at = tokens.length === 9 ? 5 : 7;
+  return [Number(tokens[at + 1]), Number(tokens[at]), Number(tokens[at + 2]!.slice(0, -6))];
+}
