@@ -54,11 +54,6 @@ export class SnapshotFeed {
     return this.#of(source).feedTimeMs;
   }
 
-  /** The sources that have sent a snapshot or an observation. */
-  get sources(): string[] {
-    return [...this.#sources.keys()];
-  }
-
   #of(source: string): SourceFeed {
     let feed = this.#sources.get(source);
     if (feed === undefined) {

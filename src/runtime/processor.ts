@@ -12,17 +12,8 @@ import type { Snapshot } from "../core/snapshot.ts";
 import { FROM_THE_START, PartitionState, type StepSettings } from "../core/step.ts";
 import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
 import { formatInstant } from "../core/time.ts";
-import type {
-  Clock,
-  DeadLetterQueue,
-  Log,
-  MessageSource,
-  Sink,
-  SnapshotBroadcast,
-  SnapshotWatch,
-  StateStore,
-} from "../ports.ts";
-import { PartitionPipeline } from "./pipeline.ts";
+import type { MessageSource, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
+import { PartitionPipeline, type PipelinePorts } from "./pipeline.ts";
 
 export interface ProcessorSettings extends StepSettings {
   readonly partitions: number;
@@ -31,16 +22,10 @@ export interface ProcessorSettings extends StepSettings {
   readonly mostSightings: number;
 }
 
-export interface ProcessorPorts {
+export interface ProcessorPorts extends Omit<PipelinePorts, "source"> {
   /** Opens the messages of a partition from a stream sequence on. */
   readonly openSource: (partition: string, fromSequence: number) => Promise<MessageSource>;
   readonly broadcast: SnapshotBroadcast;
-  readonly sink: Sink;
-  readonly store: StateStore;
-  readonly deadLetters: DeadLetterQueue;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly random: () => number;
 }
 
 /** How long `stop` waits for the batches in hand, in milliseconds; Kubernetes kills after 30 s. */
