@@ -1,0 +1,113 @@
+/**
+ * A range of the event stream, read without leaving anything behind: what verify, audit and replay look at.
+ * Nothing is acknowledged and no consumer of a processor is touched.
+ */
+import { AckPolicy, DeliverPolicy, nanos, type NatsConnection, nuid, ReplayPolicy } from "nats";
+import type { StoredMessage } from "../core/event.ts";
+import { LatecomerError } from "../errors.ts";
+import { natsError } from "./connection.ts";
+import { EVENT_STREAM } from "./definitions.ts";
+import { Pull } from "./pull.ts";
+
+/** Sequences, both ends included. */
+export interface Range {
+  readonly fromSeq: number;
+  readonly toSeq: number;
+}
+
+/** What the event stream holds now; `lastSeq` is 0 before the first message. */
+export interface StreamBounds {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly messages: number;
+}
+
+/** Messages handed over at once. */
+const SLICE = 1_024;
+const SLICE_BYTES = 4 * 1_048_576;
+
+/** The consumer goes by itself this long after its reader has. */
+const INACTIVE_MS = 60_000;
+
+/** How long the reader waits before it looks whether the stream still holds what it waits for. */
+const PATIENCE_MS = 2_000;
+
+export async function streamBounds(nc: NatsConnection): Promise<StreamBounds> {
+  try {
+    const { state } = await (await nc.jetstreamManager()).streams.info(EVENT_STREAM);
+    return { firstSeq: state.first_seq, lastSeq: state.last_seq, messages: state.messages };
+  } catch (error) {
+    throw natsError(error, `read ${EVENT_STREAM} (\`latecomer init\` creates it)`);
+  }
+}
+
+/**
+ * The range that a command means: everything the stream holds where a flag is missing. Throws RANGE_INVALID (usage)
+ * when the ends are the wrong way round or the stream does not hold them.
+ */
+export function resolveRange(bounds: StreamBounds, fromSeq: number | undefined, toSeq: number | undefined): Range {
+  const range = { fromSeq: fromSeq ?? bounds.firstSeq, toSeq: toSeq ?? bounds.lastSeq };
+  const refuse = (why: string) => new LatecomerError("RANGE_INVALID", "usage", why);
+  if (bounds.messages === 0) throw refuse(`${EVENT_STREAM} holds no messages`);
+  if (range.fromSeq > range.toSeq) throw refuse(`--from-seq ${range.fromSeq} lies behind --to-seq ${range.toSeq}`);
+  if (range.fromSeq < bounds.firstSeq || range.toSeq > bounds.lastSeq) {
+    const held = `${EVENT_STREAM} holds ${bounds.firstSeq} to ${bounds.lastSeq}`;
+    throw refuse(`sequences ${range.fromSeq} to ${range.toSeq} are not all there: ${held}`);
+  }
+  return range;
+}
+
+/**
+ * Reads the messages of a range in the order of the stream, in slices; `subject` narrows them. Messages that were
+ * removed are left out. A connection that is lost is survived: the reader goes on behind the last message it handed
+ * over.
+ */
+export async function* readRange(
+  nc: NatsConnection,
+  { fromSeq, toSeq }: Range,
+  subject = "events.>",
+): AsyncGenerator<StoredMessage[]> {
+  const jsm = await nc.jetstreamManager();
+  let next = fromSeq;
+  while (next <= toSeq) {
+    const name = `range-${nuid.next()}`;
+    try {
+      const { num_pending } = await jsm.consumers.add(EVENT_STREAM, {
+        name,
+        ack_policy: AckPolicy.None,
+        deliver_policy: DeliverPolicy.StartSequence,
+        opt_start_seq: next,
+        filter_subject: subject,
+        inactive_threshold: nanos(INACTIVE_MS),
+        replay_policy: ReplayPolicy.Instant,
+        mem_storage: true,
+        num_replicas: 1,
+      });
+      if (num_pending === 0) return;
+    } catch (error) {
+      throw natsError(error, `read ${EVENT_STREAM} from sequence ${next}`);
+    }
+    const pull = new Pull(nc, EVENT_STREAM, name);
+    try {
+      while (next <= toSeq) {
+        await pull.wait(PATIENCE_MS);
+        const taken = pull.take(SLICE, SLICE_BYTES);
+        if (taken.length === 0) {
+          if (pull.broken !== "") break;
+          // Nothing came: the rest of the range may hold nothing more of this subject.
+          const { num_pending } = await jsm.consumers.info(EVENT_STREAM, name);
+          if (num_pending === 0 && pull.isEmpty) return;
+          continue;
+        }
+        const inRange = taken.filter((message) => message.streamSequence <= toSeq);
+        next = taken.at(-1)!.streamSequence + 1;
+        if (inRange.length > 0) yield inRange;
+      }
+    } catch (error) {
+      throw natsError(error, `read ${EVENT_STREAM} from sequence ${next}`);
+    } finally {
+      pull.close();
+      await jsm.consumers.delete(EVENT_STREAM, name).catch(() => {});
+    }
+  }
+}
