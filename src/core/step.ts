@@ -6,14 +6,15 @@
  * the same effects, byte for byte; where batches end decides only which rows travel together.
  */
 import { type AttributionSettings, StatusAttribution, type UnmatchedEntry } from "./attribute.ts";
-import { decode, type Decoded, refuseTooLarge } from "./decode.ts";
+import type { Decoded } from "./decode.ts";
 import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, type Row, snapshotRows, type Table, unknownRow } from "./emit.ts";
 import type { StoredMessage, TelemetryEvent } from "./event.ts";
 import type { Applied, SnapshotFeed } from "./feed.ts";
+import { judge } from "./judge.ts";
 import { sampleOf } from "./sample.ts";
 import { SeenEvents } from "./seen.ts";
-import { type Snapshot, snapshotEntry, snapshotOf } from "./snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 import { deadLetterSubject, stateKey } from "./subject.ts";
 
 export interface StepSettings extends AttributionSettings {
@@ -58,7 +59,7 @@ export class PartitionState {
 
   /** Takes the next message of the partition; sequences must ascend. */
   take(message: StoredMessage): void {
-    const { decoded, snapshot } = this.#decode(message);
+    const { decoded, snapshot } = judge(message);
     const outcome = this.#outcomeOf(message, decoded);
     this.#rows("raw_streaming_events").push(archiveRow(message, decoded, outcome));
     this.#count(outcome);
@@ -117,18 +118,6 @@ export class PartitionState {
     };
     this.#batch = newBatch();
     return { rows, deadLetters, state, costs, counts, progress };
-  }
-
-  /** Decodes a message, and a capability message on to the entry that it becomes. */
-  #decode(message: StoredMessage): { decoded: Decoded; snapshot?: StateChange } {
-    const decoded = decode(message);
-    if (decoded.outcome !== "accepted" || decoded.event.type !== "network_capabilities") return { decoded };
-    const stated = snapshotOf(decoded.event);
-    const value = snapshotEntry(stated);
-    if (value === undefined) {
-      return { decoded: refuseTooLarge(decoded, "its snapshot is too large for a bucket entry") };
-    }
-    return { decoded, snapshot: { bucket: "capability_snapshots", key: stateKey(stated.source, stated.uid), value } };
   }
 
   #outcomeOf({ streamSequence }: StoredMessage, decoded: Decoded): Outcome {
