@@ -9,7 +9,16 @@
  *
  * Requests follow ADR-37 of the NATS architecture: the next one goes out when half of the last one has come.
  */
-import { createInbox, Events, type Msg, nanos, type NatsConnection, type Status, type Subscription } from "nats";
+import {
+  createInbox,
+  Events,
+  type Msg,
+  type MsgHdrs,
+  nanos,
+  type NatsConnection,
+  type Status,
+  type Subscription,
+} from "nats";
 
 /** Messages and bytes of one request; two may be under way. */
 const BATCH = 2_048;
@@ -33,6 +42,8 @@ export interface PulledMessage {
   readonly streamTimeMs: number;
   /** Where its ack goes. */
   readonly reply: string;
+  /** Only where the pull was asked for them: to read them costs time. */
+  readonly headers: MsgHdrs | undefined;
 }
 
 export class Pull {
@@ -42,6 +53,7 @@ export class Pull {
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status> & { stop?: () => void };
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  readonly #withHeaders: boolean;
   #buffer: PulledMessage[] = [];
   #bufferedBytes = 0;
   /** Messages and bytes asked for and not answered yet. */
@@ -52,8 +64,9 @@ export class Pull {
   #broken = "";
   #wake: (() => void) | undefined;
 
-  constructor(nc: NatsConnection, stream: string, consumer: string) {
+  constructor(nc: NatsConnection, stream: string, consumer: string, withHeaders = false) {
     this.#nc = nc;
+    this.#withHeaders = withHeaders;
     this.#requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
     this.#inbox = createInbox();
     this.#subscription = nc.subscribe(this.#inbox, {
@@ -137,7 +150,8 @@ export class Pull {
     const [deliverySequence, streamSequence, streamTimeMs] = readReply(message.reply);
     if (deliverySequence !== ++this.#delivered) return this.break("messages on their way were lost");
     const { subject, data: bytes, reply } = message;
-    this.#buffer.push({ subject, bytes, streamSequence, streamTimeMs, reply });
+    const headers = this.#withHeaders ? message.headers : undefined;
+    this.#buffer.push({ subject, bytes, streamSequence, streamTimeMs, reply, headers });
     this.#bufferedBytes += bytes.length;
     this.#wanted--;
     this.#wantedBytes = Math.max(0, this.#wantedBytes - bytes.length);
