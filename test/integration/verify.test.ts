@@ -24,6 +24,12 @@ const ALL = productionEvents();
 const envelope = (type: string, id: string, data: unknown = { a: 1 }) =>
   encode(JSON.stringify({ id, type, timestamp: "1767909000000", gateway: "g", data }));
 
+/** A status sample of the log, sent at another time. */
+function statusAt(timeMs: number): Uint8Array {
+  const sample = LOG.find((event) => typeOf(event) === "ai_stream_status");
+  return encode(JSON.stringify({ ...JSON.parse(new TextDecoder().decode(sample)), id: "young", timestamp: timeMs }));
+}
+
 const GARBAGE = ["{nope", "", "[]", '{"id":"x"}', '{"type":"ai_stream_status"}'].map(encode);
 const UNKNOWN = ["u1", "u2"].map((id) => envelope("something_new", id));
 const NOISE = [envelope("webrtc_stats", "n1")];
@@ -121,6 +127,26 @@ describe("verify of a sound installation", (test) => {
       assert.is(now.stored, MIXED.length - 1);
       // The last letter's time is that of the oldest message whose letter could still be there.
       assert.is(now.expired.dead_letter, GARBAGE.length);
+    }));
+});
+
+describe("verify where tables drop what is old", (test) => {
+  test("expects no fact of a sample that is older than the facts are kept, and says how many it did not compare", () =>
+    withCluster({ tableRetention: "contract" }, async (cluster) => {
+      const young = statusAt(Date.now() - 60_000);
+      await cluster.publish("org", [...MIXED, young]);
+      await cluster.process();
+      await cluster.clickhouse.command("OPTIMIZE TABLE fact_stream_status_samples FINAL");
+      assert.is(
+        await cluster.count("SELECT count() FROM fact_stream_status_samples"),
+        1,
+        "all others are from January",
+      );
+      const now = await account(cluster);
+      assert.equal(now.findings, []);
+      assert.equal(now.expired, { fact: 17 });
+      await alter(cluster, "fact_stream_status_samples", "DELETE WHERE 1");
+      assert.equal(found(await account(cluster)), [["no_fact", MIXED.length + 1]]);
     }));
 });
 
