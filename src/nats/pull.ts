@@ -72,6 +72,11 @@ export class Pull {
     return this.#broken;
   }
 
+  /** The delivery sequence of the last message that came. */
+  get delivered(): number {
+    return this.#delivered;
+  }
+
   get isEmpty(): boolean {
     return this.#buffer.length === 0;
   }
