@@ -5,6 +5,8 @@
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
+import { initialise } from "../../src/cli/init.ts";
+import { planStreams } from "../../src/nats/provision.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import {
   type Cluster,
@@ -162,13 +164,28 @@ describe("a partition that nothing comes for", (test) => {
       await cluster.publish("org", LOG);
       await running.drained();
       const last = (await cluster.jsm.streams.info("LIVEPEER_EVENTS")).state.last_seq;
-      const done = async () => (await Promise.all(["all", "0", "1"].map((k) => cluster.checkpoint(k)))).map((c) => c?.doneSeq);
+      const done = async () =>
+        (await Promise.all(["all", "0", "1"].map((k) => cluster.checkpoint(k)))).map((c) => c?.doneSeq);
       await eventually("all checkpoints reach the end", async () => (await done()).every((seq) => seq === last));
       await running.stop();
       await cluster.jsm.streams.purge("LIVEPEER_EVENTS");
       await cluster.publish("org", SAMPLES.map((event, at) => withId(event, `after-${at}`)));
       const { counts } = await cluster.process();
       assert.is(counts.get("stream_gap_messages"), undefined);
+    }));
+});
+
+describe("the generation", (test) => {
+  test("that was lost with its bucket is made again above that of the stored rows, or new rows would be hidden", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", OTHERS);
+      await cluster.process();
+      await cluster.jsm.streams.purge("KV_checkpoints");
+      await initialise(cluster.config, cluster.nc, await planStreams(cluster.jsm, cluster.config), {});
+      await cluster.publish("org", SNAPSHOTS);
+      await cluster.process();
+      const facts = await cluster.facts("org");
+      assert.ok(facts.every((row) => row.is_attributed === 1 && BigInt(row.version as string) >> 116n === 2n));
     }));
 });
 
