@@ -1,5 +1,5 @@
 /** A source over a real server, with a connection on which messages can be made to vanish. */
-import type { NatsConnection, SubscriptionOptions } from "nats";
+import { nanos, type NatsConnection, type SubscriptionOptions } from "nats";
 import * as assert from "uvu/assert";
 import type { MessageSource } from "../../src/ports.ts";
 import { openEventStream } from "../../src/nats/stream.ts";
@@ -73,6 +73,38 @@ describe("a consumer that falls silent", (test) => {
       assert.equal(await sequencesOf(source, all.length), all);
       assert.equal(why, ["messages on their way were lost"]);
       await source.close();
+    }));
+});
+
+describe("messages that are long in work", (test) => {
+  /** Reads some, then works on them for longer than the server's patience, which is cut down to a second. */
+  async function workOn(cluster: Cluster, tell: (source: MessageSource) => void): Promise<string[]> {
+    const why: string[] = [];
+    const stream = await openEventStream(cluster.nc);
+    const source = await stream.open("0", 1, "slow", (reason) => why.push(reason));
+    const { name } = await cluster.jsm.consumers.info("LIVEPEER_EVENTS", "attributor-p0-slow-1");
+    await cluster.jsm.consumers.update("LIVEPEER_EVENTS", name, { ack_wait: nanos(1_000) });
+    await cluster.publish("org", SAMPLES.slice(0, 20));
+    const all = await stored(cluster, "0");
+    assert.equal(await sequencesOf(source, all.length), all);
+    for (let at = 0; at < 10; at++) {
+      tell(source);
+      assert.equal(await source.read(1_000, 300), []);
+    }
+    await source.ack(all.at(-1)!);
+    assert.is(await source.drainedUpTo(), (await stream.bounds()).lastSeq);
+    await source.close();
+    return why;
+  }
+
+  test("are not sent again while the server is told so", () =>
+    withCluster({}, async (cluster) => {
+      assert.equal(await workOn(cluster, (source) => source.working()), []);
+    }));
+
+  test("are sent again when it is not told, and then read through another consumer without a repeat", () =>
+    withCluster({}, async (cluster) => {
+      assert.equal(await workOn(cluster, () => {}), ["messages came again"]);
     }));
 });
 
