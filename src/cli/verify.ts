@@ -12,12 +12,12 @@ import {
   statusFacts,
   unknownEvents,
 } from "../clickhouse/records.ts";
-import { PARTITION_ALL } from "../core/subject.ts";
+import { readCheckpoint } from "../core/checkpoint.ts";
 import { EXIT } from "../errors.ts";
+import { openBuckets } from "../nats/bucket.ts";
 import { connectNats } from "../nats/connection.ts";
 import { storedLetters } from "../nats/deadletters.ts";
 import { type Range, readRange, resolveRange, streamBounds } from "../nats/range.ts";
-import { openState } from "../nats/state.ts";
 import { type Account, type Records, takeAccount } from "../verify/account.ts";
 import { type Finding, type FindingKind, MEANING } from "../verify/finding.ts";
 import {
@@ -51,7 +51,7 @@ export function registerVerify(program: Command, context: Context): void {
     .option("--from-seq <n>", "first stream sequence, by default the first that the stream holds", wholeNumber)
     .option("--to-seq <n>", "last stream sequence, by default the last that the stream holds", wholeNumber)
     .option("--json", "one JSON document with every finding on stdout");
-  withSettings(command, [...PLACES, "partitions"]).action(async (flags: VerifyFlags) => {
+  withSettings(command, PLACES).action(async (flags: VerifyFlags) => {
     const config = configOf(context, { ...flags });
     const nc = await connectNats(config);
     try {
@@ -85,7 +85,7 @@ export async function verify(
   mostFindings: number,
 ): Promise<Account> {
   // Before anything is looked up: what a checkpoint covers is in its place by then, whatever goes on meanwhile.
-  const checkpoints = await doneSequences(nc, config.partitions);
+  const checkpoints = await doneSequences(nc);
   const letters = await storedLetters(nc, range);
   const since = (table: string) => retainedSince(clickhouse, config.database, table);
   const surroundings = {
@@ -122,12 +122,14 @@ function recordsOf(clickhouse: ClickHouse): Records {
   };
 }
 
-/** How far each partition is done. */
-async function doneSequences(nc: NatsConnection, partitions: number): Promise<Map<string, number>> {
-  const store = await openState(nc);
+/** How far each partition that was ever read is done. */
+async function doneSequences(nc: NatsConnection): Promise<Map<string, number>> {
+  const { checkpoints } = await openBuckets(nc);
   const done = new Map<string, number>();
-  for (const partition of [PARTITION_ALL, ...Array.from({ length: partitions }, (_, at) => String(at))]) {
-    done.set(partition, (await store.loadCheckpoint(partition))?.doneSeq ?? 0);
+  for (const { key, value } of await checkpoints.entries()) {
+    // Other entries of the bucket, and a checkpoint that cannot be read, say nothing of what is done.
+    const checkpoint = readCheckpoint(value);
+    if (checkpoint !== undefined) done.set(key, checkpoint.doneSeq);
   }
   return done;
 }

@@ -65,7 +65,7 @@ export async function storedLetters(nc: NatsConnection, range: Range): Promise<S
   const bits = new Uint8Array(Math.ceil((range.toSeq - range.fromSeq + 1) / 8));
   if (state.messages > 0) {
     const whole = { fromSeq: state.first_seq, toSeq: state.last_seq };
-    for await (const letters of readStream(nc, DEAD_LETTER_STREAM, whole, { subject: "dlq.>", headersOnly: true })) {
+    for await (const letters of readStream(nc, DEAD_LETTER_STREAM, whole, "dlq.>", true)) {
       for (const { headers } of letters) {
         const at = Number(headers?.get("Latecomer-Sequence")) - range.fromSeq;
         if (headers?.get("Latecomer-Stream") !== EVENT_STREAM || !(at >= 0)) continue;

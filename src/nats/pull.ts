@@ -60,6 +60,8 @@ export class Pull {
   #wanted = 0;
   #wantedBytes = 0;
   #delivered = 0;
+  /** The stream sequence of the last message that came. */
+  #last = 0;
   #missed = 0;
   #broken = "";
   #wake: (() => void) | undefined;
@@ -83,6 +85,11 @@ export class Pull {
   /** Why nothing more comes, blank while more may come. */
   get broken(): string {
     return this.#broken;
+  }
+
+  /** The delivery sequence of the last message that came. */
+  get delivered(): number {
+    return this.#delivered;
   }
 
   get isEmpty(): boolean {
@@ -149,6 +156,9 @@ export class Pull {
     if (message.reply === undefined || message.reply === "") return this.#onStatus(message);
     const [deliverySequence, streamSequence, streamTimeMs] = readReply(message.reply);
     if (deliverySequence !== ++this.#delivered) return this.break("messages on their way were lost");
+    // What waited too long for its ack comes again in sequence, as if it were new.
+    if (streamSequence <= this.#last) return this.break("messages came again");
+    this.#last = streamSequence;
     const { subject, data: bytes, reply } = message;
     const headers = this.#withHeaders ? message.headers : undefined;
     this.#buffer.push({ subject, bytes, streamSequence, streamTimeMs, reply, headers });

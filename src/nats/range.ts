@@ -1,6 +1,6 @@
 /**
- * A range of the event stream, read without leaving anything behind: what verify, audit and replay look at.
- * Nothing is acknowledged and no consumer of a processor is touched.
+ * A range of a stream, read without leaving anything behind: what verify, audit and replay look at, and how buckets
+ * are listed. Nothing is acknowledged and no consumer of a processor is touched.
  */
 import { AckPolicy, DeliverPolicy, nanos, type NatsConnection, nuid, ReplayPolicy } from "nats";
 import type { StoredMessage } from "../core/event.ts";
@@ -57,25 +57,26 @@ export function resolveRange(bounds: StreamBounds, fromSeq: number | undefined, 
   return range;
 }
 
-/**
- * Reads the messages of a range in the order of the stream, in slices; `subject` narrows them. Messages that were
- * removed are left out. A connection that is lost is survived: the reader goes on behind the last message it handed
- * over.
- */
+/** Reads the messages of a range of the event stream; `subject` narrows them. See `readStream`. */
 export function readRange(
   nc: NatsConnection,
   range: Range,
   subject = "events.>",
 ): AsyncGenerator<StoredMessage[]> {
-  return readStream(nc, EVENT_STREAM, range, { subject, headersOnly: false });
+  return readStream(nc, EVENT_STREAM, range, subject);
 }
 
-/** Reads a range of any stream in that way; `headersOnly` brings headers and no bytes, else bytes and no headers. */
+/**
+ * Reads the messages of a range in the order of the stream, in slices. Messages that were removed are left out. A
+ * connection that is lost is survived: the reader goes on behind the last message it handed over. With `headersOnly`
+ * messages bring their headers and no bytes, else bytes and no headers.
+ */
 export async function* readStream(
   nc: NatsConnection,
   stream: string,
   { fromSeq, toSeq }: Range,
-  { subject, headersOnly }: { readonly subject: string; readonly headersOnly: boolean },
+  subject: string,
+  headersOnly = false,
 ): AsyncGenerator<PulledMessage[]> {
   const jsm = await nc.jetstreamManager();
   let next = fromSeq;
@@ -86,7 +87,7 @@ export async function* readStream(
         name,
         ack_policy: AckPolicy.None,
         deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: next,
+        opt_start_seq: Math.max(1, next),
         filter_subject: subject,
         headers_only: headersOnly,
         inactive_threshold: nanos(INACTIVE_MS),

@@ -41,6 +41,6 @@ export const MEANING: Readonly<Record<FindingKind, string>> = {
   no_unknown_row: "An event of an unknown type has no row in raw_unknown_events: start over from the stream.",
   no_fact: "An accepted status sample has no row in fact_stream_status_samples: start over from the stream.",
   checkpoint_ahead:
-    "A checkpoint lies beyond the end of the stream: the broker lost messages, and new ones up to the " +
-    "checkpoint would never be read. Start over from the stream.",
+    "A checkpoint lies beyond the end of the stream: the broker lost messages. A processor that starts " +
+    "now notices it and reads what has taken their place.",
 };

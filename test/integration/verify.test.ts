@@ -274,6 +274,12 @@ describe("verify of an installation that is broken", (test) => {
         MIXED.map((_, at) => at + 1),
       );
       assert.is(counts.checkpoint_ahead, 2, "both partitions");
+
+      // A processor that starts notices it; what was lost stays lost.
+      await cluster.process();
+      const after = await account(cluster);
+      assert.equal(after.found, { foreign: MIXED.length });
+      assert.is(after.accounted.accepted, 2);
     }));
 });
 
