@@ -24,10 +24,16 @@ const ALL = productionEvents();
 const envelope = (type: string, id: string, data: unknown = { a: 1 }) =>
   encode(JSON.stringify({ id, type, timestamp: "1767909000000", gateway: "g", data }));
 
+const SAMPLE = JSON.parse(new TextDecoder().decode(LOG.find((event) => typeOf(event) === "ai_stream_status")));
+
 /** A status sample of the log, sent at another time. */
 function statusAt(timeMs: number): Uint8Array {
-  const sample = LOG.find((event) => typeOf(event) === "ai_stream_status");
-  return encode(JSON.stringify({ ...JSON.parse(new TextDecoder().decode(sample)), id: "young", timestamp: timeMs }));
+  return encode(JSON.stringify({ ...SAMPLE, id: "young", timestamp: timeMs }));
+}
+
+/** A status sample of the log in a session of its own. */
+function statusOf(session: string): Uint8Array {
+  return encode(JSON.stringify({ ...SAMPLE, id: session, data: { ...SAMPLE.data, stream_id: session } }));
 }
 
 const GARBAGE = ["{nope", "", "[]", '{"id":"x"}', '{"type":"ai_stream_status"}'].map(encode);
@@ -292,7 +298,10 @@ describe("latecomer verify", (test) => {
       assert.is(empty.code, 2);
       assert.match(empty.err, "LIVEPEER_EVENTS holds no messages");
 
-      await cluster.publish("org", MIXED);
+      // More sessions and unknown events than the URL of one query could name.
+      const sessions = Array.from({ length: 300 }, (_, at) => statusOf(`${"|".repeat(60)}${at}`));
+      const unknown = Array.from({ length: 900 }, (_, at) => envelope("something_new", `u-${at}`));
+      await cluster.publish("org", [...MIXED, ...sessions, ...unknown]);
       await cluster.process();
       const sound = await run();
       assert.is(sound.code, 0, sound.err);
