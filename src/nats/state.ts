@@ -6,6 +6,7 @@ import { type JetStreamClient, type JetStreamManager, type KV, type NatsConnecti
 import * as v from "valibot";
 import type { UnmatchedEntry } from "../core/attribute.ts";
 import type { StateChange } from "../core/effects.ts";
+import { furtherCheckpoint, laterArrival } from "../core/merge.ts";
 import type { Checkpoint, StateStore } from "../ports.ts";
 import { LatecomerError } from "../errors.ts";
 import { isConflict, isNotFound, natsError } from "./connection.ts";
@@ -85,13 +86,12 @@ class BucketState implements StateStore {
   }
 
   async saveCheckpoint(partition: string, checkpoint: Checkpoint): Promise<void> {
-    await this.#compareAndSet("checkpoints", partition, JSON.stringify(checkpoint), (present) => {
-      const other = readCheckpoint(partition, present);
-      return other.doneSeq > checkpoint.doneSeq ? present : JSON.stringify({
-        ...checkpoint,
-        rewindSeq: Math.max(checkpoint.rewindSeq, other.rewindSeq),
-      });
-    });
+    await this.#compareAndSet(
+      "checkpoints",
+      partition,
+      JSON.stringify(checkpoint),
+      (present) => JSON.stringify(furtherCheckpoint(readCheckpoint(partition, present), checkpoint)),
+    );
   }
 
   async #write({ bucket, key, value }: StateChange): Promise<void> {
@@ -147,11 +147,6 @@ class BucketState implements StateStore {
 
 function subjectOf(bucket: string, key: string): string {
   return `$KV.${bucket}.${key}`;
-}
-
-function laterArrival(present: string, wanted: string): string {
-  const arrival = (value: string) => (JSON.parse(value) as UnmatchedEntry).arrivalFeedMs ?? -Infinity;
-  return arrival(present) >= arrival(wanted) ? present : wanted;
 }
 
 function readCheckpoint(partition: string, text: string): Checkpoint {
