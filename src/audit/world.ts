@@ -7,14 +7,21 @@
  * randomness, so the same calls give the same table.
  */
 import type { UnmatchedEntry } from "../core/attribute.ts";
-import type { Effects } from "../core/effects.ts";
+import type { Effects, StateChange } from "../core/effects.ts";
 import type { Row } from "../core/emit.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { SnapshotFeed } from "../core/feed.ts";
 import { sessionKeyOf } from "../core/identity.ts";
 import { furtherCheckpoint, laterArrival } from "../core/merge.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import { FROM_THE_START, PartitionState, type StartingPoint, type StepSettings } from "../core/step.ts";
+import {
+  FROM_THE_START,
+  PartitionState,
+  type Reading,
+  readMessage,
+  type StartingPoint,
+  type StepSettings,
+} from "../core/step.ts";
 import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
 
 export interface WorldSettings extends StepSettings {
@@ -109,7 +116,7 @@ export class World {
         this.write(row);
       }
     }
-    if (reached >= 3) { for (const { bucket, key, value } of effects.state) this.#store(bucket, key, value); }
+    if (reached >= 3) { for (const change of effects.state) this.#store(change); }
     if (reached >= 4) {
       const present = this.checkpoints.get(partition);
       const { doneSeq, rewindSeq } = effects.progress;
@@ -173,7 +180,7 @@ export class World {
 
   /** The state with which a writer opens a partition. */
   protected open(feed: SnapshotFeed, start: StartingPoint): PartitionState {
-    return new PartitionState(this.settings, feed, start);
+    return new PartitionState(this.settings, feed, start, readAgain);
   }
 
   #partition(name: string, writer: number): Partition {
@@ -199,7 +206,8 @@ export class World {
     this.#writers[writer] = { feed, partitions, seen, waiting: [] };
   }
 
-  #store(bucket: Effects["state"][number]["bucket"], key: string, value: string | null): void {
+  #store(change: StateChange): void {
+    const { bucket, key, value } = change;
     if (bucket === "unmatched_status") {
       const present = this.unmatched.get(key);
       if (value === null) this.unmatched.delete(key);
@@ -208,20 +216,15 @@ export class World {
     }
     if (value === null || this.snapshots.has(key)) return;
     this.snapshots.set(key, value);
+    this.#parsed.set(key, parsedAgain(change));
     const { timeMs } = this.#snapshot(key);
     this.#earliestMs = Math.min(this.#earliestMs, timeMs);
     this.#latestMs = Math.max(this.#latestMs, timeMs);
     for (const { waiting } of this.#writers) waiting.push(key);
   }
 
-  /** A stored snapshot; parsed once, for nothing that reads it changes it. */
   #snapshot(key: string): Snapshot {
-    let snapshot = this.#parsed.get(key);
-    if (snapshot === undefined) {
-      snapshot = JSON.parse(this.snapshots.get(key)!) as Snapshot;
-      this.#parsed.set(key, snapshot);
-    }
-    return snapshot;
+    return this.#parsed.get(key)!;
   }
 
   #show(key: string, writer: number): Snapshot {
@@ -231,6 +234,32 @@ export class World {
     for (const { state } of partitions.values()) state.correct(snapshot, applied);
     return snapshot;
   }
+}
+
+/** What was read of messages, by their bytes, as long as anybody has these. */
+const known = new WeakMap<Uint8Array, Reading & { readonly of: string }>();
+
+/** Reads a message once, however many worlds take it and wherever in their streams it lies. */
+export function readAgain(message: StoredMessage): Reading {
+  const of = `${message.subject} ${message.streamTimeMs}`;
+  let reading = known.get(message.bytes);
+  if (reading?.of !== of) {
+    reading = { ...readMessage(message), of };
+    known.set(message.bytes, reading);
+  }
+  return reading;
+}
+
+const parsed = new WeakMap<StateChange, Snapshot>();
+
+/** The snapshot of an entry, parsed once however often it is stored; nothing that reads it changes it. */
+function parsedAgain(change: StateChange): Snapshot {
+  let snapshot = parsed.get(change);
+  if (snapshot === undefined) {
+    snapshot = JSON.parse(change.value!) as Snapshot;
+    parsed.set(change, snapshot);
+  }
+  return snapshot;
 }
 
 /** Whose fact a row is. */

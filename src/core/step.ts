@@ -27,11 +27,30 @@ export type StartingPoint = Pick<Progress, "doneSeq" | "rewindSeq">;
 /** Before the first message of the stream. */
 export const FROM_THE_START: StartingPoint = { doneSeq: 0, rewindSeq: 1 };
 
+/** What a message is, and of a capability message the entry that it becomes. */
+export interface Reading {
+  readonly decoded: Decoded;
+  readonly snapshot?: StateChange;
+}
+
+/** Reads a message; like `decode` it never throws and depends on nothing but the message. */
+export function readMessage(message: StoredMessage): Reading {
+  const decoded = decode(message);
+  if (decoded.outcome !== "accepted" || decoded.event.type !== "network_capabilities") return { decoded };
+  const stated = snapshotOf(decoded.event);
+  const value = snapshotEntry(stated);
+  if (value === undefined) {
+    return { decoded: refuseTooLarge(decoded, "its snapshot is too large for a bucket entry") };
+  }
+  return { decoded, snapshot: { bucket: "capability_snapshots", key: stateKey(stated.source, stated.uid), value } };
+}
+
 export class PartitionState {
   readonly #settings: StepSettings;
   readonly #feed: SnapshotFeed;
   readonly #attribution: StatusAttribution;
   readonly #seen: SeenEvents;
+  readonly #read: typeof readMessage;
   /** What was done before this process started; it is read again only to know it. */
   readonly #doneBefore: number;
   #batch = newBatch();
@@ -39,9 +58,15 @@ export class PartitionState {
 
   /**
    * Starts from a checkpoint: up to `doneSeq` every message was processed by an earlier owner, and from
-   * `rewindSeq` on they must be taken again.
+   * `rewindSeq` on they must be taken again. Who takes the same messages many times passes a `read` that remembers.
    */
-  constructor(settings: StepSettings, feed: SnapshotFeed, { doneSeq, rewindSeq }: StartingPoint) {
+  constructor(
+    settings: StepSettings,
+    feed: SnapshotFeed,
+    { doneSeq, rewindSeq }: StartingPoint,
+    read: typeof readMessage = readMessage,
+  ) {
+    this.#read = read;
     this.#settings = settings;
     this.#feed = feed;
     this.#doneBefore = doneSeq;
@@ -58,7 +83,7 @@ export class PartitionState {
 
   /** Takes the next message of the partition; sequences must ascend. */
   take(message: StoredMessage): void {
-    const { decoded, snapshot } = this.#decode(message);
+    const { decoded, snapshot } = this.#read(message);
     const outcome = this.#outcomeOf(message, decoded);
     this.#rows("raw_streaming_events").push(archiveRow(message, decoded, outcome));
     this.#count(outcome);
@@ -117,18 +142,6 @@ export class PartitionState {
     };
     this.#batch = newBatch();
     return { rows, deadLetters, state, costs, counts, progress };
-  }
-
-  /** Decodes a message, and a capability message on to the entry that it becomes. */
-  #decode(message: StoredMessage): { decoded: Decoded; snapshot?: StateChange } {
-    const decoded = decode(message);
-    if (decoded.outcome !== "accepted" || decoded.event.type !== "network_capabilities") return { decoded };
-    const stated = snapshotOf(decoded.event);
-    const value = snapshotEntry(stated);
-    if (value === undefined) {
-      return { decoded: refuseTooLarge(decoded, "its snapshot is too large for a bucket entry") };
-    }
-    return { decoded, snapshot: { bucket: "capability_snapshots", key: stateKey(stated.source, stated.uid), value } };
   }
 
   #outcomeOf({ streamSequence }: StoredMessage, decoded: Decoded): Outcome {
