@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError } from "commander";
+import { registerAudit } from "./cli/audit.ts";
 import { registerDemo } from "./cli/demo.ts";
 import { registerDev } from "./cli/dev.ts";
 import { registerDigest } from "./cli/digest.ts";
@@ -49,6 +50,7 @@ async function main(): Promise<number> {
     registerDigest,
     registerDoctor,
     registerVerify,
+    registerAudit,
   ];
   for (const one of register) one(program, context);
   for (const command of program.commands) command.exitOverride();

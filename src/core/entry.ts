@@ -43,3 +43,11 @@ export function readEntry(text: string): UnmatchedEntry | undefined {
     return undefined;
   }
 }
+
+/** Of two entries of one sample, as JSON, the one that arrived later: it waits longer. */
+export function mergeEntries(present: string, wanted: string): string {
+  const other = readEntry(present);
+  const own = readEntry(wanted);
+  if (other === undefined || own === undefined || other.hash !== own.hash) return wanted;
+  return (other.arrivalFeedMs ?? -Infinity) >= (own.arrivalFeedMs ?? -Infinity) ? present : wanted;
+}

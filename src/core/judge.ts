@@ -8,8 +8,14 @@ import type { StoredMessage } from "./event.ts";
 import { snapshotEntry, snapshotOf } from "./snapshot.ts";
 import { stateKey } from "./subject.ts";
 
-/** Decodes a message, and a capability message on to the entry that it becomes. */
-export function judge(message: StoredMessage): { decoded: Decoded; snapshot?: StateChange } {
+/** What a message is, and of a capability message the entry that it becomes. */
+export interface Judged {
+  readonly decoded: Decoded;
+  readonly snapshot?: StateChange;
+}
+
+/** Decodes a message, and a capability message on to its entry; like `decode` it depends on the message alone. */
+export function judge(message: StoredMessage): Judged {
   const decoded = decode(message);
   if (decoded.outcome !== "accepted" || decoded.event.type !== "network_capabilities") return { decoded };
   const stated = snapshotOf(decoded.event);

@@ -34,6 +34,7 @@ export class PartitionState {
   readonly #feed: SnapshotFeed;
   readonly #attribution: StatusAttribution;
   readonly #seen: SeenEvents;
+  readonly #read: typeof judge;
   /** What was done before this process started; it is read again only to know it. */
   readonly #doneBefore: number;
   readonly #doneBeforeAtMs: number;
@@ -43,9 +44,15 @@ export class PartitionState {
 
   /**
    * Starts from a checkpoint: up to `doneSeq` every message was processed by an earlier owner, and from
-   * `rewindSeq` on they must be taken again.
+   * `rewindSeq` on they must be taken again. Who takes the same messages many times passes a `read` that remembers.
    */
-  constructor(settings: StepSettings, feed: SnapshotFeed, { doneSeq, rewindSeq, doneAtMs }: StartingPoint) {
+  constructor(
+    settings: StepSettings,
+    feed: SnapshotFeed,
+    { doneSeq, rewindSeq, doneAtMs }: StartingPoint,
+    read: typeof judge = judge,
+  ) {
+    this.#read = read;
     this.#settings = settings;
     this.#feed = feed;
     this.#doneBefore = doneSeq;
@@ -63,7 +70,7 @@ export class PartitionState {
 
   /** Takes the next message of the partition; sequences must ascend. */
   take(message: StoredMessage): void {
-    const { decoded, snapshot } = judge(message);
+    const { decoded, snapshot } = this.#read(message);
     const outcome = this.#outcomeOf(message, decoded);
     this.#rows("raw_streaming_events").push(archiveRow(message, decoded, outcome));
     this.#count(outcome);

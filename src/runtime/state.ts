@@ -4,7 +4,7 @@
  */
 import { type Checkpoint, type Gap, mergeCheckpoints, readCheckpoint } from "../core/checkpoint.ts";
 import type { StateChange } from "../core/effects.ts";
-import { readEntry, type UnmatchedEntry } from "../core/entry.ts";
+import { mergeEntries, readEntry, type UnmatchedEntry } from "../core/entry.ts";
 import { readSnapshotEntry } from "../core/snapshot.ts";
 import { LatecomerError } from "../errors.ts";
 import type { Bucket, Buckets } from "../ports.ts";
@@ -93,13 +93,7 @@ export function readGaps(text: string): Gap[] {
 const MERGE: Readonly<Record<StateChange["bucket"], (present: string, wanted: string) => string>> = {
   // An entry is a function of its message, and so is the same whoever wrote it; unless another version did.
   capability_snapshots: (present, wanted) => readSnapshotEntry(present) === undefined ? wanted : present,
-  // Of a waiting sample the later arrival waits longer.
-  unmatched_status: (present, wanted) => {
-    const other = readEntry(present);
-    const own = readEntry(wanted);
-    if (other === undefined || own === undefined || other.hash !== own.hash) return wanted;
-    return (other.arrivalFeedMs ?? -Infinity) >= (own.arrivalFeedMs ?? -Infinity) ? present : wanted;
-  },
+  unmatched_status: mergeEntries,
 };
 
 /**

@@ -108,11 +108,16 @@ const world = fc.tuple(
     }),
 );
 
-function outcomeOf(messages: readonly Arrival[], steps: readonly Step[], settings: Partial<WorldSettings>): World {
-  const result = new World(settings);
+function outcomeOf(
+  messages: readonly Arrival[],
+  steps: readonly Step[],
+  settings: Partial<WorldSettings>,
+  writers = 1,
+): World {
+  const result = new World(settings, writers);
   for (const { wire, encoding } of messages) result.publish(wire, encoding);
   result.run(steps);
-  result.drain();
+  for (let writer = 0; writer < writers; writer++) result.drain(writer);
   return result;
 }
 
@@ -133,6 +138,14 @@ describe("convergence", (test) => {
       const result = outcomeOf(messages, steps, { ...settings, partitions });
       assert.equal(result.rows(), expected.rows());
       assert.equal(differences(result.rows(), verdicts(result.events(), ttl)), []);
+    });
+  });
+
+  test("two writers that share everything but their memory leave the rows of one, crashes or not", () => {
+    check(world, 800, ({ events, messages, steps, ttl, partitions }) => {
+      const settings = { ttl, allowedLatenessMs: SPAN_MS };
+      const result = outcomeOf(messages, steps, { ...settings, partitions }, 2);
+      assert.equal(result.rows(), inOrder(events, settings).rows());
     });
   });
 

@@ -1,0 +1,150 @@
+/**
+ * AUDIT: whether a window of the stream gives the same facts however it arrives.
+ *
+ * The window is derived in memory in the order of the stream, and then under schedules that differ in order,
+ * duplication, batches, crashes, the number of partitions and of writers. The rows must be the same, byte for byte;
+ * where one is not, the smallest schedule that still shows it is what a person can look at.
+ */
+import { decode } from "../core/decode.ts";
+import type { Cell, Row } from "../core/emit.ts";
+import type { StoredMessage } from "../core/event.ts";
+import { routeOf } from "../core/route.ts";
+import type { Ttl } from "../core/select.ts";
+import { PARTITION_ALL, sourceOf } from "../core/subject.ts";
+import { minimise } from "./minimise.ts";
+import {
+  type Input,
+  MOST_PARTITIONS,
+  type NewWorld,
+  newWorld,
+  play,
+  playInOrder,
+  type Schedule,
+  scheduleOf,
+} from "./schedule.ts";
+import { factKey, type WorldSettings } from "./world.ts";
+
+/** A column in which a row differs; a value is `undefined` where there is no row at all. */
+export interface ColumnDifference {
+  readonly column: string;
+  readonly inOrder: Cell | undefined;
+  readonly scheduled: Cell | undefined;
+}
+
+/** A fact that a schedule leaves otherwise than the order of the stream does. */
+export interface Difference {
+  /** The key, and the id that people know the event by. */
+  readonly source: string;
+  readonly uid: string;
+  readonly id: string;
+  readonly columns: readonly ColumnDifference[];
+  /** The seed of the schedule that showed it first, and the schedule. */
+  readonly seed: number;
+  readonly schedule: Schedule;
+}
+
+export class Audit {
+  readonly #inputs: readonly Input[];
+  readonly #settings: WorldSettings;
+  readonly #make: NewWorld;
+  readonly #expected: ReadonlyMap<string, Row>;
+
+  /** Derives the messages in their order. `make` is for tests, which make worlds that have a defect. */
+  constructor(messages: readonly StoredMessage[], ttl: Ttl, make: NewWorld = newWorld) {
+    this.#inputs = messages.map((message) => ({ message, partition: partitionOfMessage(message) }));
+    this.#settings = settingsFor(messages, ttl);
+    this.#make = make;
+    this.#expected = playInOrder(this.#inputs, this.#settings, make).table;
+  }
+
+  /** The facts that the window gives in order; each schedule compares all of them. */
+  get rows(): number {
+    return this.#expected.size;
+  }
+
+  /** How late the latest snapshot of any order of the window can be, in milliseconds: the span of its event times. */
+  get allowedLatenessMs(): number {
+    return this.#settings.allowedLatenessMs;
+  }
+
+  /** Derives the window under the schedule of a seed, and returns the facts that differ, sorted by key. */
+  check(seed: number): Difference[] {
+    const schedule = scheduleOf(this.#inputs, seed);
+    const { table } = play(schedule, this.#settings, this.#make);
+    const found: Difference[] = [];
+    for (const key of new Set([...this.#expected.keys(), ...table.keys()])) {
+      const inOrder = this.#expected.get(key);
+      const scheduled = table.get(key);
+      const columns = columnsThatDiffer(inOrder, scheduled);
+      if (columns.length === 0) continue;
+      const row = (inOrder ?? scheduled)!;
+      const [source, uid, id] = [String(row.source), String(row.source_event_uid), String(row.source_event_id)];
+      found.push({ source, uid, id, columns, seed, schedule });
+    }
+    return found.sort((a, b) => keyOf(a) < keyOf(b) ? -1 : 1);
+  }
+
+  /**
+   * The difference in the smallest schedule that still shows it. Its columns are those of that schedule, whose
+   * messages are fewer, compared with the same messages in order.
+   */
+  minimal(difference: Difference): Difference {
+    const key = keyOf(difference);
+    const columnsOf = (schedule: Schedule) => {
+      const inOrder = playInOrder(distinctInOrder(schedule), this.#settings, this.#make).table.get(key);
+      return columnsThatDiffer(inOrder, play(schedule, this.#settings, this.#make).table.get(key));
+    };
+    const concerns = ({ message, partition }: Input) =>
+      sourceOf(message.subject) === difference.source &&
+      (partition === PARTITION_ALL || decode(message).envelope.uid === difference.uid);
+    const schedule = minimise(difference.schedule, (trial) => columnsOf(trial).length > 0, concerns);
+    return { ...difference, schedule, columns: columnsOf(schedule) };
+  }
+}
+
+/** The messages of a schedule as the stream has them: in order, once each. */
+export function distinctInOrder({ arrivals }: Schedule): Input[] {
+  return [...new Set(arrivals.map(({ input }) => input))]
+    .sort((a, b) => a.message.streamSequence - b.message.streamSequence);
+}
+
+function keyOf({ source, uid }: Difference): string {
+  return factKey({ source, source_event_uid: uid });
+}
+
+function columnsThatDiffer(inOrder: Row | undefined, scheduled: Row | undefined): ColumnDifference[] {
+  if (inOrder === scheduled) return [];
+  return Object.keys((inOrder ?? scheduled)!)
+    .map((column) => ({ column, inOrder: inOrder?.[column], scheduled: scheduled?.[column] }))
+    .filter((one) => one.inOrder !== one.scheduled);
+}
+
+/** By its bytes, whatever number of partitions its publisher knew of. */
+function partitionOfMessage({ bytes }: StoredMessage): Input["partition"] {
+  const { partition } = routeOf(bytes, MOST_PARTITIONS);
+  return partition === PARTITION_ALL ? partition : Number(partition);
+}
+
+/**
+ * Memory has no bound and no snapshot is too late, for what these cost is counted and told apart from a difference:
+ * here only the arrival may decide.
+ */
+function settingsFor(messages: readonly StoredMessage[], ttl: Ttl): WorldSettings {
+  let [fromMs, toMs] = [Infinity, -Infinity];
+  for (const message of messages) {
+    const decoded = decode(message);
+    if (decoded.outcome !== "accepted") continue;
+    fromMs = Math.min(fromMs, decoded.event.head.eventTimeMs);
+    toMs = Math.max(toMs, decoded.event.head.eventTimeMs);
+  }
+  return {
+    ttl,
+    allowedLatenessMs: Math.max(0, toMs - fromMs),
+    partitions: 1,
+    generation: 1,
+    contentHash: "",
+    mostOpen: Infinity,
+    mostSightings: Infinity,
+    mostSeen: 2 * messages.length,
+  };
+}

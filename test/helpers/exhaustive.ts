@@ -1,0 +1,113 @@
+/**
+ * Every schedule of a small world, one after the other: every order in which its events arrive, with every single
+ * duplication and every crash point.
+ *
+ * Messages come one by one, each followed by everything it leads to: the commit of its partition and, when it is a
+ * snapshot, its application and the commit of what it corrects. A crash may come in each of these commits, after
+ * each of its durable stages. A row of the table is compared after every schedule, by all of its columns.
+ */
+import { type Stage, STAGES, World, type WorldSettings } from "../../src/audit/world.ts";
+import type { Row } from "../../src/core/emit.ts";
+import type { StoredMessage } from "../../src/core/event.ts";
+import { PARTITION_ALL } from "../../src/core/subject.ts";
+import { bytesOf, stored, subjectOf, type Wire } from "./events.ts";
+
+const STORED_MS = 4_000_000_000_000;
+
+/** A message and its partition, ready to be delivered in any place. */
+export interface Delivery {
+  readonly partition: string;
+  /** By place, counted from 0: the message as the stream would have stored it there. */
+  readonly at: readonly StoredMessage[];
+  readonly isSnapshot: boolean;
+}
+
+/** The commit in which a writer dies: the so-maniest of a schedule, and how much of it is durable. */
+export interface Crash {
+  readonly commit: number;
+  readonly stage: Stage;
+}
+
+/** The messages of a world. */
+export function deliveries(wires: readonly Wire[], partitions: number): Delivery[] {
+  return wires.map((wire) => {
+    const subject = subjectOf(wire, partitions);
+    const bytes = bytesOf(wire.envelope);
+    return {
+      partition: subject.slice(subject.lastIndexOf(".") + 1),
+      // One place more than there are events, for the duplicate.
+      at: Array.from({ length: wires.length + 1 }, (_, place) => stored(subject, bytes, place + 1, STORED_MS)),
+      isSnapshot: wire.envelope.type === "network_capabilities",
+    };
+  });
+}
+
+/** Every permutation of the items (Heap's algorithm); the array is the same one each time. */
+export function* permutations<Item>(items: readonly Item[]): Generator<readonly Item[]> {
+  const order = [...items];
+  const counters = order.map(() => 0);
+  yield order;
+  for (let at = 0; at < order.length;) {
+    if (counters[at]! >= at) {
+      counters[at] = 0;
+      at++;
+      continue;
+    }
+    const other = at % 2 === 0 ? 0 : counters[at]!;
+    [order[at], order[other]] = [order[other]!, order[at]!];
+    counters[at]!++;
+    at = 0;
+    yield order;
+  }
+}
+
+/** An order, and every order that has one of its events a second time at a later place. */
+export function* duplications<Item>(order: readonly Item[]): Generator<readonly Item[]> {
+  for (let event = 0; event < order.length; event++) {
+    for (let place = event + 1; place <= order.length; place++) {
+      yield [...order.slice(0, place), order[event]!, ...order.slice(place)];
+    }
+  }
+}
+
+/** Every crash point of an order: in a commit for each message, and one more per partition for a snapshot. */
+export function* crashes(order: readonly Delivery[], partitions: number): Generator<Crash> {
+  const commits = order.reduce((sum, { isSnapshot }) => sum + 1 + (isSnapshot ? partitions : 0), 0);
+  for (let commit = 0; commit < commits; commit++) for (const stage of STAGES) yield { commit, stage };
+}
+
+/** Delivers an order to its end, dying at most once, and returns the world. */
+export function deliver(order: readonly Delivery[], settings: WorldSettings, crash?: Crash): World {
+  const world = new World(settings);
+  let commits = 0;
+  const commit = (partition: string): void => {
+    const dies = commits++ === crash?.commit;
+    world.commit(partition, dies ? crash!.stage : "checkpoint");
+    if (dies) world.crash(commits);
+  };
+  // A restart reads again what it must, and applies nothing that it has restored; what was lost comes now.
+  const follow = (partition: string): void => {
+    while (world.take(partition) !== undefined);
+    commit(partition);
+  };
+  for (const [place, { partition, at, isSnapshot }] of order.entries()) {
+    world.append(partition, at[place]!);
+    follow(partition);
+    if (!isSnapshot) continue;
+    world.apply();
+    for (const name of world.names) if (name !== PARTITION_ALL) follow(name);
+  }
+  world.drain();
+  return world;
+}
+
+/** True when a table holds these rows and no others. */
+export function isTable(table: ReadonlyMap<string, Row>, expected: ReadonlyMap<string, Row>): boolean {
+  if (table.size !== expected.size) return false;
+  for (const [key, row] of expected) {
+    const other = table.get(key);
+    if (other === undefined) return false;
+    for (const column in row) if (row[column] !== other[column]) return false;
+  }
+  return true;
+}
