@@ -19,6 +19,8 @@ export interface Config {
   readonly ttlBeforeMs: number;
   readonly ttlAfterMs: number;
   readonly allowedLatenessMs: number;
+  /** Name among the processes that share the partitions, `""` for one made up at each start. */
+  readonly name: string;
   readonly partitions: number;
   readonly replicas: number;
   /** How long the stream and the state buckets keep what they hold. */
@@ -103,6 +105,12 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     fallback: "1h",
     help: "how late a snapshot may be and still correct every row; longer needs more memory",
     parse: duration(0, 3_650 * DAY_MS),
+  },
+  name: {
+    env: "LATECOMER_NAME",
+    fallback: "",
+    help: "this process among those that share the partitions; one that starts again under its name goes on at once",
+    parse: (value) => value.length <= 200 ? value : { expected: "at most 200 characters" },
   },
   partitions: {
     env: "LATECOMER_PARTITIONS",

@@ -11,6 +11,7 @@ import { registerDoctor } from "./cli/doctor.ts";
 import { registerInit } from "./cli/init.ts";
 import { registerPublish } from "./cli/publish.ts";
 import { registerRun } from "./cli/run.ts";
+import { registerVerify } from "./cli/verify.ts";
 import type { Context } from "./cli/context.ts";
 import { EXIT, exitCodeOf } from "./errors.ts";
 
@@ -47,6 +48,7 @@ async function main(): Promise<number> {
     registerRun,
     registerDigest,
     registerDoctor,
+    registerVerify,
   ];
   for (const one of register) one(program, context);
   for (const command of program.commands) command.exitOverride();

@@ -3,24 +3,53 @@
  *
  * Every method may throw a LatecomerError: `retryable` when trying again may work, anything else is final.
  */
-import type { UnmatchedEntry } from "./core/attribute.ts";
-import type { DeadLetter, StateChange } from "./core/effects.ts";
+import type { DeadLetter } from "./core/effects.ts";
 import type { Row, Table } from "./core/emit.ts";
 import type { StoredMessage } from "./core/event.ts";
 import type { Snapshot } from "./core/snapshot.ts";
-import type { StartingPoint } from "./core/step.ts";
+
+/** What the event stream holds now; `lastSeq` is below `firstSeq` while it holds nothing. */
+export interface StreamBounds {
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
+/** The event stream as a whole. */
+export interface EventStream {
+  bounds(): Promise<StreamBounds>;
+  /** When the message of a sequence was stored, in Unix milliseconds; undefined when the stream does not hold it. */
+  storedAtMs(streamSequence: number): Promise<number | undefined>;
+  /** The least sequence stored later than an instant, one beyond the last when there is none. */
+  firstSeqAfter(timeMs: number): Promise<number>;
+  /** The greatest sequence stored for a partition, of one type or of all, 0 when there is none. */
+  lastSeqOf(partition: string, type?: string): Promise<number>;
+  /**
+   * Opens the messages of a partition from a sequence on, through a consumer of our own whose name holds `reader`:
+   * no two readers may share a name.
+   */
+  open(partition: string, fromSequence: number, reader: string, onRebound: OnRebound): Promise<MessageSource>;
+}
+
+/** Told when a source had to make another consumer, and why. */
+export type OnRebound = (why: string) => void;
 
 /** The messages of one partition, in stream order, through a consumer of our own. */
 export interface MessageSource {
   /**
    * The next messages, as soon as there is one, at most `most`; none when `waitMs` pass without any.
-   * Sequences ascend, without gaps other than those of the stream, and never repeat.
+   * Sequences ascend, without gaps other than those of the stream, and never repeat. Throws STREAM_REWRITTEN
+   * (fatal) when the stream no longer holds what was read from it, as after a server lost its last seconds.
    */
   read(most: number, waitMs: number): Promise<StoredMessage[]>;
   /** Acknowledges everything up to a sequence that was read. */
   ack(streamSequence: number): Promise<void>;
-  /** True when the stream holds nothing for this partition that was not read and acknowledged. */
-  isDrained(): Promise<boolean>;
+  /** Tells the server that what was read is still being worked on, so that it is not sent again. */
+  working(): void;
+  /**
+   * A sequence up to which the stream holds nothing for this partition that was not read and acknowledged, or
+   * undefined when there is more to read, or it cannot be told now.
+   */
+  drainedUpTo(): Promise<number | undefined>;
   close(): Promise<void>;
 }
 
@@ -35,20 +64,33 @@ export interface DeadLetterQueue {
   publish(letters: readonly DeadLetter[]): Promise<void>;
 }
 
-/** How far a partition has come, kept beside the generation it was reached under. */
-export interface Checkpoint extends StartingPoint {
-  readonly generation: number;
+/** An entry of a bucket. */
+export interface BucketEntry {
+  readonly key: string;
+  readonly value: string;
+  readonly revision: number;
 }
 
-/** State in JetStream buckets. */
-export interface StateStore {
-  /** Applies changes; each is compare-and-set, and merged with what another writer left. */
-  write(changes: readonly StateChange[]): Promise<void>;
-  /** The open samples that earlier owners left. */
-  unmatched(): Promise<UnmatchedEntry[]>;
-  loadCheckpoint(partition: string): Promise<Checkpoint | undefined>;
-  /** Moves a checkpoint forward; one that another writer has moved further stays. */
-  saveCheckpoint(partition: string, checkpoint: Checkpoint): Promise<void>;
+/** A bucket of keys and values, each with the revision of its last write. */
+export interface Bucket {
+  get(key: string): Promise<BucketEntry | undefined>;
+  /**
+   * Writes a key whose present revision is `revision`, 0 when it must not be there. Returns the new revision, or
+   * undefined when somebody else was first.
+   */
+  put(key: string, value: string, revision: number): Promise<number | undefined>;
+  /** Removes a key without a trace; one that is not there is no error. */
+  remove(key: string): Promise<void>;
+  /** Every entry that was stored before the call. */
+  entries(): Promise<BucketEntry[]>;
+}
+
+/** The buckets of the processor, by name. */
+export interface Buckets {
+  readonly capability_snapshots: Bucket;
+  readonly unmatched_status: Bucket;
+  readonly checkpoints: Bucket;
+  readonly leases: Bucket;
 }
 
 /** The broadcast of capability snapshots. */

@@ -4,6 +4,7 @@ import { type Config, describeConfig } from "../config.ts";
 import { EXIT } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
 import { checkClickHouse, checkFolder, checkNats, type Finding } from "./checks.ts";
+import { checkPartitions } from "./partitions.ts";
 import {
   configOf,
   type Context,
@@ -49,7 +50,9 @@ export async function examine(config: Config): Promise<Finding[]> {
   await attempt("nats-server", "latecomer dev starts one; NATS_URL names another", async () => {
     const nc = await connectNats(config);
     try {
-      return await checkNats(config, nc);
+      const findings = await checkNats(config, nc);
+      const isProvisioned = !findings.some(({ check, state }) => check === "streams" && state === "failed");
+      return isProvisioned ? [...findings, ...await checkPartitions(nc)] : findings;
     } finally {
       await nc.close();
     }

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { NatsConnection } from "nats";
 import type { Config } from "../config.ts";
 import { applyRetention, ensureDatabase, migrate } from "../clickhouse/migrate.ts";
+import { storedGeneration } from "../clickhouse/generation.ts";
 import { connectNats } from "../nats/connection.ts";
 import { contentHash, ensureGeneration, type Generation } from "../nats/generation.ts";
 import { applyStreams, planStreams, type StreamPlan } from "../nats/provision.ts";
@@ -66,12 +67,13 @@ export async function initialise(
   options: { readonly force?: boolean; readonly raiseGeneration?: boolean },
 ): Promise<{ generation: Generation; migrations: string[] }> {
   await applyStreams(await nc.jetstreamManager(), plans, options.force === true);
-  const generation = await ensureGeneration(nc, config, options.raiseGeneration === true);
   await ensureDatabase(config.clickhouseUrl, config.database);
   const clickhouse = await openWarehouse(config, logOf(config));
   try {
     const migrations = await migrate(clickhouse, config.database);
     await applyRetention(clickhouse, config);
+    const stored = await storedGeneration(clickhouse);
+    const generation = await ensureGeneration(nc, config, options.raiseGeneration === true, stored);
     return { generation, migrations };
   } finally {
     await clickhouse.close();

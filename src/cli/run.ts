@@ -1,4 +1,5 @@
 /** `latecomer run`: process the stream until stopped, or until everything stored is processed. */
+import { hostname } from "node:os";
 import type { Command } from "commander";
 import { type Config, describeConfig } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
@@ -6,12 +7,13 @@ import { openSink } from "../clickhouse/sink.ts";
 import { connectNats } from "../nats/connection.ts";
 import { openBroadcast } from "../nats/broadcast.ts";
 import { openDeadLetters } from "../nats/deadletters.ts";
-import { openSource } from "../nats/source.ts";
-import { openState } from "../nats/state.ts";
-import { readGeneration } from "../nats/generation.ts";
+import { openBuckets } from "../nats/bucket.ts";
+import { contentHash, readGeneration } from "../nats/generation.ts";
+import { openEventStream } from "../nats/stream.ts";
 import type { Log } from "../ports.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { Processor } from "../runtime/processor.ts";
+import { State } from "../runtime/state.ts";
 import { checkClickHouse, checkFolder, checkNats, requireSound } from "./checks.ts";
 import { configOf, type Context, logOf, openWarehouse, PLACES, printJson, printLine, withSettings } from "./context.ts";
 import { type NatsConnection, nuid } from "nats";
@@ -23,6 +25,7 @@ interface RunFlags {
 
 /** What decides how `run` works, beside where things are. */
 export const PROCESSING = [
+  "name",
   "ttlBeforeMs",
   "ttlAfterMs",
   "allowedLatenessMs",
@@ -71,12 +74,12 @@ export async function startProcessor(
   clickhouse: ClickHouse,
   log: Log,
 ): Promise<Processor> {
-  const generation = await readGeneration(nc);
-  const owner = nuid.next();
+  const buckets = await openBuckets(nc);
   const processor = new Processor({
+    name: config.name || `${hostname()}-${nuid.next()}`,
     ttl: { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs },
     allowedLatenessMs: config.allowedLatenessMs,
-    generation: generation!.generation,
+    contentHash: contentHash(config),
     mostOpen: config.maxOpen,
     mostSightings: config.maxSightings,
     mostSeen: config.maxSeen,
@@ -84,10 +87,12 @@ export async function startProcessor(
     batchRows: config.batchRows,
     lingerMs: config.lingerMs,
   }, {
-    openSource: (partition, fromSequence) => openSource(nc, partition, fromSequence, owner),
+    stream: await openEventStream(nc),
     broadcast: await openBroadcast(nc),
     sink: openSink(clickhouse),
-    store: await openState(nc),
+    state: new State(buckets),
+    leases: buckets.leases,
+    generation: () => readGeneration(nc),
     deadLetters: openDeadLetters(nc),
     clock: systemClock,
     log,

@@ -113,11 +113,27 @@ export async function applyRetention(clickhouse: ClickHouse, config: Config): Pr
   const embedded = config.clickhouseUrl.startsWith("chdb:");
   const keep = config.tableRetention === "none" || (config.tableRetention === "auto" && embedded);
   for (const { table, column, days } of RETENTION_DAYS) {
-    const [row] = await clickhouse.rows<{ hasTtl: number | string }>(
-      "SELECT position(create_table_query, ' TTL ') > 0 AS hasTtl FROM system.tables WHERE database = {database:String} AND name = {table:String}",
-      { database: config.database, table },
-    );
+    const hasTtl = await expires(clickhouse, config.database, table);
     if (!keep) await clickhouse.command(`ALTER TABLE ${table} MODIFY TTL toDateTime(${column}) + INTERVAL ${days} DAY`);
-    else if (Number(row?.hasTtl) > 0) await clickhouse.command(`ALTER TABLE ${table} REMOVE TTL`);
+    else if (hasTtl) await clickhouse.command(`ALTER TABLE ${table} REMOVE TTL`);
   }
+}
+
+/** The instant, by the clock of the database, before which a table's retention may have dropped rows; 0 for never. */
+export async function retainedSince(clickhouse: ClickHouse, database: string, table: string): Promise<number> {
+  const retention = RETENTION_DAYS.find((one) => one.table === table);
+  if (retention === undefined || !(await expires(clickhouse, database, table))) return 0;
+  const [row] = await clickhouse.rows<{ since: string }>(
+    "SELECT toUnixTimestamp64Milli(now64(3) - toIntervalDay({days:UInt16})) AS since",
+    { days: retention.days },
+  );
+  return Number(row?.since);
+}
+
+async function expires(clickhouse: ClickHouse, database: string, table: string): Promise<boolean> {
+  const [row] = await clickhouse.rows<{ hasTtl: number | string }>(
+    "SELECT position(create_table_query, ' TTL ') > 0 AS hasTtl FROM system.tables WHERE database = {database:String} AND name = {table:String}",
+    { database, table },
+  );
+  return Number(row?.hasTtl) > 0;
 }

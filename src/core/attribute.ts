@@ -6,6 +6,7 @@
  * grew gets a row of a higher version: a correction. Because the row is `select` over a set and the version
  * is its rank, it makes no difference whether sample or snapshot came first.
  */
+import type { UnmatchedEntry } from "./entry.ts";
 import { type Grade, outranks } from "./evidence.ts";
 import type { SnapshotFeed } from "./feed.ts";
 import { type OpenObservation, OpenObservations } from "./open.ts";
@@ -19,16 +20,17 @@ export interface AttributionSettings {
   readonly ttl: Ttl;
   readonly allowedLatenessMs: number;
   readonly generation: number;
+  /** The hash of what decides content; entries made under another one are not used again. */
+  readonly contentHash: string;
   /** How many observations may be open at once before the oldest is closed early. */
   readonly mostOpen: number;
 }
 
-/** What is kept of an open sample in `unmatched_status`: enough to open it again. */
-export interface UnmatchedEntry {
+/** A sample with its place in the stream, and the feed's time when it came. */
+interface Arrival {
   readonly sample: Sample;
   readonly streamSequence: number;
-  /** The feed's time when it arrived, null when no snapshot of its source had. */
-  readonly arrivalFeedMs: number | null;
+  readonly arrivalFeedMs: number;
 }
 
 /** Called with every row that is derived; a correction is a row whose observation had one before. */
@@ -41,6 +43,7 @@ export class StatusAttribution {
   readonly #bySource = new Map<string, OpenObservations>();
   /** Open observations that only the stream holds, in stream order: the first one bounds the rewind. */
   readonly #streamed = new Set<OpenObservation>();
+  /** Open observations that have an entry, in stream order too. */
   readonly #held = new Set<OpenObservation>();
   readonly #entries = new Map<OpenObservation, UnmatchedEntry | null>();
 
@@ -55,9 +58,9 @@ export class StatusAttribution {
     this.#open({ sample, streamSequence, arrivalFeedMs: this.#feed.timeOf(sample.source) }, false);
   }
 
-  /** Opens a sample again from its entry, and derives its row again. */
-  restore(entry: UnmatchedEntry): void {
-    this.#open({ ...entry, arrivalFeedMs: entry.arrivalFeedMs ?? -Infinity }, true);
+  /** Opens a sample again from its entry, and derives its row again. Entries come in stream order. */
+  restore({ sample, streamSequence, arrivalFeedMs }: UnmatchedEntry): void {
+    this.#open({ sample, streamSequence, arrivalFeedMs: arrivalFeedMs ?? -Infinity }, true);
   }
 
   /** Corrects the open samples that a snapshot improves. The feed must have applied it already. */
@@ -137,6 +140,17 @@ export class StatusAttribution {
     return undefined;
   }
 
+  /** How many open samples live in `unmatched_status`, as of the last `takeEntries`. */
+  get heldCount(): number {
+    return this.#held.size;
+  }
+
+  /** The least stream sequence of an open sample that lives in `unmatched_status`, 0 when none does. */
+  get leastHeldSequence(): number {
+    for (const open of this.#held) return open.streamSequence;
+    return 0;
+  }
+
   /**
    * The changes to `unmatched_status` since the last call: an entry to write, or null for one to remove.
    * From here on the samples written count as held, so the caller must make them durable before it moves
@@ -167,7 +181,7 @@ export class StatusAttribution {
     return held.streamSequence < streamed.streamSequence ? held : streamed;
   }
 
-  #open(entry: Omit<UnmatchedEntry, "arrivalFeedMs"> & { arrivalFeedMs: number }, held: boolean): void {
+  #open(entry: Arrival, held: boolean): void {
     const { sample, streamSequence, arrivalFeedMs } = entry;
     const selection = this.#select(sample);
     this.#emitRow(sample, selection, false);
@@ -197,7 +211,8 @@ export class StatusAttribution {
     this.#streamed.add(open);
     if (this.#isLong(sample, grade)) {
       const feedMs = Number.isFinite(arrivalFeedMs) ? arrivalFeedMs : null;
-      this.#entries.set(open, { sample, streamSequence, arrivalFeedMs: feedMs });
+      const hash = this.#settings.contentHash;
+      this.#entries.set(open, { sample, streamSequence, arrivalFeedMs: feedMs, hash });
     }
   }
 

@@ -39,6 +39,11 @@ export interface Progress {
   readonly rewindSeq: number;
   /** This owner has taken everything up to here; behind `doneSeq` while it warms up. */
   readonly takenSeq: number;
+  /** When the message of `doneSeq` was stored, in Unix milliseconds: by this a stream that lost its end is told. */
+  readonly doneAtMs: number;
+  /** How many open samples live in `unmatched_status`, and the least stream sequence among them (0: none). */
+  readonly held: number;
+  readonly heldSeq: number;
 }
 
 /** What a bound of memory or lateness cost, with the span of event time whose replay repairs it. */

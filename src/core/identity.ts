@@ -12,6 +12,17 @@ const MISSING_STREAM = "_missing_stream";
 const MISSING_REQUEST = "_missing_request";
 const MISSING_EVENT = "_missing_event";
 
+/** An event within its installation. */
+export interface Identity {
+  readonly source: string;
+  readonly uid: string;
+}
+
+/** One text for an event, to look it up by. */
+export function identityKey({ source, uid }: Identity): string {
+  return `${source}\n${uid}`;
+}
+
 /** The uid of an event with this id (blank when it has none) and this hash of its content. */
 export function uidOf(id: string, contentHash: string): string {
   return id === "" ? contentHash : `${id}~${contentHash}`;

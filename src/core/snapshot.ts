@@ -3,7 +3,9 @@
  * attribution compares and claims. Its JSON is the value of a `capability_snapshots` entry, so every reader
  * of the bucket sees exactly what the owner of the capability partition decoded.
  */
+import * as v from "valibot";
 import { capabilityOf, NO_CAPABILITY } from "./catalogue.ts";
+import { DECODER_VERSION } from "./decode.ts";
 import type { CapabilitiesEvent, CapabilityEntry, ModelConstraint } from "./event.ts";
 
 /** One thing a node runs. A node whose models are unknown has one item with a blank model. */
@@ -91,9 +93,33 @@ const LARGEST_ENTRY = 1_000_000;
 
 const encoder = new TextEncoder();
 
+const text = v.string();
+const entrySchema = v.object({
+  source: text,
+  uid: text,
+  timeMs: v.number(),
+  nodes: v.array(v.object({
+    canonical: text,
+    hot: text,
+    url: text,
+    items: v.array(v.object({ pipeline: text, model: text, gpus: v.array(text) })),
+  })),
+  decoder: v.literal(DECODER_VERSION),
+});
+
+/** Reads the value of an entry; undefined when it is none, or when another version of the decoder wrote it. */
+export function readSnapshotEntry(value: string): Snapshot | undefined {
+  try {
+    const { source, uid, timeMs, nodes } = v.parse(entrySchema, JSON.parse(value));
+    return { source, uid, timeMs, nodes };
+  } catch {
+    return undefined;
+  }
+}
+
 /** A snapshot as the value of its entry, or undefined when it is too large to be one. */
 export function snapshotEntry(snapshot: Snapshot): string | undefined {
-  const value = JSON.stringify(snapshot);
+  const value = JSON.stringify({ ...snapshot, decoder: DECODER_VERSION });
   // A UTF-16 unit is at most three bytes, so only what is near the limit must be measured.
   const fits = value.length * 3 <= LARGEST_ENTRY || encoder.encode(value).length <= LARGEST_ENTRY;
   return fits ? value : undefined;

@@ -5,15 +5,17 @@
  * snapshots, whoever decoded them, come in through `correct`. `seal` closes the batch. The same calls give
  * the same effects, byte for byte; where batches end decides only which rows travel together.
  */
-import { type AttributionSettings, StatusAttribution, type UnmatchedEntry } from "./attribute.ts";
-import { decode, type Decoded, refuseTooLarge } from "./decode.ts";
+import { type AttributionSettings, StatusAttribution } from "./attribute.ts";
+import type { Decoded } from "./decode.ts";
+import type { UnmatchedEntry } from "./entry.ts";
 import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, type Row, snapshotRows, type Table, unknownRow } from "./emit.ts";
 import type { StoredMessage, TelemetryEvent } from "./event.ts";
 import type { Applied, SnapshotFeed } from "./feed.ts";
+import { judge } from "./judge.ts";
 import { sampleOf } from "./sample.ts";
 import { SeenEvents } from "./seen.ts";
-import { type Snapshot, snapshotEntry, snapshotOf } from "./snapshot.ts";
+import type { Snapshot } from "./snapshot.ts";
 import { deadLetterSubject, stateKey } from "./subject.ts";
 
 export interface StepSettings extends AttributionSettings {
@@ -21,11 +23,11 @@ export interface StepSettings extends AttributionSettings {
   readonly mostSeen: number;
 }
 
-/** Where a partition starts: what its checkpoint says, or nothing done yet. */
-export type StartingPoint = Pick<Progress, "doneSeq" | "rewindSeq">;
+/** Where a partition starts. */
+export type StartingPoint = Pick<Progress, "doneSeq" | "rewindSeq" | "doneAtMs">;
 
 /** Before the first message of the stream. */
-export const FROM_THE_START: StartingPoint = { doneSeq: 0, rewindSeq: 1 };
+export const FROM_THE_START: StartingPoint = { doneSeq: 0, rewindSeq: 1, doneAtMs: 0 };
 
 export class PartitionState {
   readonly #settings: StepSettings;
@@ -34,17 +36,20 @@ export class PartitionState {
   readonly #seen: SeenEvents;
   /** What was done before this process started; it is read again only to know it. */
   readonly #doneBefore: number;
+  readonly #doneBeforeAtMs: number;
   #batch = newBatch();
   #takenSeq: number;
+  #takenAtMs = 0;
 
   /**
    * Starts from a checkpoint: up to `doneSeq` every message was processed by an earlier owner, and from
    * `rewindSeq` on they must be taken again.
    */
-  constructor(settings: StepSettings, feed: SnapshotFeed, { doneSeq, rewindSeq }: StartingPoint) {
+  constructor(settings: StepSettings, feed: SnapshotFeed, { doneSeq, rewindSeq, doneAtMs }: StartingPoint) {
     this.#settings = settings;
     this.#feed = feed;
     this.#doneBefore = doneSeq;
+    this.#doneBeforeAtMs = doneAtMs;
     this.#takenSeq = rewindSeq - 1;
     this.#seen = new SeenEvents(settings.mostSeen);
     this.#attribution = new StatusAttribution(settings, feed, (sample, row, isCorrection) => {
@@ -58,7 +63,7 @@ export class PartitionState {
 
   /** Takes the next message of the partition; sequences must ascend. */
   take(message: StoredMessage): void {
-    const { decoded, snapshot } = this.#decode(message);
+    const { decoded, snapshot } = judge(message);
     const outcome = this.#outcomeOf(message, decoded);
     this.#rows("raw_streaming_events").push(archiveRow(message, decoded, outcome));
     this.#count(outcome);
@@ -66,8 +71,16 @@ export class PartitionState {
     else if (decoded.outcome === "ignored") this.#ignore(message, decoded);
     else if (outcome === "accepted") this.#accept(message, decoded.event, snapshot);
     this.#takenSeq = message.streamSequence;
+    this.#takenAtMs = message.streamTimeMs;
     this.#batch.messages++;
     this.#batch.bytes += message.bytes.length;
+  }
+
+  /** Notes that the stream holds nothing more for this partition up to here, where the last message was stored then. */
+  passTo(streamSequence: number, storedAtMs: number): void {
+    if (streamSequence <= this.#takenSeq) return;
+    this.#takenSeq = streamSequence;
+    this.#takenAtMs = storedAtMs;
   }
 
   /** Corrects open samples after the feed has applied a snapshot, and closes what the feed has passed. */
@@ -76,7 +89,7 @@ export class PartitionState {
     this.#attribution.close();
   }
 
-  /** Opens a sample again that an earlier owner left in `unmatched_status`. */
+  /** Opens a sample again that an earlier owner left in `unmatched_status`; in stream order. */
   restore(entry: UnmatchedEntry): void {
     this.#attribution.restore(entry);
   }
@@ -92,6 +105,11 @@ export class PartitionState {
   /** Bytes of the messages that wait to be sealed. */
   get pendingBytes(): number {
     return this.#batch.bytes;
+  }
+
+  /** The stream sequence up to which messages were taken. */
+  get takenSeq(): number {
+    return this.#takenSeq;
   }
 
   get openCount(): number {
@@ -114,21 +132,12 @@ export class PartitionState {
       // Not beyond what was taken: while warming up, open samples may lie between there and `doneSeq`.
       rewindSeq: this.#attribution.leastStreamedSequence ?? takenSeq + 1,
       takenSeq,
+      doneAtMs: takenSeq >= this.#doneBefore ? this.#takenAtMs || this.#doneBeforeAtMs : this.#doneBeforeAtMs,
+      held: this.#attribution.heldCount,
+      heldSeq: this.#attribution.leastHeldSequence,
     };
     this.#batch = newBatch();
     return { rows, deadLetters, state, costs, counts, progress };
-  }
-
-  /** Decodes a message, and a capability message on to the entry that it becomes. */
-  #decode(message: StoredMessage): { decoded: Decoded; snapshot?: StateChange } {
-    const decoded = decode(message);
-    if (decoded.outcome !== "accepted" || decoded.event.type !== "network_capabilities") return { decoded };
-    const stated = snapshotOf(decoded.event);
-    const value = snapshotEntry(stated);
-    if (value === undefined) {
-      return { decoded: refuseTooLarge(decoded, "its snapshot is too large for a bucket entry") };
-    }
-    return { decoded, snapshot: { bucket: "capability_snapshots", key: stateKey(stated.source, stated.uid), value } };
   }
 
   #outcomeOf({ streamSequence }: StoredMessage, decoded: Decoded): Outcome {

@@ -1,6 +1,6 @@
 /** The `capability_snapshots` bucket as a broadcast: all that is stored, then all that comes. */
 import type { KV, KvEntry, NatsConnection, QueuedIterator } from "nats";
-import type { Snapshot } from "../core/snapshot.ts";
+import { readSnapshotEntry, type Snapshot } from "../core/snapshot.ts";
 import type { SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
 import { natsError } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
@@ -46,7 +46,9 @@ class BucketWatch implements SnapshotWatch {
     this.restored.then(() => live = true, () => {});
     this.#run((entry) => {
       this.#revision = Math.max(this.#revision, entry.revision);
-      if (entry.operation === "PUT") onSnapshot(entry.json<Snapshot>(), live);
+      // What cannot be read is another version's or nobody's; its message is still in the stream.
+      const snapshot = entry.operation === "PUT" ? readSnapshotEntry(entry.string()) : undefined;
+      if (snapshot !== undefined) onSnapshot(snapshot, live);
     });
   }
 

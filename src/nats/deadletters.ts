@@ -3,7 +3,8 @@ import { headers, type NatsConnection } from "nats";
 import type { DeadLetter } from "../core/effects.ts";
 import type { DeadLetterQueue } from "../ports.ts";
 import { natsError } from "./connection.ts";
-import { EVENT_STREAM } from "./definitions.ts";
+import { DEAD_LETTER_STREAM, EVENT_STREAM } from "./definitions.ts";
+import { type Range, readStream } from "./range.ts";
 
 /** Room for subject and headers within what the server accepts as one message. */
 const HEADER_ROOM = 4_096;
@@ -42,5 +43,43 @@ export function openDeadLetters(nc: NatsConnection): DeadLetterQueue {
         throw natsError(error, "publish dead letters");
       }
     },
+  };
+}
+
+/** The dead letters that are stored for a range of the event stream. */
+export interface StoredLetters {
+  /** True when there is a letter for this sequence of the range. */
+  has(streamSequence: number): boolean;
+  /** A message that was stored before this instant may have had a letter that is gone; 0 when none is gone. */
+  readonly sinceMs: number;
+}
+
+/** Reads which messages of a range have a dead letter; keeps one bit for each sequence of the range. */
+export async function storedLetters(nc: NatsConnection, range: Range): Promise<StoredLetters> {
+  let state;
+  try {
+    ({ state } = await (await nc.jetstreamManager()).streams.info(DEAD_LETTER_STREAM));
+  } catch (error) {
+    throw natsError(error, `read ${DEAD_LETTER_STREAM} (\`latecomer init\` creates it)`);
+  }
+  const bits = new Uint8Array(Math.ceil((range.toSeq - range.fromSeq + 1) / 8));
+  if (state.messages > 0) {
+    const whole = { fromSeq: state.first_seq, toSeq: state.last_seq };
+    for await (const letters of readStream(nc, DEAD_LETTER_STREAM, whole, "dlq.>", true)) {
+      for (const { headers } of letters) {
+        const at = Number(headers?.get("Latecomer-Sequence")) - range.fromSeq;
+        if (headers?.get("Latecomer-Stream") !== EVENT_STREAM || !(at >= 0)) continue;
+        if (at <= range.toSeq - range.fromSeq) bits[at >> 3]! |= 1 << (at & 7);
+      }
+    }
+  }
+  // Of a stream that was emptied the first sequence is the one that comes next.
+  const oldest = state.messages > 0 ? state.first_ts : state.last_ts;
+  return {
+    has: (streamSequence) => {
+      const at = streamSequence - range.fromSeq;
+      return (bits[at >> 3]! >> (at & 7) & 1) === 1;
+    },
+    sinceMs: state.first_seq > 1 ? Date.parse(oldest) : 0,
   };
 }

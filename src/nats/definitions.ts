@@ -11,6 +11,9 @@ import { LatecomerError } from "../errors.ts";
 /** The name of the event stream. */
 export const EVENT_STREAM = "LIVEPEER_EVENTS";
 
+/** The name of the dead-letter stream. */
+export const DEAD_LETTER_STREAM = "LIVEPEER_DLQ";
+
 /** The stream behind a bucket. */
 export function bucketStream(bucket: string): string {
   return `KV_${bucket}`;

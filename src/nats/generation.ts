@@ -36,13 +36,19 @@ export async function readGeneration(nc: NatsConnection): Promise<Generation | u
 
 /**
  * Makes sure that there is a generation, and returns it. `raise` makes the next one under this configuration;
- * without it, another configuration's generation stays as it is.
+ * without it, another configuration's generation stays as it is. A new one is above what is `stored` in the facts:
+ * the bucket can have been lost while they were not.
  */
-export async function ensureGeneration(nc: NatsConnection, config: Config, raise: boolean): Promise<Generation> {
+export async function ensureGeneration(
+  nc: NatsConnection,
+  config: Config,
+  raise: boolean,
+  stored = 0,
+): Promise<Generation> {
   const kv = await bucket(nc);
   const present = await read(kv);
   if (present !== undefined && !raise) return present.value;
-  const next = { generation: (present?.value.generation ?? 0) + 1, hash: contentHash(config) };
+  const next = { generation: Math.max(present?.value.generation ?? 0, stored) + 1, hash: contentHash(config) };
   if (next.generation > LAST_GENERATION) {
     throw new LatecomerError("GENERATION_EXHAUSTED", "usage", `generation ${LAST_GENERATION} is the last there is`);
   }

@@ -9,7 +9,16 @@
  *
  * Requests follow ADR-37 of the NATS architecture: the next one goes out when half of the last one has come.
  */
-import { createInbox, Events, type Msg, nanos, type NatsConnection, type Status, type Subscription } from "nats";
+import {
+  createInbox,
+  Events,
+  type Msg,
+  type MsgHdrs,
+  nanos,
+  type NatsConnection,
+  type Status,
+  type Subscription,
+} from "nats";
 
 /** Messages and bytes of one request; two may be under way. */
 const BATCH = 2_048;
@@ -33,6 +42,8 @@ export interface PulledMessage {
   readonly streamTimeMs: number;
   /** Where its ack goes. */
   readonly reply: string;
+  /** Only where the pull was asked for them: to read them costs time. */
+  readonly headers: MsgHdrs | undefined;
 }
 
 export class Pull {
@@ -42,18 +53,22 @@ export class Pull {
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status> & { stop?: () => void };
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  readonly #withHeaders: boolean;
   #buffer: PulledMessage[] = [];
   #bufferedBytes = 0;
   /** Messages and bytes asked for and not answered yet. */
   #wanted = 0;
   #wantedBytes = 0;
   #delivered = 0;
+  /** The stream sequence of the last message that came. */
+  #last = 0;
   #missed = 0;
   #broken = "";
   #wake: (() => void) | undefined;
 
-  constructor(nc: NatsConnection, stream: string, consumer: string) {
+  constructor(nc: NatsConnection, stream: string, consumer: string, withHeaders = false) {
     this.#nc = nc;
+    this.#withHeaders = withHeaders;
     this.#requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
     this.#inbox = createInbox();
     this.#subscription = nc.subscribe(this.#inbox, {
@@ -70,6 +85,11 @@ export class Pull {
   /** Why nothing more comes, blank while more may come. */
   get broken(): string {
     return this.#broken;
+  }
+
+  /** The delivery sequence of the last message that came. */
+  get delivered(): number {
+    return this.#delivered;
   }
 
   get isEmpty(): boolean {
@@ -136,8 +156,12 @@ export class Pull {
     if (message.reply === undefined || message.reply === "") return this.#onStatus(message);
     const [deliverySequence, streamSequence, streamTimeMs] = readReply(message.reply);
     if (deliverySequence !== ++this.#delivered) return this.break("messages on their way were lost");
+    // What waited too long for its ack comes again in sequence, as if it were new.
+    if (streamSequence <= this.#last) return this.break("messages came again");
+    this.#last = streamSequence;
     const { subject, data: bytes, reply } = message;
-    this.#buffer.push({ subject, bytes, streamSequence, streamTimeMs, reply });
+    const headers = this.#withHeaders ? message.headers : undefined;
+    this.#buffer.push({ subject, bytes, streamSequence, streamTimeMs, reply, headers });
     this.#bufferedBytes += bytes.length;
     this.#wanted--;
     this.#wantedBytes = Math.max(0, this.#wantedBytes - bytes.length);

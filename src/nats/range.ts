@@ -1,13 +1,13 @@
 /**
- * A range of the event stream, read without leaving anything behind: what verify, audit and replay look at.
- * Nothing is acknowledged and no consumer of a processor is touched.
+ * A range of a stream, read without leaving anything behind: what verify, audit and replay look at, and how buckets
+ * are listed. Nothing is acknowledged and no consumer of a processor is touched.
  */
 import { AckPolicy, DeliverPolicy, nanos, type NatsConnection, nuid, ReplayPolicy } from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
 import { natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
-import { Pull } from "./pull.ts";
+import { Pull, type PulledMessage } from "./pull.ts";
 
 /** Sequences, both ends included. */
 export interface Range {
@@ -57,27 +57,39 @@ export function resolveRange(bounds: StreamBounds, fromSeq: number | undefined, 
   return range;
 }
 
-/**
- * Reads the messages of a range in the order of the stream, in slices; `subject` narrows them. Messages that were
- * removed are left out. A connection that is lost is survived: the reader goes on behind the last message it handed
- * over.
- */
-export async function* readRange(
+/** Reads the messages of a range of the event stream; `subject` narrows them. See `readStream`. */
+export function readRange(
   nc: NatsConnection,
-  { fromSeq, toSeq }: Range,
+  range: Range,
   subject = "events.>",
 ): AsyncGenerator<StoredMessage[]> {
+  return readStream(nc, EVENT_STREAM, range, subject);
+}
+
+/**
+ * Reads the messages of a range in the order of the stream, in slices. Messages that were removed are left out. A
+ * connection that is lost is survived: the reader goes on behind the last message it handed over. With `headersOnly`
+ * messages bring their headers and no bytes, else bytes and no headers.
+ */
+export async function* readStream(
+  nc: NatsConnection,
+  stream: string,
+  { fromSeq, toSeq }: Range,
+  subject: string,
+  headersOnly = false,
+): AsyncGenerator<PulledMessage[]> {
   const jsm = await nc.jetstreamManager();
   let next = fromSeq;
   while (next <= toSeq) {
     const name = `range-${nuid.next()}`;
     try {
-      const { num_pending } = await jsm.consumers.add(EVENT_STREAM, {
+      const { num_pending } = await jsm.consumers.add(stream, {
         name,
         ack_policy: AckPolicy.None,
         deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: next,
+        opt_start_seq: Math.max(1, next),
         filter_subject: subject,
+        headers_only: headersOnly,
         inactive_threshold: nanos(INACTIVE_MS),
         replay_policy: ReplayPolicy.Instant,
         mem_storage: true,
@@ -85,9 +97,9 @@ export async function* readRange(
       });
       if (num_pending === 0) return;
     } catch (error) {
-      throw natsError(error, `read ${EVENT_STREAM} from sequence ${next}`);
+      throw natsError(error, `read ${stream} from sequence ${next}`);
     }
-    const pull = new Pull(nc, EVENT_STREAM, name);
+    const pull = new Pull(nc, stream, name, headersOnly);
     try {
       while (next <= toSeq) {
         await pull.wait(PATIENCE_MS);
@@ -95,7 +107,7 @@ export async function* readRange(
         if (taken.length === 0) {
           if (pull.broken !== "") break;
           // Nothing came: the rest of the range may hold nothing more of this subject.
-          const { num_pending } = await jsm.consumers.info(EVENT_STREAM, name);
+          const { num_pending } = await jsm.consumers.info(stream, name);
           if (num_pending === 0 && pull.isEmpty) return;
           continue;
         }
@@ -104,10 +116,10 @@ export async function* readRange(
         if (inRange.length > 0) yield inRange;
       }
     } catch (error) {
-      throw natsError(error, `read ${EVENT_STREAM} from sequence ${next}`);
+      throw natsError(error, `read ${stream} from sequence ${next}`);
     } finally {
       pull.close();
-      await jsm.consumers.delete(EVENT_STREAM, name).catch(() => {});
+      await jsm.consumers.delete(stream, name).catch(() => {});
     }
   }
 }

@@ -3,10 +3,15 @@
  *
  * Two processes that shared a consumer would split its messages, and an ack of one would cover what the other
  * has not written. So every reader makes its own, starts it where the checkpoint says, and lets it expire.
+ *
+ * A consumer can fall silent: after a reconnect, a change of leader, or because somebody deleted it. What it says of
+ * itself is compared with what came, and when the two disagree another one takes its place, behind the last message
+ * that was read.
  */
 import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, ReplayPolicy } from "nats";
 import type { StoredMessage } from "../core/event.ts";
-import type { MessageSource } from "../ports.ts";
+import { LatecomerError } from "../errors.ts";
+import type { MessageSource, OnRebound } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
@@ -18,48 +23,54 @@ const SLICE_BYTES = 1_048_576;
 /** The consumer goes this long after its reader has. */
 const INACTIVE_MS = 5 * 60_000;
 
-/** Longer than any pause of ours: a redelivery would come as a gap, and make another consumer. */
-const ACK_WAIT_MS = 60 * 60_000;
+/** What is not acknowledged for so long, and not said to be in work, is sent again: that shows as a gap. */
+const ACK_WAIT_MS = 5 * 60_000;
 
 /** How long an ack may wait for the server's reply. */
 const ACK_TIMEOUT_MS = 5_000;
 
-/** Opens a partition from a stream sequence on. `owner` makes the names of its consumers unique. */
-export async function openSource(
-  nc: NatsConnection,
-  partition: string,
-  fromSequence: number,
-  owner: string,
-): Promise<MessageSource> {
-  const source = new ConsumerSource(nc, await nc.jetstreamManager(), partition, fromSequence, owner);
-  await source.bind();
-  return source;
-}
+/** After so long without a message the consumer is asked whether it has any. */
+const SILENCE_MS = 3_000;
 
-class ConsumerSource implements MessageSource {
+export class ConsumerSource implements MessageSource {
   readonly #nc: NatsConnection;
   readonly #jsm: JetStreamManager;
   readonly #partition: string;
-  readonly #owner: string;
+  readonly #reader: string;
+  readonly #onRebound: OnRebound;
   #pull: Pull | undefined;
   #consumer = "";
   #bindings = 0;
   #lastSequence: number;
+  /** When the last message that was read was stored; 0 before the first. */
+  #lastStoredMs = 0;
+  #lastHeard = performance.now();
+  #wasSilent = false;
   /** Messages of the present consumer that were read and not acknowledged, oldest first. */
   #unacknowledged: PulledMessage[] = [];
 
-  constructor(nc: NatsConnection, jsm: JetStreamManager, partition: string, fromSequence: number, owner: string) {
+  constructor(
+    nc: NatsConnection,
+    jsm: JetStreamManager,
+    partition: string,
+    fromSequence: number,
+    reader: string,
+    onRebound: OnRebound,
+  ) {
     this.#nc = nc;
     this.#jsm = jsm;
     this.#partition = partition;
-    this.#owner = owner;
+    this.#reader = reader;
+    this.#onRebound = onRebound;
     this.#lastSequence = fromSequence - 1;
   }
 
   /** Makes a consumer that begins behind what was read, and pulls from it. */
   async bind(): Promise<void> {
+    const why = this.#pull?.broken ?? "";
     await this.#unbind();
-    const name = `attributor-p${this.#partition}-${this.#owner}-${++this.#bindings}`;
+    if (this.#lastStoredMs > 0) await this.#requireSameStream();
+    const name = `attributor-p${this.#partition}-${this.#reader}-${++this.#bindings}`;
     try {
       await this.#jsm.consumers.add(EVENT_STREAM, {
         name,
@@ -78,6 +89,9 @@ class ConsumerSource implements MessageSource {
     }
     this.#consumer = name;
     this.#pull = new Pull(this.#nc, EVENT_STREAM, name);
+    this.#lastHeard = performance.now();
+    this.#wasSilent = false;
+    if (this.#bindings > 1) this.#onRebound(why);
   }
 
   async read(most: number, waitMs: number): Promise<StoredMessage[]> {
@@ -87,9 +101,16 @@ class ConsumerSource implements MessageSource {
     // A turn of the event loop between slices: a full buffer must not keep acks and inserts waiting for theirs.
     await new Promise(setImmediate);
     const messages = pull.take(Math.min(most, SLICE), SLICE_BYTES);
-    if (messages.length === 0) return messages;
+    if (messages.length === 0) {
+      if (performance.now() - this.#lastHeard > SILENCE_MS) await this.#breakSilence(pull);
+      return messages;
+    }
+    this.#lastHeard = performance.now();
+    this.#wasSilent = false;
     this.#unacknowledged.push(...messages);
-    this.#lastSequence = messages.at(-1)!.streamSequence;
+    const last = messages.at(-1)!;
+    this.#lastSequence = last.streamSequence;
+    this.#lastStoredMs = last.streamTimeMs;
     return messages;
   }
 
@@ -108,21 +129,58 @@ class ConsumerSource implements MessageSource {
     }
   }
 
-  async isDrained(): Promise<boolean> {
+  working(): void {
+    // Each message has a clock of its own at the server, also under AckPolicy All.
+    if (!this.#nc.isClosed()) { for (const { reply } of this.#unacknowledged) this.#nc.publish(reply, "+WPI"); }
+  }
+
+  async drainedUpTo(): Promise<number | undefined> {
     const pull = this.#pull;
-    if (pull === undefined || pull.broken !== "" || !pull.isEmpty || this.#unacknowledged.length > 0) return false;
+    const isQuiet = () => pull !== undefined && pull.broken === "" && pull.isEmpty && this.#unacknowledged.length === 0;
+    if (!isQuiet()) return undefined;
     try {
-      const info = await this.#jsm.consumers.info(EVENT_STREAM, this.#consumer);
-      return info.num_pending === 0 && info.num_ack_pending === 0 && pull.isEmpty && pull.broken === "";
+      // The stream first: what comes after it was asked is not covered by the answer.
+      const { state } = await this.#jsm.streams.info(EVENT_STREAM);
+      const { num_pending, num_ack_pending } = await this.#jsm.consumers.info(EVENT_STREAM, this.#consumer);
+      return num_pending === 0 && num_ack_pending === 0 && isQuiet() ? state.last_seq : undefined;
     } catch (error) {
-      if (isNotFound(error)) pull.break("the consumer is gone");
+      if (isNotFound(error)) pull!.break("the consumer is gone");
       // Away for now: not known to be drained.
-      return false;
+      return undefined;
     }
   }
 
   async close(): Promise<void> {
     await this.#unbind();
+  }
+
+  /** Breaks a pull whose consumer has messages, or has sent some, that did not come in two looks at it. */
+  async #breakSilence(pull: Pull): Promise<void> {
+    this.#lastHeard = performance.now();
+    try {
+      const { num_pending, delivered } = await this.#jsm.consumers.info(EVENT_STREAM, this.#consumer);
+      const owes = num_pending > 0 || delivered.consumer_seq > pull.delivered;
+      if (owes && this.#wasSilent && pull.isEmpty) pull.break("the consumer has messages that do not come");
+      this.#wasSilent = owes;
+    } catch (error) {
+      // Away for now; the heartbeats that are missing then tell it too.
+      if (isNotFound(error)) pull.break("the consumer is gone");
+    }
+  }
+
+  /** A server that lost its last seconds gives their sequences to other messages, which were never read. */
+  async #requireSameStream(): Promise<void> {
+    const there = await storedAtMs(this.#jsm, this.#lastSequence);
+    const { state } = await this.#jsm.streams.info(EVENT_STREAM).catch((error) => {
+      throw natsError(error, `read ${EVENT_STREAM}`);
+    });
+    const isOther = there !== undefined && there !== this.#lastStoredMs;
+    if (state.last_seq >= this.#lastSequence && !isOther) return;
+    throw new LatecomerError(
+      "STREAM_REWRITTEN",
+      "fatal",
+      `${EVENT_STREAM} no longer holds what was read from it at sequence ${this.#lastSequence}`,
+    );
   }
 
   async #unbind(): Promise<void> {
@@ -134,5 +192,16 @@ class ConsumerSource implements MessageSource {
     this.#consumer = "";
     // Where that fails, it goes by itself when its inactivity threshold has passed.
     await this.#jsm.consumers.delete(EVENT_STREAM, name).catch(() => {});
+  }
+}
+
+/** When the message of a sequence was stored, to the millisecond; undefined when it is not there. */
+export async function storedAtMs(jsm: JetStreamManager, seq: number): Promise<number | undefined> {
+  if (seq < 1) return undefined; // The server refuses to look there.
+  try {
+    return (await jsm.streams.getMessage(EVENT_STREAM, { seq })).time.getTime();
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw natsError(error, `read ${EVENT_STREAM}`);
   }
 }

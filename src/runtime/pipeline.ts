@@ -8,14 +8,18 @@
  * there is at most one batch in flight and one in the making. When ClickHouse or NATS is away, the commit
  * is retried with the batch kept, the batch in the making fills up to its bound, and reading pauses.
  */
+import type { Gap } from "../core/checkpoint.ts";
 import type { Counts, Effects } from "../core/effects.ts";
 import type { PartitionState } from "../core/step.ts";
-import type { Clock, DeadLetterQueue, Log, MessageSource, Sink, StateStore } from "../ports.ts";
+import type { Clock, DeadLetterQueue, EventStream, Log, MessageSource, Sink } from "../ports.ts";
 import { retrying } from "./retry.ts";
+import type { State } from "./state.ts";
 
 export interface PipelineSettings {
   readonly partition: string;
   readonly generation: number;
+  /** The hash of what decides content; checkpoints tell it. */
+  readonly contentHash: string;
   /** Messages or rows that end a batch. */
   readonly batchRows: number;
   /** How long a batch that is not full waits for more. */
@@ -24,8 +28,9 @@ export interface PipelineSettings {
 
 export interface PipelinePorts {
   readonly source: MessageSource;
+  readonly stream: EventStream;
   readonly sink: Sink;
-  readonly store: StateStore;
+  readonly state: State;
   readonly deadLetters: DeadLetterQueue;
   readonly clock: Clock;
   readonly log: Log;
@@ -34,6 +39,12 @@ export interface PipelinePorts {
 
 /** Bytes of messages that end a batch, however few they are. */
 const MOST_BATCH_BYTES = 16 * 1_048_576;
+
+/** How often the server is told that unacknowledged messages are in work; well within its patience. */
+const WORKING_MS = 60_000;
+
+/** How often a partition looks whether the stream has passed it: with nothing new for it, or by its expiring head. */
+const LOOK_MS = 5_000;
 
 export class PartitionPipeline {
   readonly #settings: PipelineSettings;
@@ -45,6 +56,10 @@ export class PartitionPipeline {
   #stopping = false;
   #commit: Promise<void> | undefined;
   #firstPendingAt: number | undefined;
+  #toldWorkingAt = 0;
+  #lookedAt = 0;
+  /** Up to here a gap has been noted. */
+  #gapSeenTo = 0;
   #failure: unknown;
   /** Attempts that have failed and are being repeated. */
   #failing = 0;
@@ -82,7 +97,7 @@ export class PartitionPipeline {
 
   /** True when the stream has nothing more for this partition and everything taken is committed. */
   async isDrained(): Promise<boolean> {
-    if (!this.#isIdle() || !(await this.#ports.source.isDrained())) return false;
+    if (!this.#isIdle() || await this.#ports.source.drainedUpTo() === undefined) return false;
     return this.#isIdle();
   }
 
@@ -93,8 +108,11 @@ export class PartitionPipeline {
   async #run(): Promise<void> {
     const { source, clock } = this.#ports;
     const { batchRows, lingerMs } = this.#settings;
+    this.#lookedAt = clock.now();
     try {
       while (!this.#stopping) {
+        this.#tellWorking();
+        if (clock.now() - this.#lookedAt >= LOOK_MS) await this.#retry(() => this.#look());
         const room = Math.max(1, batchRows - this.#state.pending);
         const messages = await this.#retry(() => source.read(room, lingerMs));
         for (const message of messages) this.#state.take(message);
@@ -102,7 +120,7 @@ export class PartitionPipeline {
         this.#firstPendingAt ??= clock.now();
         const isFull = this.#state.pending >= batchRows || this.#state.pendingBytes >= MOST_BATCH_BYTES;
         const isDue = clock.now() - this.#firstPendingAt >= lingerMs;
-        if (isFull) await this.#commit;
+        if (isFull) await this.#committed();
         if (this.#failure !== undefined) break;
         if (isFull || (isDue && this.#commit === undefined)) this.#startCommit();
       }
@@ -115,9 +133,58 @@ export class PartitionPipeline {
     }
   }
 
+  /** Waits for the batch in flight, however long that takes. */
+  async #committed(): Promise<void> {
+    const { clock } = this.#ports;
+    while (this.#commit !== undefined) {
+      const waiting = new AbortController();
+      await Promise.race([this.#commit, clock.sleep(WORKING_MS, waiting.signal)]);
+      waiting.abort();
+      this.#tellWorking();
+    }
+  }
+
+  #tellWorking(): void {
+    const { clock, source } = this.#ports;
+    if (this.#commit === undefined || clock.now() - this.#toldWorkingAt < WORKING_MS) return;
+    this.#toldWorkingAt = clock.now();
+    source.working();
+  }
+
+  /**
+   * Moves the checkpoint of a partition that nothing comes for along with the stream, so that the expiring head never
+   * looks like a loss; and notes a head that has overtaken a partition with more to read, which is one.
+   */
+  async #look(): Promise<void> {
+    const { clock, source, state, stream, log } = this.#ports;
+    this.#lookedAt = clock.now();
+    const { takenSeq } = this.#state;
+    const upTo = this.#isIdle() ? await source.drainedUpTo() : undefined;
+    if (upTo !== undefined) {
+      const storedAtMs = upTo > takenSeq ? await stream.storedAtMs(upTo) : undefined;
+      if (storedAtMs === undefined || !this.#isIdle()) return;
+      this.#state.passTo(upTo, storedAtMs);
+      this.#startCommit();
+      return;
+    }
+    const { firstSeq } = await stream.bounds();
+    const fromSeq = Math.max(takenSeq, this.#gapSeenTo) + 1;
+    if (firstSeq <= fromSeq) return;
+    const gap: Gap = { fromSeq, toSeq: firstSeq - 1, processed: false };
+    this.#gapSeenTo = gap.toSeq;
+    this.#count("stream_gap_messages", gap.toSeq - gap.fromSeq + 1);
+    log.error({ partition: this.#settings.partition, ...gap }, "the stream dropped messages before they were read");
+    await state.noteGap(this.#settings.partition, gap);
+  }
+
+  #count(name: string, by: number): void {
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
+  }
+
   #startCommit(): void {
     const effects = this.#state.seal();
     this.#firstPendingAt = undefined;
+    this.#toldWorkingAt = this.#ports.clock.now();
     this.#commit = this.#commitBatch(effects).catch((error) => {
       // Nothing may be committed after a batch that failed: its messages would count as done.
       this.#failure = error;
@@ -125,18 +192,18 @@ export class PartitionPipeline {
     }).finally(() => this.#commit = undefined);
   }
 
-  async #commitBatch({ deadLetters, rows, state, costs, counts, progress }: Effects): Promise<void> {
-    const { deadLetters: queue, sink, store, source, log } = this.#ports;
-    const { partition, generation } = this.#settings;
+  async #commitBatch({ deadLetters, rows, state: changes, costs, counts, progress }: Effects): Promise<void> {
+    const { deadLetters: queue, sink, state, source, log } = this.#ports;
+    const { partition, generation, contentHash: hash } = this.#settings;
     if (deadLetters.length > 0) await this.#retry(() => queue.publish(deadLetters));
     for (const [table, list] of rows) {
       if (list.length > 0) await this.#retry(() => sink.write(table, list));
     }
-    if (state.length > 0) await this.#retry(() => store.write(state));
-    const { doneSeq, rewindSeq, takenSeq } = progress;
-    await this.#retry(() => store.saveCheckpoint(partition, { doneSeq, rewindSeq, generation }));
+    if (changes.length > 0) await this.#retry(() => state.write(changes));
+    const { takenSeq, ...reached } = progress;
+    await this.#retry(() => state.saveCheckpoint(partition, { ...reached, generation, hash }));
     await this.#retry(() => source.ack(takenSeq));
-    for (const [name, by] of counts) this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
+    for (const [name, by] of counts) this.#count(name, by);
     for (const cost of costs) {
       log.warn({ partition, ...cost }, "a bound cost evidence; replay this window to repair it");
     }

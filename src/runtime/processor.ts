@@ -1,21 +1,24 @@
 /**
- * The processor: one snapshot feed, and a pipeline for each partition this process reads.
+ * The processor: one snapshot feed, and a pipeline for each partition that this process holds the lease of.
  *
  * Snapshots take one way in, the broadcast, also those that this very process decoded. So every partition,
  * here and elsewhere, knows the same, and what a partition was told before a crash is what it is told after.
  */
-import type { UnmatchedEntry } from "../core/attribute.ts";
 import type { Counts } from "../core/effects.ts";
 import { SnapshotFeed } from "../core/feed.ts";
-import { sessionKeyOf } from "../core/identity.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import { FROM_THE_START, PartitionState, type StepSettings } from "../core/step.ts";
-import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
+import type { PartitionState, StepSettings } from "../core/step.ts";
+import { PARTITION_ALL } from "../core/subject.ts";
 import { formatInstant } from "../core/time.ts";
-import type { MessageSource, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
+import { isRetryable, LatecomerError } from "../errors.ts";
+import type { Bucket, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
+import { Leases, RENEW_MS } from "./leases.ts";
 import { PartitionPipeline, type PipelinePorts } from "./pipeline.ts";
+import { startOf } from "./start.ts";
 
-export interface ProcessorSettings extends StepSettings {
+export interface ProcessorSettings extends Omit<StepSettings, "generation"> {
+  /** Tells this process from every other that shares its partitions. */
+  readonly name: string;
   readonly partitions: number;
   readonly batchRows: number;
   readonly lingerMs: number;
@@ -23,9 +26,10 @@ export interface ProcessorSettings extends StepSettings {
 }
 
 export interface ProcessorPorts extends Omit<PipelinePorts, "source"> {
-  /** Opens the messages of a partition from a stream sequence on. */
-  readonly openSource: (partition: string, fromSequence: number) => Promise<MessageSource>;
   readonly broadcast: SnapshotBroadcast;
+  readonly leases: Bucket;
+  /** The generation of the installation, with the hash of what decides content; undefined when there is none. */
+  readonly generation: () => Promise<{ readonly generation: number; readonly hash: string } | undefined>;
 }
 
 /** How long `stop` waits for the batches in hand, in milliseconds; Kubernetes kills after 30 s. */
@@ -33,20 +37,41 @@ export const DRAIN_DEADLINE_MS = 20_000;
 
 const DRAIN_POLL_MS = 20;
 
+/** A partition that this process reads. */
+interface Owned {
+  readonly revision: number;
+  readonly state: PartitionState;
+  readonly pipeline: PartitionPipeline;
+  leaving: boolean;
+}
+
 export class Processor {
   readonly #settings: ProcessorSettings;
   readonly #ports: ProcessorPorts;
   readonly #feed: SnapshotFeed;
-  readonly #states: PartitionState[] = [];
-  readonly #pipelines: PartitionPipeline[] = [];
+  readonly #leases: Leases;
+  readonly #owned = new Map<string, Owned>();
+  /** States that must be told of snapshots: from when they are restored until their partition is closed. */
+  readonly #states = new Set<PartitionState>();
   readonly #counts: Counts = new Map();
+  readonly #stopping = new AbortController();
+  readonly #finished: Promise<void>;
+  #settle!: { resolve: () => void; reject: (error: unknown) => void };
   #watch: SnapshotWatch | undefined;
-  #running: Promise<void> | undefined;
+  #tending: Promise<void> | undefined;
+  #generation = 0;
+  #knowsSnapshots = false;
+  #isRoundFailing = false;
+  /** Sources opened so far; part of their consumers' names, for a partition may be opened again under one lease. */
+  #opened = 0;
 
   constructor(settings: ProcessorSettings, ports: ProcessorPorts) {
     this.#settings = settings;
     this.#ports = ports;
     this.#feed = new SnapshotFeed(settings);
+    this.#leases = new Leases(settings.name, this.#partitions, ports.leases);
+    this.#finished = new Promise((resolve, reject) => this.#settle = { resolve, reject });
+    this.#finished.catch(() => {}); // `finished` hands it on.
   }
 
   /** What was counted in committed batches, by name. */
@@ -54,82 +79,222 @@ export class Processor {
     return this.#counts;
   }
 
-  /** Observations that better evidence may still correct, over all partitions. */
+  /** Observations that better evidence may still correct, over the partitions that this process reads. */
   get openCount(): number {
-    return this.#states.reduce((sum, state) => sum + state.openCount, 0);
+    return [...this.#owned.values()].reduce((sum, { state }) => sum + state.openCount, 0);
+  }
+
+  /** The partitions that this process reads. */
+  get held(): readonly string[] {
+    return [...this.#owned.keys()];
   }
 
   /** True when every dependency answers. */
   get isReady(): boolean {
-    return this.#running !== undefined && !this.#pipelines.some((pipeline) => pipeline.isAway);
+    const isAway = [...this.#owned.values()].some(({ pipeline }) => pipeline.isAway);
+    return this.#tending !== undefined && !this.#stopping.signal.aborted && !this.#isRoundFailing && !isAway;
   }
 
-  /** Restores state and starts every partition; resolves when all of them read. */
+  /** Restores state and starts the partitions that are due to this process; resolves when all of them read. */
   async start(): Promise<void> {
     const { broadcast, log } = this.#ports;
     this.#watch = await broadcast.watch((snapshot, live) => this.#onSnapshot(snapshot, live));
     await this.#watch.restored;
-    const partitions = [PARTITION_ALL, ...Array.from({ length: this.#settings.partitions }, (_, k) => String(k))];
-    for (const partition of partitions) this.#pipelines.push(await this.#open(partition));
-    this.#running = Promise.all(this.#pipelines.map((pipeline) => pipeline.run())).then(() => {});
-    this.#running.catch(() => {}); // `finished` hands it on.
-    log.info({ partitions, open: this.openCount }, "processing");
+    await this.#round();
+    this.#tending = this.#tend();
+    log.info({ partitions: this.held, open: this.openCount, generation: this.#generation }, "processing");
   }
 
   /** Resolves when the processor was stopped, rejects when a partition failed for good. */
-  async finished(): Promise<void> {
-    await this.#running;
+  finished(): Promise<void> {
+    return this.#finished;
   }
 
-  /** Resolves when every stored event is processed, with every snapshot applied, and all of it is durable. */
+  /**
+   * Resolves when every stored event is processed, by this process or by the others, with every snapshot applied, and
+   * all of it is durable.
+   */
   async drained(): Promise<void> {
     const failed = this.finished().then(() => true);
-    const [all, ...others] = this.#pipelines;
-    const isDrained = async (): Promise<boolean> => {
-      // In this order: the capability partition feeds the broadcast, and the broadcast feeds the others.
-      if (!(await all!.isDrained()) || !(await this.#watch!.isCaughtUp())) return false;
-      for (const pipeline of others) if (!(await pipeline.isDrained())) return false;
-      return await all!.isDrained() && await this.#watch!.isCaughtUp();
-    };
-    while (!(await isDrained())) {
+    while (!(await this.#isDrained())) {
       const pause = this.#ports.clock.sleep(DRAIN_POLL_MS).then(() => false);
       if (await Promise.race([failed, pause])) return;
     }
   }
 
-  /** Finishes the batches in hand, commits them and leaves. May be called twice. */
+  /** Finishes the batches in hand, commits them, gives up the leases and leaves. May be called twice. */
   async stop(): Promise<void> {
-    const stopped = await Promise.allSettled(this.#pipelines.map((pipeline) => pipeline.stop(DRAIN_DEADLINE_MS)));
+    this.#stopping.abort();
+    await this.#tending;
+    const stopped = await Promise.allSettled(
+      [...this.#owned].map(([partition, owned]) => this.#close(partition, owned)),
+    );
     await this.#watch?.close();
+    // Where that fails, they expire.
+    await this.#leases.leave().catch(() => {});
+    this.#settle.resolve();
     const failure = stopped.find((one) => one.status === "rejected");
     if (failure !== undefined) throw failure.reason;
+    await this.#finished;
   }
 
-  async #open(partition: string): Promise<PartitionPipeline> {
-    const { openSource, store, log } = this.#ports;
-    const checkpoint = await store.loadCheckpoint(partition) ?? FROM_THE_START;
-    const state = new PartitionState(this.#settings, this.#feed, checkpoint);
-    const entries = (await store.unmatched()).filter((entry) => this.#partitionOf(entry) === partition);
-    // Without a pause between the two: a snapshot that comes from here on finds the restored samples.
-    for (const entry of entries) state.restore(entry);
-    this.#states.push(state);
-    const source = await openSource(partition, checkpoint.rewindSeq);
-    log.debug({ partition, ...checkpoint, restored: entries.length }, "partition opened");
-    const { generation, batchRows, lingerMs } = this.#settings;
-    return new PartitionPipeline(
-      { partition, generation, batchRows, lingerMs },
-      state,
-      { ...this.#ports, source },
-      this.#counts,
-    );
+  get #partitions(): string[] {
+    return [PARTITION_ALL, ...Array.from({ length: this.#settings.partitions }, (_, k) => String(k))];
   }
 
-  /** Which partition restores a sample: the one of its session, whoever held it before. */
-  #partitionOf({ sample }: UnmatchedEntry): string {
-    return partitionOf(sessionKeyOf(sample.streamId, sample.requestId, sample.id), this.#settings.partitions);
+  async #isDrained(): Promise<boolean> {
+    // In this order: the capability partition feeds the broadcast, and the broadcast feeds the others.
+    const [all, ...others] = this.#partitions;
+    const isFed = async () => await this.#isDrainedIn(all!) && await this.#watch!.isCaughtUp();
+    if (!(await isFed())) return false;
+    for (const partition of others) if (!(await this.#isDrainedIn(partition))) return false;
+    return await isFed();
+  }
+
+  async #isDrainedIn(partition: string): Promise<boolean> {
+    const owned = this.#owned.get(partition);
+    if (owned !== undefined) return await owned.pipeline.isDrained();
+    const { state, stream } = this.#ports;
+    try {
+      const lastSeq = await stream.lastSeqOf(partition);
+      const checkpoint = await state.loadCheckpoint(partition);
+      return lastSeq === 0 || (typeof checkpoint === "object" && checkpoint.doneSeq >= lastSeq);
+    } catch (error) {
+      if (isRetryable(error)) return false;
+      throw error;
+    }
+  }
+
+  /** Keeps the leases, and with them the set of partitions, until the processor stops. */
+  async #tend(): Promise<void> {
+    const { clock, log } = this.#ports;
+    for (;;) {
+      await clock.sleep(RENEW_MS, this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+      try {
+        await this.#round();
+        this.#isRoundFailing = false;
+      } catch (error) {
+        if (!isRetryable(error)) return this.#fail(error);
+        if (!this.#isRoundFailing) log.warn({ error: (error as Error).message }, "leases cannot be renewed");
+        this.#isRoundFailing = true;
+      }
+    }
+  }
+
+  async #round(): Promise<void> {
+    await this.#adoptGeneration();
+    const { taken, lost, surplus } = await this.#leases.round(this.#generation);
+    for (const partition of lost) {
+      this.#count("leases_lost");
+      this.#leave(partition);
+    }
+    for (const partition of surplus) this.#leave(partition, () => this.#leases.release(partition));
+    await this.#openAll(taken);
+  }
+
+  /** Stops reading a partition, then does what is to be done; the round need not wait for it. */
+  #leave(partition: string, then: () => Promise<void> = () => Promise.resolve()): void {
+    const owned = this.#owned.get(partition);
+    if (owned === undefined || owned.leaving) return;
+    owned.leaving = true;
+    this.#ports.log.info({ partition }, "partition left to another process");
+    // A failure of the pipeline is told by its run; a lease that cannot be given up expires.
+    this.#close(partition, owned).then(then).catch(() => {});
+  }
+
+  async #close(partition: string, owned: Owned): Promise<void> {
+    try {
+      await owned.pipeline.stop(DRAIN_DEADLINE_MS);
+    } finally {
+      this.#forget(partition, owned);
+    }
+  }
+
+  #forget(partition: string, owned: Owned): void {
+    this.#states.delete(owned.state);
+    if (this.#owned.get(partition) === owned) this.#owned.delete(partition);
+  }
+
+  /** Opens partitions whose leases were taken; those that cannot be opened now are given up again. */
+  async #openAll(taken: readonly { readonly partition: string; readonly revision: number }[]): Promise<void> {
+    if (taken.length === 0) return;
+    const { log } = this.#ports;
+    const started = new Map<string, { state: PartitionState; fromSequence: number }>();
+    try {
+      const names = taken.map(({ partition }) => partition);
+      await startOf(names, this.#ports, { ...this.#settings, generation: this.#generation }, {
+        feed: this.#feed,
+        knowsSnapshots: this.#knowsSnapshots,
+        count: (name, by) => this.#count(name, by),
+        onState: (partition, state, fromSequence) => {
+          this.#states.add(state);
+          started.set(partition, { state, fromSequence });
+        },
+      });
+      for (const { partition, revision } of taken) {
+        const { state, fromSequence } = started.get(partition)!;
+        const source = await this.#ports.stream.open(
+          partition,
+          fromSequence,
+          `${revision}-${++this.#opened}`,
+          (why) => {
+            this.#count("consumers_rebound");
+            log.warn({ partition, why }, "another consumer took the place of one that fell silent");
+          },
+        );
+        const { batchRows, lingerMs, contentHash } = this.#settings;
+        const settings = { partition, generation: this.#generation, contentHash, batchRows, lingerMs };
+        const pipeline = new PartitionPipeline(settings, state, { ...this.#ports, source }, this.#counts);
+        const owned = { revision, state, pipeline, leaving: false };
+        this.#owned.set(partition, owned);
+        pipeline.run().catch((error) => this.#onFailure(partition, owned, error));
+      }
+    } catch (error) {
+      for (const { partition } of taken) {
+        if (this.#owned.has(partition)) continue;
+        this.#states.delete(started.get(partition)?.state as PartitionState);
+        this.#leases.release(partition).catch(() => {});
+      }
+      throw error;
+    }
+  }
+
+  /** A partition whose stream was rewritten under it starts again; any other failure is the processor's. */
+  #onFailure(partition: string, owned: Owned, error: unknown): void {
+    if (!(error instanceof LatecomerError) || error.code !== "STREAM_REWRITTEN") return this.#fail(error);
+    this.#ports.log.warn({ partition, error: error.message }, "partition starts again");
+    this.#forget(partition, owned);
+    // The next round takes it again.
+    this.#leases.release(partition).catch(() => {});
+  }
+
+  #fail(error: unknown): void {
+    this.#settle.reject(error);
+    this.#stopping.abort();
+  }
+
+  /** Goes on under the installation's generation; when it was raised, everything that is open is written under it. */
+  async #adoptGeneration(): Promise<void> {
+    const found = await this.#ports.generation();
+    if (found === undefined || found.generation === this.#generation) return;
+    if (found.hash !== this.#settings.contentHash) {
+      throw new LatecomerError(
+        "GENERATION_OF_OTHERS",
+        "unavailable",
+        `generation ${found.generation} was made for other TTLs or another version; restore the settings, or ` +
+          "`latecomer init --raise-generation`",
+      );
+    }
+    const reopened = [...this.#owned].map(([partition, { revision }]) => ({ partition, revision }));
+    await Promise.all([...this.#owned].map(([partition, owned]) => this.#close(partition, owned)));
+    this.#generation = found.generation;
+    if (reopened.length > 0) this.#ports.log.info({ generation: this.#generation }, "generation raised");
+    await this.#openAll(reopened);
   }
 
   #onSnapshot(snapshot: Snapshot, live: boolean): void {
+    this.#knowsSnapshots = true;
     const applied = this.#feed.apply(snapshot);
     // What was stored before this process started was judged by whoever ran then.
     if (applied.isLate && live) this.#noteLate(snapshot);

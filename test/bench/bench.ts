@@ -18,10 +18,13 @@ import { connectNats } from "../../src/nats/connection.ts";
 import { planStreams } from "../../src/nats/provision.ts";
 import { publishMessages } from "../../src/nats/publish.ts";
 import { openLog } from "../../src/runtime/log.ts";
-import { productionLoad } from "./load.ts";
+import { productionLoad, waitingSamples } from "./load.ts";
 
 const EVENTS = Number(process.env.BENCH_EVENTS ?? 60_000);
 const RUNS = Number(process.env.BENCH_RUNS ?? 3);
+
+/** Open samples that a processor has to restore when it starts. */
+const STATE_KEYS = Number(process.env.BENCH_STATE_KEYS ?? 100_000);
 
 interface Figure {
   readonly name: string;
@@ -56,6 +59,7 @@ async function main(): Promise<void> {
       rates.decode!.push(EVENTS / decodeAll(load));
       rates["end to end, embedded engine"]!.push(EVENTS / await endToEnd(config, nc, run));
     }
+    const starts = await warmUp(config, nc);
     await nc.close();
     const empty = median(rates["empty consumer"]!);
     const figures: Figure[] = Object.entries(rates).map(([name, of]) => ({
@@ -70,6 +74,7 @@ async function main(): Promise<void> {
       averageBytes: Math.round(bytes / EVENTS),
       runs: RUNS,
       figures,
+      starts,
       peakRssMb: Math.round(process.resourceUsage().maxRSS / 1_024),
     };
     console.log(JSON.stringify(result, null, 2));
@@ -79,6 +84,10 @@ async function main(): Promise<void> {
         `${name.padEnd(34)} ${rate.padStart(10)} events/s   ${ofEmptyConsumer.toFixed(2)} of the empty consumer`,
       );
     }
+    console.error(`ready from empty state                 ${starts.emptySeconds.toFixed(2)} s`);
+    console.error(
+      `ready from ${starts.stateKeys.toLocaleString("en")} open samples        ${starts.warmSeconds.toFixed(2)} s`,
+    );
   } finally {
     await nats.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -132,9 +141,7 @@ async function endToEnd(config: ReturnType<typeof resolveConfig>, nc: NatsConnec
   // A database of its own for each run, so that what is counted below is what this run stored.
   const own = { ...config, database: `bench_${run}` };
   const jsm = await nc.jetstreamManager();
-  for (const bucket of ["KV_checkpoints", "KV_unmatched_status", "KV_capability_snapshots"]) {
-    await jsm.streams.purge(bucket);
-  }
+  await forgetAll(nc);
   await initialise(own, nc, await planStreams(jsm, own), {});
   const clickhouse = await openClickHouse(own.clickhouseUrl, { database: own.database });
   const started = performance.now();
@@ -147,6 +154,44 @@ async function endToEnd(config: ReturnType<typeof resolveConfig>, nc: NatsConnec
   // Success of an insert proves nothing here; rows do.
   if (Number(stored?.n) !== EVENTS) throw new Error(`${stored?.n} of ${EVENTS} messages are in the archive`);
   return seconds;
+}
+
+/** Without state, as if nothing had ever been processed. */
+async function forgetAll(nc: NatsConnection): Promise<void> {
+  const jsm = await nc.jetstreamManager();
+  for (const bucket of ["checkpoints", "unmatched_status", "capability_snapshots", "leases"]) {
+    await jsm.streams.purge(`KV_${bucket}`);
+  }
+}
+
+/** Seconds until a processor reads its partitions: with nothing to restore, and with samples that all wait. */
+async function warmUp(config: ReturnType<typeof resolveConfig>, nc: NatsConnection) {
+  const own = { ...config, database: "bench_starts" };
+  const jsm = await nc.jetstreamManager();
+  await forgetAll(nc);
+  await jsm.streams.purge("LIVEPEER_EVENTS");
+  await initialise(own, nc, await planStreams(jsm, own), {});
+  const clickhouse = await openClickHouse(own.clickhouseUrl, { database: own.database });
+  const secondsToStart = async () => {
+    const started = performance.now();
+    const processor = await startProcessor(own, nc, clickhouse, openLog("error", false));
+    return { processor, seconds: (performance.now() - started) / 1_000 };
+  };
+  const empty = await secondsToStart();
+  await publishMessages(nc, waitingSamples(STATE_KEYS), {
+    source: "waiting",
+    partitions: 1,
+    messageIds: false,
+    rate: 0,
+  });
+  await empty.processor.drained();
+  await empty.processor.stop();
+  const warm = await secondsToStart();
+  const { openCount } = warm.processor;
+  await warm.processor.stop();
+  await clickhouse.close();
+  if (openCount !== STATE_KEYS) throw new Error(`${openCount} of ${STATE_KEYS} samples are open again`);
+  return { stateKeys: STATE_KEYS, emptySeconds: empty.seconds, warmSeconds: warm.seconds };
 }
 
 await main();

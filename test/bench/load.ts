@@ -43,6 +43,14 @@ export function productionLoad(count: number): Uint8Array[] {
   });
 }
 
+/** Samples of a source that sends no snapshots: every one of them waits. */
+export function waitingSamples(count: number): Uint8Array[] {
+  const file = readFileSync(new URL("gateway_log_2026-01-08.jsonl", FIXTURES), "utf8");
+  const template = file.trim().split("\n").map((line) => JSON.parse(line) as Envelope)
+    .find(({ type }) => type === "ai_stream_status")!;
+  return Array.from({ length: count }, (_, at) => encoder.encode(JSON.stringify(moved(template, at))));
+}
+
 /** Types in the shares of the mix, spread evenly: always the type that lags furthest behind its share. */
 function* interleaved(count: number): Generator<[type: string, nth: number]> {
   const made = new Map(MIX.map(([type]) => [type, 0]));

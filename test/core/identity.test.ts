@@ -219,7 +219,14 @@ function countsOf(messages: readonly [content: unknown, source?: string][]): Cou
   const feed = new SnapshotFeed({ allowedLatenessMs: 3_600_000, mostSightings: 1_000 });
   const day = 24 * 3_600_000;
   const ttl = { beforeMs: day, afterMs: day };
-  const settings = { ttl, allowedLatenessMs: 3_600_000, generation: 1, mostOpen: 1_000, mostSeen: 1_000 };
+  const settings = {
+    ttl,
+    allowedLatenessMs: 3_600_000,
+    generation: 1,
+    contentHash: "",
+    mostOpen: 1_000,
+    mostSeen: 1_000,
+  };
   const state = new PartitionState(settings, feed, FROM_THE_START);
   for (const [at, [content, source = "cloud_spe"]] of messages.entries()) {
     state.take(stored(content, { streamSequence: at + 1, subject: `events.${source}.x.0` }));

@@ -47,7 +47,7 @@ function run(messages: readonly StoredMessage[]): Run {
   const ttl = { beforeMs: 86_400_000, afterMs: 86_400_000 };
   const bounds = { mostOpen: 1_000_000, mostSeen: 1_000_000 };
   const state = new PartitionState(
-    { ttl, allowedLatenessMs: 3_600_000, generation: 1, ...bounds },
+    { ttl, allowedLatenessMs: 3_600_000, generation: 1, contentHash: "", ...bounds },
     feed,
     FROM_THE_START,
   );

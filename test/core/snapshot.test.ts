@@ -7,7 +7,7 @@ import { capabilityOf } from "../../src/core/catalogue.ts";
 import { LARGEST_MESSAGE } from "../../src/core/decode.ts";
 import { type Row, snapshotRows } from "../../src/core/emit.ts";
 import { SnapshotFeed } from "../../src/core/feed.ts";
-import { type Item, type Node, snapshotOf } from "../../src/core/snapshot.ts";
+import { type Item, type Node, readSnapshotEntry, snapshotOf } from "../../src/core/snapshot.ts";
 import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";
 import { describe } from "../helpers/suite.ts";
 import {
@@ -344,7 +344,7 @@ describe("capability snapshots: several entries", (test) => {
 function taken(entries: unknown[]) {
   const feed = new SnapshotFeed({ allowedLatenessMs: 3_600_000, mostSightings: 100_000 });
   const ttl = { beforeMs: 86_400_000, afterMs: 86_400_000 };
-  const settings = { ttl, allowedLatenessMs: 3_600_000, generation: 1, mostOpen: 100, mostSeen: 100 };
+  const settings = { ttl, allowedLatenessMs: 3_600_000, generation: 1, contentHash: "", mostOpen: 100, mostSeen: 100 };
   const state = new PartitionState(settings, feed, FROM_THE_START);
   state.take(stored(capabilitiesWire(entries)));
   return { effects: state.seal() };
@@ -356,7 +356,7 @@ describe("capability snapshots: their entry in the bucket", (test) => {
     const [change] = taken([entryWire()]).effects.state;
     assert.is(change!.bucket, "capability_snapshots");
     assert.is(change!.key, `cloud_spe.${event.head.uid.replace("~", "=7E")}`);
-    assert.equal(JSON.parse(change!.value!), snapshotOf(event));
+    assert.equal(readSnapshotEntry(change!.value!), snapshotOf(event));
   });
 
   test("stays below the 1 MiB that a server takes, however many entries a message packs", () => {

@@ -24,7 +24,8 @@ import { type LocalNats, startNatsServer } from "../../src/local/nats-server.ts"
 import { connectNats } from "../../src/nats/connection.ts";
 import { planStreams } from "../../src/nats/provision.ts";
 import { publishMessages } from "../../src/nats/publish.ts";
-import type { Checkpoint, Log, LogFields } from "../../src/ports.ts";
+import type { Checkpoint } from "../../src/core/checkpoint.ts";
+import type { Log, LogFields } from "../../src/ports.ts";
 import type { Processor } from "../../src/runtime/processor.ts";
 
 const PRODUCTION = new URL("../fixtures/production/", import.meta.url);
@@ -151,7 +152,10 @@ export class Cluster {
     ({ nc: this.nc, jsm: this.jsm, clickhouse: this.clickhouse } = parts);
   }
 
-  /** Starts a processor; `beforeInsert` steers its inserts. */
+  /**
+   * Starts a processor; `beforeInsert` steers its inserts. All have one name unless `settings` say otherwise, so each
+   * has the leases of the one before it at once, dead or not.
+   */
   async start(settings: Partial<Config> = {}, beforeInsert: BeforeInsert = () => {}): Promise<Running> {
     const config = { ...this.config, ...settings };
     const nc = await connectNats(config);
@@ -256,7 +260,7 @@ export class Cluster {
     const seen: Progress[] = [];
     (async () => {
       for await (const entry of entries) {
-        if (entry.key !== "generation") seen.push({ ...entry.json<Checkpoint>(), partition: entry.key });
+        if (/^(all|\d+)$/.test(entry.key)) seen.push({ ...entry.json<Checkpoint>(), partition: entry.key });
       }
     })();
     return { seen, stop: () => entries.stop() };
@@ -346,7 +350,7 @@ async function install(
 ): Promise<void> {
   const nats = await startNats(join(folder, "nats"));
   try {
-    const config = resolveConfig({}, { natsUrl: nats.url, clickhouseUrl, lingerMs: "20ms", ...settings });
+    const config = resolveConfig({}, { natsUrl: nats.url, clickhouseUrl, lingerMs: "20ms", name: "one", ...settings });
     const nc = await connectNats(config);
     try {
       const jsm = await nc.jetstreamManager();

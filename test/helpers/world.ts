@@ -9,10 +9,10 @@
  * of its message, checkpoints never move back.
  */
 import * as assert from "uvu/assert";
-import type { UnmatchedEntry } from "../../src/core/attribute.ts";
 import { decode } from "../../src/core/decode.ts";
 import type { Cost, Effects } from "../../src/core/effects.ts";
 import type { Row } from "../../src/core/emit.ts";
+import type { UnmatchedEntry } from "../../src/core/entry.ts";
 import type { StoredMessage } from "../../src/core/event.ts";
 import { SnapshotFeed } from "../../src/core/feed.ts";
 import { sessionKeyOf } from "../../src/core/identity.ts";
@@ -35,6 +35,7 @@ export interface WorldSettings {
   readonly mostSightings: number;
   readonly mostSeen: number;
   readonly generation: number;
+  readonly contentHash: string;
 }
 
 const DEFAULTS: WorldSettings = {
@@ -45,6 +46,7 @@ const DEFAULTS: WorldSettings = {
   mostSightings: 1_000_000,
   mostSeen: 1_000_000,
   generation: 1,
+  contentHash: "",
 };
 
 /** How much of a batch is durable; a crash may come after any of these. */

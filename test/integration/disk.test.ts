@@ -183,7 +183,7 @@ describe("when the event stream has reached its limit", (test) => {
       await allIsThere(cluster, "org", EVENTS);
     }));
 
-  test("and drops the oldest before they were read, all others are processed, and which are missing can be seen", () =>
+  test("and drops the oldest before they were read, all others are processed, and the gap is told", () =>
     withCluster(SETTINGS, async (cluster) => {
       await publish(cluster, "org", FIRST, LANES);
       await cluster.process();
@@ -198,5 +198,10 @@ describe("when the event stream has reached its limit", (test) => {
         { done: String(FIRST.length), first: String(first_seq) },
       );
       assert.equal(row, { n: "1200", early: "500", late: "700" }, "missing: what lies between, and nothing else");
+      const said = cluster.journal.lines.filter(({ message }) => /no longer holds/.test(message));
+      const gaps = new Map(
+        said.map(({ fields }) => [fields.partition, fields.gap as { fromSeq: number; toSeq: number }]),
+      );
+      for (const partition of ["0", "all"]) assert.is(gaps.get(partition)!.toSeq, first_seq - 1);
     }));
 });

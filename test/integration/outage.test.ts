@@ -222,6 +222,7 @@ describe("when NATS", (test) => {
       }
       await publish(cluster, "org", events.slice(200));
       await running.drained();
+      assert.ok(running.processor.counts.get("consumers_rebound")! >= 1, "and says so");
       await running.stop();
       await allIsThere(cluster, "org", events);
     }));

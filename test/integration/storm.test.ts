@@ -16,7 +16,7 @@ import { type Line, withLine } from "../helpers/line.ts";
 import { describe } from "../helpers/suite.ts";
 
 const SOAK = process.env.LATECOMER_SOAK === "1";
-const OUTAGE_MS = SOAK ? 30_000 : 3_000;
+const OUTAGE_MS = SOAK ? 30_000 : 2_000;
 
 /** Memory that an outage may cost, in MiB: a batch of at most 16 MiB in hand, one in the making, what was pulled. */
 const MOST_GROWTH_MIB = 160;
@@ -27,7 +27,7 @@ const LANES = 32;
 const rssMib = () => process.memoryUsage.rss() / 1_048_576;
 
 describe("when NATS is killed five times under load", (test) => {
-  const events = productionLoad(SOAK ? 50_000 : 8_000);
+  const events = productionLoad(SOAK ? 50_000 : 5_000);
   const KILLS = 5;
 
   test("nothing that was confirmed is lost, and the facts are those of an undisturbed run", () =>
@@ -62,7 +62,7 @@ describe("when NATS is killed five times under load", (test) => {
 });
 
 describe(`while the line to ClickHouse is spoilt for ${OUTAGE_MS / 1_000} s under load`, (test) => {
-  const events = productionLoad(SOAK ? 20_000 : 4_000);
+  const events = productionLoad(SOAK ? 20_000 : 3_000);
   const faults: Record<string, (line: Line) => void | Promise<void>> = {
     "connections are refused": (line) => line.refuse(),
     "it breaks in the middle of a request": (line) => void (line.mode = "reset"),

@@ -1,0 +1,163 @@
+/**
+ * What the tables say of a range of the event stream, for whoever checks them against it. Ranges of sequences have
+ * both ends included, and are read whole into memory: ask for some thousands at a time.
+ */
+import type { Outcome } from "../core/emit.ts";
+import { type Identity, identityKey } from "../core/identity.ts";
+import type { ClickHouse } from "./client.ts";
+
+/** One folded row of `raw_streaming_events`. */
+export interface ArchivedMessage extends Identity {
+  readonly streamSequence: number;
+  readonly streamTimeMs: number;
+  readonly type: string;
+  readonly outcome: Outcome;
+}
+
+/** Where a status fact lies in the order of its table. */
+export interface FactPlace extends Identity {
+  readonly sessionId: string;
+  readonly sampleTimeMs: number;
+}
+
+/** Bytes of the values of one query: parameters travel in the URL, and some servers take 16 KiB of it. */
+const MOST_BYTES = 6_000;
+
+const ARCHIVED = `
+  SELECT source, uid, stream_sequence AS sequence, toUnixTimestamp64Milli(stream_ts) AS time, type, outcome
+  FROM raw_streaming_events FINAL`;
+
+export async function archivedMessages(
+  clickhouse: ClickHouse,
+  fromSeq: number,
+  toSeq: number,
+): Promise<ArchivedMessage[]> {
+  const rows = await clickhouse.rows<ArchiveRow>(
+    `${ARCHIVED} WHERE stream_sequence BETWEEN {from:UInt64} AND {to:UInt64} ORDER BY sequence`,
+    { from: fromSeq, to: toSeq },
+  );
+  return rows.map(readArchived);
+}
+
+/** Archived messages behind a sequence, the first `most` of them. */
+export async function archivedBeyond(
+  clickhouse: ClickHouse,
+  lastSeq: number,
+  most: number,
+): Promise<ArchivedMessage[]> {
+  const rows = await clickhouse.rows<ArchiveRow>(
+    `${ARCHIVED} WHERE stream_sequence > {last:UInt64} ORDER BY sequence LIMIT {most:UInt32}`,
+    { last: lastSeq, most },
+  );
+  return rows.map(readArchived);
+}
+
+/** Of the events archived under these sequences, the keys of those that are archived as accepted anywhere. */
+export async function acceptedElsewhere(clickhouse: ClickHouse, sequences: readonly number[]): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (const some of chunks(sequences, String)) {
+    const rows = await clickhouse.rows<Identity>(
+      `SELECT source, uid
+       FROM raw_streaming_events FINAL
+       WHERE outcome = 'accepted'
+         AND (source, uid) IN (SELECT source, uid FROM raw_streaming_events WHERE stream_sequence IN {some:Array(UInt64)})
+       GROUP BY source, uid`,
+      { some },
+    );
+    for (const row of rows) found.add(identityKey(row));
+  }
+  return found;
+}
+
+/** The rows of `raw_streaming_events_dlq`, by stream sequence. */
+export async function deadLetterRows(
+  clickhouse: ClickHouse,
+  fromSeq: number,
+  toSeq: number,
+): Promise<(Identity & { readonly streamSequence: number })[]> {
+  const rows = await clickhouse.rows<{ source: string; uid: string; sequence: string }>(
+    `SELECT source, event_uid AS uid, source_offset AS sequence
+     FROM raw_streaming_events_dlq FINAL
+     WHERE source_offset BETWEEN {from:UInt64} AND {to:UInt64}`,
+    { from: fromSeq, to: toSeq },
+  );
+  return rows.map(({ source, uid, sequence }) => ({ source, uid, streamSequence: Number(sequence) }));
+}
+
+/** The keys of those events that have a row in `raw_unknown_events`. */
+export async function unknownEvents(clickhouse: ClickHouse, events: readonly Identity[]): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (const [source, some] of bySource(events)) {
+    for (const uids of chunks(some.map((event) => event.uid), escaped)) {
+      const rows = await clickhouse.rows<{ uid: string }>(
+        `SELECT DISTINCT raw_event_uid AS uid FROM raw_unknown_events
+         WHERE source = {source:String} AND raw_event_uid IN {uids:Array(String)}`,
+        { source, uids },
+      );
+      for (const { uid } of rows) found.add(identityKey({ source, uid }));
+    }
+  }
+  return found;
+}
+
+/** The keys of those samples that have a fact. They are looked up by session and time, the order of the table. */
+export async function statusFacts(clickhouse: ClickHouse, samples: readonly FactPlace[]): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (const [source, some] of bySource(samples)) {
+    const times = some.map((sample) => sample.sampleTimeMs);
+    const from = String(times.reduce((least, time) => Math.min(least, time)));
+    const to = String(times.reduce((greatest, time) => Math.max(greatest, time)));
+    for (const sessions of chunks([...new Set(some.map((sample) => sample.sessionId))], escaped)) {
+      const rows = await clickhouse.rows<{ uid: string }>(
+        `SELECT source_event_uid AS uid FROM fact_stream_status_samples FINAL
+         WHERE source = {source:String} AND workflow_session_id IN {sessions:Array(String)}
+           AND sample_ts >= fromUnixTimestamp64Milli({from:Int64}) AND sample_ts <= fromUnixTimestamp64Milli({to:Int64})`,
+        { source, sessions, from, to },
+      );
+      for (const { uid } of rows) found.add(identityKey({ source, uid }));
+    }
+  }
+  return found;
+}
+
+interface ArchiveRow {
+  readonly source: string;
+  readonly uid: string;
+  readonly sequence: string;
+  readonly time: string;
+  readonly type: string;
+  readonly outcome: Outcome;
+}
+
+function readArchived({ source, uid, sequence, time, type, outcome }: ArchiveRow): ArchivedMessage {
+  return { source, uid, streamSequence: Number(sequence), streamTimeMs: Number(time), type, outcome };
+}
+
+function bySource<Event extends Identity>(events: readonly Event[]): Map<string, Event[]> {
+  const groups = new Map<string, Event[]>();
+  for (const event of events) {
+    const group = groups.get(event.source);
+    if (group === undefined) groups.set(event.source, [event]);
+    else group.push(event);
+  }
+  return groups;
+}
+
+const escaped = (text: string): string => encodeURIComponent(text);
+
+/** Values in groups that fit one query each; `written` is a value as the query carries it. */
+function* chunks<Value>(values: readonly Value[], written: (value: Value) => string): Generator<Value[]> {
+  let chunk: Value[] = [];
+  let bytes = 0;
+  for (const value of values) {
+    const size = written(value).length + 9; // Quotes and comma, escaped.
+    if (chunk.length > 0 && bytes + size > MOST_BYTES) {
+      yield chunk;
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(value);
+    bytes += size;
+  }
+  if (chunk.length > 0) yield chunk;
+}

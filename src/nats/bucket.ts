@@ -1,0 +1,90 @@
+/**
+ * A JetStream bucket behind the port: every write is compare-and-set, and a removal leaves no marker behind, so a
+ * bucket holds what it is there for and nothing else.
+ */
+import type { JetStreamClient, JetStreamManager, NatsConnection } from "nats";
+import type { Bucket, BucketEntry, Buckets } from "../ports.ts";
+import { isConflict, isNotFound, natsError } from "./connection.ts";
+import { bucketStream } from "./definitions.ts";
+import { readStream } from "./range.ts";
+
+/** Opens the processor's buckets. One that was not provisioned makes every call on it fail, saying so. */
+export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
+  const js = nc.jetstream();
+  const jsm = await nc.jetstreamManager();
+  const open = (name: string) => new JetStreamBucket(name, nc, js, jsm);
+  return {
+    capability_snapshots: open("capability_snapshots"),
+    unmatched_status: open("unmatched_status"),
+    checkpoints: open("checkpoints"),
+    leases: open("leases"),
+  };
+}
+
+class JetStreamBucket implements Bucket {
+  readonly #name: string;
+  readonly #nc: NatsConnection;
+  readonly #js: JetStreamClient;
+  readonly #jsm: JetStreamManager;
+
+  constructor(name: string, nc: NatsConnection, js: JetStreamClient, jsm: JetStreamManager) {
+    this.#name = name;
+    this.#nc = nc;
+    this.#js = js;
+    this.#jsm = jsm;
+  }
+
+  async get(key: string): Promise<BucketEntry | undefined> {
+    try {
+      const message = await this.#jsm.streams.getMessage(bucketStream(this.#name), {
+        last_by_subj: this.#subjectOf(key),
+      });
+      return { key, value: message.string(), revision: message.seq };
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw natsError(error, `read an entry of ${this.#name}`);
+    }
+  }
+
+  async put(key: string, value: string, revision: number): Promise<number | undefined> {
+    try {
+      const expect = { lastSubjectSequence: revision };
+      return (await this.#js.publish(this.#subjectOf(key), value, { expect })).seq;
+    } catch (error) {
+      if (isConflict(error)) return undefined;
+      throw natsError(error, `write an entry of ${this.#name}`);
+    }
+  }
+
+  async remove(key: string): Promise<void> {
+    try {
+      await this.#jsm.streams.purge(bucketStream(this.#name), { filter: this.#subjectOf(key) });
+    } catch (error) {
+      throw natsError(error, `remove an entry of ${this.#name}`);
+    }
+  }
+
+  async entries(): Promise<BucketEntry[]> {
+    const stream = bucketStream(this.#name);
+    const prefix = this.#subjectOf("").length;
+    try {
+      const { first_seq: fromSeq, last_seq: toSeq } = (await this.#jsm.streams.info(stream)).state;
+      const entries: BucketEntry[] = [];
+      for await (const slice of readStream(this.#nc, stream, { fromSeq, toSeq }, this.#subjectOf(">"))) {
+        for (const { subject, bytes, streamSequence: revision } of slice) {
+          // Without a value it is a marker that somebody's `kv del` left.
+          if (bytes.length > 0) entries.push({ key: subject.slice(prefix), value: decoder.decode(bytes), revision });
+        }
+      }
+      return entries;
+    } catch (error) {
+      throw natsError(error, `list ${this.#name} (\`latecomer init\` creates it)`);
+    }
+  }
+
+  #subjectOf(key: string): string {
+    return `$KV.${this.#name}.${key}`;
+  }
+}
+
+const decoder = new TextDecoder();

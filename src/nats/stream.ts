@@ -1,0 +1,79 @@
+/** The event stream behind the port: its bounds, what it holds where, and a source for each partition. */
+import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, nuid } from "nats";
+import type { EventStream, MessageSource, OnRebound, StreamBounds } from "../ports.ts";
+import { isNotFound, natsError } from "./connection.ts";
+import { EVENT_STREAM } from "./definitions.ts";
+import { ConsumerSource, storedAtMs } from "./source.ts";
+
+/** Opens the event stream. */
+export async function openEventStream(nc: NatsConnection): Promise<EventStream> {
+  return new JetStreamEvents(nc, await nc.jetstreamManager());
+}
+
+class JetStreamEvents implements EventStream {
+  readonly #nc: NatsConnection;
+  readonly #jsm: JetStreamManager;
+
+  constructor(nc: NatsConnection, jsm: JetStreamManager) {
+    this.#nc = nc;
+    this.#jsm = jsm;
+  }
+
+  bounds(): Promise<StreamBounds> {
+    return translated(async () => {
+      const { first_seq, last_seq } = (await this.#jsm.streams.info(EVENT_STREAM)).state;
+      return { firstSeq: first_seq, lastSeq: last_seq };
+    });
+  }
+
+  storedAtMs(streamSequence: number): Promise<number | undefined> {
+    return storedAtMs(this.#jsm, streamSequence);
+  }
+
+  firstSeqAfter(timeMs: number): Promise<number> {
+    return translated(async () => {
+      // A consumer knows where it begins as soon as it is made, and need not read anything.
+      const name = `since-${nuid.next()}`;
+      const { delivered } = await this.#jsm.consumers.add(EVENT_STREAM, {
+        name,
+        ack_policy: AckPolicy.None,
+        deliver_policy: DeliverPolicy.StartTime,
+        opt_start_time: new Date(timeMs + 1).toISOString(),
+        inactive_threshold: nanos(1_000),
+        mem_storage: true,
+        num_replicas: 1,
+      });
+      await this.#jsm.consumers.delete(EVENT_STREAM, name).catch(() => {});
+      return delivered.stream_seq + 1;
+    });
+  }
+
+  async lastSeqOf(partition: string, type = "*"): Promise<number> {
+    try {
+      const filter = { last_by_subj: `events.*.${type}.${partition}` };
+      return (await this.#jsm.streams.getMessage(EVENT_STREAM, filter)).seq;
+    } catch (error) {
+      if (isNotFound(error)) return 0;
+      throw natsError(error, `read ${EVENT_STREAM}`);
+    }
+  }
+
+  async open(
+    partition: string,
+    fromSequence: number,
+    reader: string,
+    onRebound: OnRebound,
+  ): Promise<MessageSource> {
+    const source = new ConsumerSource(this.#nc, this.#jsm, partition, fromSequence, reader, onRebound);
+    await source.bind();
+    return source;
+  }
+}
+
+async function translated<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (error) {
+    throw natsError(error, `read ${EVENT_STREAM}`);
+  }
+}

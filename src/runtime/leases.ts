@@ -1,0 +1,130 @@
+/**
+ * Which partitions this process reads. Leases divide the work and decide no row: two owners of a partition write the
+ * same rows and merge what they keep, so a lease that is lost a moment too late, or held twice, costs only work.
+ *
+ * A lease is an entry of the bucket `leases` that goes by itself, by the bucket's age limit, when its owner has stopped
+ * renewing it. Every process also has an entry as a member, so that each can tell its fair share: who holds more gives
+ * up the surplus, who holds less takes what is free.
+ */
+import { encodeToken } from "../core/subject.ts";
+import type { Bucket } from "../ports.ts";
+
+/** How often leases are renewed, in milliseconds: several times within the age limit of `streams/leases.json`. */
+export const RENEW_MS = 1_000;
+
+const MEMBER = "member.";
+
+/** What one round of renewal found. */
+export interface Round {
+  /** Taken now, each with the revision at which it was taken. */
+  readonly taken: readonly { readonly partition: string; readonly revision: number }[];
+  /** Taken by somebody else meanwhile. */
+  readonly lost: readonly string[];
+  /** Held beyond the fair share: to be released when their work in hand is done. */
+  readonly surplus: readonly string[];
+}
+
+/** What the entry of a lease or of a member says. */
+export interface Holder {
+  readonly owner: string;
+  /** The generation that the owner writes under. */
+  readonly generation: number;
+}
+
+/** Reads an entry; one that is none of ours has an owner that nobody is. */
+export function readHolder(text: string): Holder {
+  try {
+    const { owner, generation } = JSON.parse(text) as Partial<Holder>;
+    return { owner: String(owner), generation: Number(generation) };
+  } catch {
+    return { owner: "", generation: 0 };
+  }
+}
+
+export class Leases {
+  readonly #name: string;
+  readonly #partitions: readonly string[];
+  readonly #bucket: Bucket;
+  /** The revision of the last write of each lease that is held. */
+  readonly #held = new Map<string, number>();
+  #memberRevision = 0;
+  #generation = 0;
+
+  /** `name` tells this process from every other; one that starts under the name of a dead one has its leases at once. */
+  constructor(name: string, partitions: readonly string[], bucket: Bucket) {
+    this.#name = name;
+    this.#partitions = partitions;
+    this.#bucket = bucket;
+  }
+
+  get held(): readonly string[] {
+    return [...this.#held.keys()];
+  }
+
+  /** Renews what is held, notices what was lost, takes what is free and due; entries tell the generation. */
+  async round(generation: number): Promise<Round> {
+    this.#generation = generation;
+    await this.#announce();
+    const entries = await this.#bucket.entries();
+    const members = new Set(entries.map(({ key }) => key).filter((key) => key.startsWith(MEMBER)));
+    members.add(this.#memberKey);
+    const share = Math.ceil(this.#partitions.length / members.size);
+    const lost = [];
+    for (const [partition, revision] of this.#held) {
+      if (!(await this.#renew(partition, revision))) lost.push(partition);
+    }
+    for (const partition of lost) this.#held.delete(partition);
+    const owners = new Map(entries.map(({ key, value, revision }) => [key, { ...readHolder(value), revision }]));
+    const taken = [];
+    for (const partition of this.#partitions) {
+      const present = owners.get(partition);
+      if (this.#held.has(partition) || lost.includes(partition)) continue;
+      const isOurs = present?.owner === this.#name;
+      if (!isOurs && (present !== undefined || this.#held.size >= share)) continue;
+      const revision = await this.#bucket.put(partition, this.#entry, present?.revision ?? 0);
+      if (revision === undefined) continue;
+      this.#held.set(partition, revision);
+      taken.push({ partition, revision });
+    }
+    return { taken, lost, surplus: [...this.#held.keys()].slice(share) };
+  }
+
+  /** Gives a lease up, so that another process can take it at once. */
+  async release(partition: string): Promise<void> {
+    if (this.#held.delete(partition)) await this.#bucket.remove(partition);
+  }
+
+  /** Gives everything up. */
+  async leave(): Promise<void> {
+    for (const partition of this.held) await this.release(partition);
+    await this.#bucket.remove(this.#memberKey);
+  }
+
+  get #entry(): string {
+    return JSON.stringify({ owner: this.#name, generation: this.#generation } satisfies Holder);
+  }
+
+  get #memberKey(): string {
+    return `${MEMBER}${encodeToken(this.#name)}`;
+  }
+
+  async #announce(): Promise<void> {
+    const revision = await this.#write(this.#memberKey, this.#memberRevision);
+    if (revision !== undefined) this.#memberRevision = revision;
+  }
+
+  async #renew(partition: string, revision: number): Promise<boolean> {
+    const renewed = await this.#write(partition, revision);
+    if (renewed !== undefined) this.#held.set(partition, renewed);
+    return renewed !== undefined;
+  }
+
+  /** Writes an entry of ours again, also when it had expired; undefined when it is somebody else's now. */
+  async #write(key: string, revision: number): Promise<number | undefined> {
+    const renewed = await this.#bucket.put(key, this.#entry, revision);
+    if (renewed !== undefined) return renewed;
+    const present = await this.#bucket.get(key);
+    if (present !== undefined && readHolder(present.value).owner !== this.#name) return undefined;
+    return await this.#bucket.put(key, this.#entry, present?.revision ?? 0);
+  }
+}

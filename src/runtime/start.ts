@@ -1,0 +1,108 @@
+/**
+ * Where partitions start: their checkpoints, held against the stream and the state that they stand on. Whatever does
+ * not fit is said, counted, remembered for `doctor` where messages are lost, and answered by reading from further back.
+ */
+import { type Checkpoint, type Gap, planStart, type StartFinding } from "../core/checkpoint.ts";
+import type { UnmatchedEntry } from "../core/entry.ts";
+import type { SnapshotFeed } from "../core/feed.ts";
+import { sessionKeyOf } from "../core/identity.ts";
+import { PartitionState, type StepSettings } from "../core/step.ts";
+import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
+import type { EventStream, Log } from "../ports.ts";
+import type { State } from "./state.ts";
+
+interface StartPorts {
+  readonly stream: EventStream;
+  readonly state: State;
+  readonly log: Log;
+}
+
+interface StartSettings extends StepSettings {
+  readonly partitions: number;
+}
+
+interface Surroundings {
+  readonly feed: SnapshotFeed;
+  /** True when the broadcast handed over any snapshot. */
+  readonly knowsSnapshots: boolean;
+  readonly count: (name: string, by: number) => void;
+  /**
+   * Called with each state once what was left open is restored. From that moment on it must be told of snapshots, or
+   * one that comes before the partition reads would not find its samples.
+   */
+  readonly onState: (partition: string, state: PartitionState, fromSequence: number) => void;
+}
+
+/** Makes the states of partitions, with what earlier owners left open, and says from where to read on. */
+export async function startOf(
+  partitions: readonly string[],
+  { stream, state, log }: StartPorts,
+  settings: StartSettings,
+  { feed, knowsSnapshots, count, onState }: Surroundings,
+): Promise<void> {
+  const { contentHash: hash, generation } = settings;
+  const checkpoints = new Map<string, Checkpoint | "corrupt" | undefined>();
+  for (const partition of partitions) checkpoints.set(partition, await state.loadCheckpoint(partition));
+  // Only after the checkpoints: what they stand on was written before them.
+  const entries = await state.unmatched(hash);
+  const bounds = await stream.bounds();
+  const plans = [];
+  for (const [partition, checkpoint] of checkpoints) {
+    const own = entries.filter((entry) => partitionOfEntry(entry, settings.partitions) === partition);
+    const known = typeof checkpoint === "object" ? checkpoint : undefined;
+    const isEmptied = partition === PARTITION_ALL && !knowsSnapshots && known !== undefined &&
+      await stream.lastSeqOf(PARTITION_ALL, "network_capabilities") > 0;
+    const start = planStart({
+      checkpoint,
+      hash,
+      stream: bounds,
+      doneAtMs: known === undefined ? undefined : await stream.storedAtMs(known.doneSeq),
+      firstSeqAfterDone: known === undefined ? 1 : await stream.firstSeqAfter(known.doneAtMs),
+      held: own.length,
+      hasItsState: !isEmptied,
+    });
+    for (const finding of start.findings) await report(partition, finding);
+    if (start.reset) {
+      const [first] = own;
+      const held = { held: own.length, heldSeq: first?.streamSequence ?? 0 };
+      await state.resetCheckpoint(partition, { ...start.at, ...held, generation, hash });
+    }
+    plans.push({ partition, at: start.at, own });
+  }
+  for (const { partition, at, own } of plans) {
+    const partitionState = new PartitionState(settings, feed, at);
+    for (const entry of own) partitionState.restore(entry);
+    onState(partition, partitionState, at.rewindSeq);
+    log.debug({ partition, ...at, restored: own.length }, "partition restored");
+  }
+
+  async function report(partition: string, finding: StartFinding): Promise<void> {
+    const { kind, ...facts } = finding;
+    // The first start has no checkpoint either, so its absence alone is no alarm.
+    if (kind === "no_checkpoint") return log.info({ partition }, SAYINGS[kind]);
+    count(kind, 1);
+    log.warn({ partition, ...facts }, SAYINGS[kind]);
+    if (finding.kind !== "head_expired") return;
+    await state.noteGap(partition, finding.gap);
+    if (!finding.gap.processed) count("stream_gap_messages", sizeOf(finding.gap));
+  }
+}
+
+const SAYINGS: Readonly<Record<StartFinding["kind"], string>> = {
+  no_checkpoint: "no checkpoint: reading from the start of the stream",
+  checkpoint_corrupt: "the checkpoint cannot be read: reading from the start of the stream",
+  other_settings: "the checkpoint was made under other settings: deriving again from the start of the stream",
+  state_purged: "the snapshots are gone from their bucket: deriving them again from the start of the stream",
+  entries_missing: "entries of unmatched_status are gone: reading from further back to have them again",
+  stream_rewritten: "the stream lost messages that were processed, and gave their sequences to others: reading these",
+  head_expired: "the stream no longer holds messages that were to be read",
+};
+
+function sizeOf({ fromSeq, toSeq }: Gap): number {
+  return toSeq - fromSeq + 1;
+}
+
+/** Which partition restores a sample: the one of its session, whoever held it before. */
+function partitionOfEntry({ sample }: UnmatchedEntry, partitions: number): string {
+  return partitionOf(sessionKeyOf(sample.streamId, sample.requestId, sample.id), partitions);
+}

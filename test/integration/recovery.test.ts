@@ -1,0 +1,213 @@
+/**
+ * What a processor starts from can be gone, broken or from another time: checkpoints, entries, the head of the stream
+ * or its end. Each is noticed, said, and survived; and what cannot be read any more is named.
+ */
+import { cpSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import * as assert from "uvu/assert";
+import { initialise } from "../../src/cli/init.ts";
+import { planStreams } from "../../src/nats/provision.ts";
+import { startNatsServer } from "../../src/local/nats-server.ts";
+import {
+  type Cluster,
+  encode,
+  eventually,
+  GATEWAY_LOG,
+  latecomer,
+  productionEvents,
+  typeOf,
+  withCluster,
+} from "../helpers/cluster.ts";
+import { describe } from "../helpers/suite.ts";
+
+const LOG = productionEvents(GATEWAY_LOG);
+const isSnapshot = (event: Uint8Array) => typeOf(event) === "network_capabilities";
+const SNAPSHOTS = LOG.filter(isSnapshot);
+const SAMPLES = LOG.filter((event) => typeOf(event) === "ai_stream_status");
+const OTHERS = LOG.filter((event) => !isSnapshot(event));
+
+const said = (cluster: Cluster, message: RegExp) => cluster.journal.lines.filter((line) => message.test(line.message));
+
+async function kv(cluster: Cluster, bucket: string) {
+  return await cluster.nc.jetstream().views.kv(bucket, { bindOnly: true });
+}
+
+/** Without its snapshot, so that all its samples wait in unmatched_status; then something happens; then the snapshot. */
+async function waiting(cluster: Cluster, happens: () => Promise<unknown>) {
+  await cluster.publish("org", OTHERS);
+  await cluster.process();
+  assert.is((await cluster.keys("unmatched_status")).length, SAMPLES.length);
+  await happens();
+  await cluster.publish("org", SNAPSHOTS);
+  const processor = await cluster.process();
+  const facts = await cluster.facts("org");
+  assert.is(facts.length, SAMPLES.length);
+  assert.ok(facts.every((row) => row.is_attributed === 1), "every sample that waited was corrected");
+  return processor;
+}
+
+describe("a checkpoint", (test) => {
+  test("that is lost makes its partition read from the start of the stream", () =>
+    withCluster({}, async (cluster) => {
+      await waiting(cluster, async () => (await kv(cluster, "checkpoints")).purge("0"));
+      assert.ok(said(cluster, /^no checkpoint/).length > 0);
+    }));
+
+  test("that cannot be read is said, counted, survived and replaced", () =>
+    withCluster({}, async (cluster) => {
+      const { counts } = await waiting(cluster, async () => (await kv(cluster, "checkpoints")).put("0", '{"doneSeq":'));
+      assert.is(counts.get("checkpoint_corrupt"), 1);
+      assert.is(said(cluster, /checkpoint cannot be read/).length, 1);
+      assert.ok((await cluster.checkpoint("0"))!.doneSeq > 0);
+    }));
+
+  test("whose entries were purged from unmatched_status sends its partition back to the oldest of them", () =>
+    withCluster({}, async (cluster) => {
+      const { counts } = await waiting(cluster, () => cluster.jsm.streams.purge("KV_unmatched_status"));
+      assert.is(counts.get("entries_missing"), 1);
+    }));
+
+  test("is not misled by entries that cannot be read: they count as missing", () =>
+    withCluster({}, async (cluster) => {
+      const { counts } = await waiting(cluster, async () => {
+        const bucket = await kv(cluster, "unmatched_status");
+        for (const [at, key] of (await cluster.keys("unmatched_status")).entries()) {
+          if (at < 3) await bucket.put(key, ["no JSON", "{}", '{"sample":{}}'][at]!);
+        }
+      });
+      assert.is(counts.get("entries_missing"), 1);
+    }));
+});
+
+describe("the snapshots", (test) => {
+  test("are derived again from the stream when their bucket was purged", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", SNAPSHOTS);
+      await cluster.process();
+      await cluster.jsm.streams.purge("KV_capability_snapshots");
+      const { counts } = await cluster.process();
+      assert.is(counts.get("state_purged"), 1);
+      assert.is((await cluster.keys("capability_snapshots")).length, SNAPSHOTS.length);
+      await cluster.publish("org", OTHERS);
+      await cluster.process();
+      assert.ok((await cluster.facts("org")).every((row) => row.is_attributed === 1));
+    }));
+
+  test("that cannot be read in their bucket are passed over, and do not stop the processor", () =>
+    withCluster({}, async (cluster) => {
+      const bucket = await kv(cluster, "capability_snapshots");
+      await bucket.put("org.spoilt", "no JSON");
+      await bucket.put("org.foreign", '{"nodes":[{"canonical":1}]}');
+      await cluster.publish("org", LOG);
+      await cluster.process();
+      assert.ok((await cluster.facts("org")).every((row) => row.is_attributed === 1));
+    }));
+});
+
+describe("the stream", (test) => {
+  test("whose head expired before it was read leaves a gap that is logged, counted and listed by doctor", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", OTHERS);
+      await cluster.process();
+      const { doneSeq } = (await cluster.checkpoint("0"))!;
+      await cluster.publish("org", SAMPLES.map((event, at) => withId(event, `unread-${at}`)));
+      await cluster.jsm.streams.purge("LIVEPEER_EVENTS", { seq: doneSeq + 4 });
+      const { counts } = await cluster.process();
+      assert.ok(counts.get("head_expired")! >= 1);
+      const gap = said(cluster, /no longer holds/).find(({ fields }) => fields.partition === "0")!.fields.gap;
+      assert.equal(gap, { fromSeq: doneSeq + 1, toSeq: doneSeq + 3, processed: false });
+      const env = { NATS_URL: cluster.config.natsUrl, CLICKHOUSE_URL: "chdb:other" };
+      const doctor = await latecomer(["doctor"], { cwd: cluster.folder, env });
+      assert.match(doctor.out, new RegExp(`partition 0: ${doneSeq + 1} to ${doneSeq + 3} .*never processed`));
+    }));
+
+  test("that lost its end to a crash, and gave its sequences to other messages, is read again from there", () =>
+    withCluster({}, async (cluster) => {
+      const held = join(cluster.folder, "nats", "jetstream", "jetstream", "$G", "streams", "LIVEPEER_EVENTS");
+      const copy = join(cluster.folder, "copy");
+      await cluster.publish("org", SAMPLES.slice(0, 5));
+      const running = await cluster.start();
+      await running.drained();
+      let nats = cluster.nats;
+      const restarted = async (meanwhile: () => void) => {
+        await nats.kill();
+        meanwhile();
+        nats = await startNatsServer({ folder: join(cluster.folder, "nats"), port: nats.port });
+        await eventually("connected again", () => cluster.storedCount().then(() => true, () => false));
+      };
+      try {
+        await restarted(() => cpSync(held, copy, { recursive: true }));
+        await cluster.publish("org", SAMPLES.slice(5, 8));
+        await running.drained();
+        // The last three are gone, as if they had never reached the disk, and other ones take their sequences.
+        await restarted(() => {
+          rmSync(held, { recursive: true });
+          cpSync(copy, held, { recursive: true });
+        });
+        await cluster.publish("org", SAMPLES.slice(8).map((event, at) => withId(event, `later-${at}`)));
+        await running.drained();
+        await running.stop();
+      } finally {
+        await cluster.close();
+        await nats.kill();
+      }
+      const ids = (await cluster.facts("org")).map((row) => String(row.source_event_id));
+      assert.is(ids.filter((id) => id.startsWith("later-")).length, SAMPLES.length - 8);
+      assert.ok(said(cluster, /lost messages that were processed|starts again/).length > 0);
+    }));
+});
+
+describe("a partition that nothing comes for", (test) => {
+  test("follows the stream with its checkpoint, so that an expiring head is no loss", () =>
+    withCluster({ partitions: "2" }, async (cluster) => {
+      const running = await cluster.start();
+      await cluster.publish("org", LOG);
+      await running.drained();
+      const last = (await cluster.jsm.streams.info("LIVEPEER_EVENTS")).state.last_seq;
+      const done = async () =>
+        (await Promise.all(["all", "0", "1"].map((k) => cluster.checkpoint(k)))).map((c) => c?.doneSeq);
+      await eventually("all checkpoints reach the end", async () => (await done()).every((seq) => seq === last));
+      await running.stop();
+      await cluster.jsm.streams.purge("LIVEPEER_EVENTS");
+      await cluster.publish("org", SAMPLES.map((event, at) => withId(event, `after-${at}`)));
+      const { counts } = await cluster.process();
+      assert.is(counts.get("stream_gap_messages"), undefined);
+    }));
+});
+
+describe("the generation", (test) => {
+  test("that was lost with its bucket is made again above that of the stored rows, or new rows would be hidden", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", OTHERS);
+      await cluster.process();
+      await cluster.jsm.streams.purge("KV_checkpoints");
+      await initialise(cluster.config, cluster.nc, await planStreams(cluster.jsm, cluster.config), {});
+      await cluster.publish("org", SNAPSHOTS);
+      await cluster.process();
+      const facts = await cluster.facts("org");
+      assert.ok(facts.every((row) => row.is_attributed === 1 && BigInt(row.version as string) >> 116n === 2n));
+    }));
+});
+
+describe("a raised generation", (test) => {
+  test("is taken up by a living processor, which writes what is open under it", () =>
+    withCluster({}, async (cluster) => {
+      const running = await cluster.start();
+      await cluster.publish("org", OTHERS);
+      await running.drained();
+      const env = { NATS_URL: cluster.config.natsUrl, CLICKHOUSE_URL: "chdb:other" };
+      const init = await latecomer(["init", "--raise-generation"], { cwd: cluster.folder, env });
+      assert.is(init.code, 0, init.err);
+      const generations = async () => (await cluster.facts("org")).map((row) => BigInt(row.version as string) >> 116n);
+      await eventually("open rows under it", async () => (await generations()).every((one) => one === 2n));
+      await cluster.publish("org", SNAPSHOTS);
+      await running.drained();
+      await running.stop();
+      assert.ok((await generations()).every((one) => one === 2n));
+      assert.ok((await cluster.facts("org")).every((row) => row.is_attributed === 1));
+    }));
+});
+
+function withId(event: Uint8Array, id: string): Uint8Array {
+  return encode(JSON.stringify({ ...JSON.parse(new TextDecoder().decode(event)) as object, id }));
+}

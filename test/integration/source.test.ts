@@ -1,0 +1,125 @@
+/** A source over a real server, with a connection on which messages can be made to vanish. */
+import { nanos, type NatsConnection, type SubscriptionOptions } from "nats";
+import * as assert from "uvu/assert";
+import type { MessageSource } from "../../src/ports.ts";
+import { openEventStream } from "../../src/nats/stream.ts";
+import { type Cluster, eventually, GATEWAY_LOG, productionEvents, withCluster } from "../helpers/cluster.ts";
+import { describe } from "../helpers/suite.ts";
+
+const SAMPLES = productionEvents(GATEWAY_LOG);
+
+/** A connection whose deliveries can be lost without a sign: heartbeats and replies still come. */
+function leaky(nc: NatsConnection, isLeaking: () => boolean): NatsConnection {
+  return new Proxy(nc, {
+    get(target, name) {
+      const member: unknown = Reflect.get(target, name);
+      if (name !== "subscribe") return typeof member === "function" ? member.bind(target) : member;
+      return (subject: string, options: SubscriptionOptions = {}) => {
+        const pass = options.callback;
+        if (pass === undefined) return target.subscribe(subject, options);
+        const callback: typeof pass = (error, message) => {
+          const isDelivery = error === null && message.reply?.startsWith("$JS.ACK.") === true;
+          if (!(isDelivery && isLeaking())) pass(error, message);
+        };
+        return target.subscribe(subject, { ...options, callback });
+      };
+    },
+  });
+}
+
+async function sequencesOf(source: MessageSource, count: number): Promise<number[]> {
+  const found: number[] = [];
+  await eventually(`${count} messages`, async () => {
+    const messages = await source.read(1_000, 100);
+    found.push(...messages.map(({ streamSequence }) => streamSequence));
+    return found.length >= count;
+  });
+  return found;
+}
+
+async function stored(cluster: Cluster, partition: string): Promise<number[]> {
+  const messages = await cluster.messages("LIVEPEER_EVENTS");
+  return messages.filter(({ subject }) => subject.endsWith(`.${partition}`)).map(({ seq }) => seq);
+}
+
+describe("a consumer that falls silent", (test) => {
+  test("though it has messages is replaced, says why, and every message comes once and in order", () =>
+    withCluster({}, async (cluster) => {
+      let isLeaking = false;
+      const why: string[] = [];
+      const stream = await openEventStream(leaky(cluster.nc, () => isLeaking));
+      const source = await stream.open("0", 1, "leaky", (reason) => (why.push(reason), isLeaking = false));
+      await cluster.publish("org", SAMPLES.slice(0, 10));
+      const first = await sequencesOf(source, (await stored(cluster, "0")).length);
+      isLeaking = true;
+      await cluster.publish("org", SAMPLES.slice(10));
+      const all = await stored(cluster, "0");
+      const rest = await sequencesOf(source, all.length - first.length);
+      assert.equal([...first, ...rest], all);
+      assert.equal(why, ["the consumer has messages that do not come"]);
+      await source.close();
+    }));
+
+  test("because a part of what it sent is lost is replaced at the next message, before that is handed over", () =>
+    withCluster({}, async (cluster) => {
+      let isLeaking = true;
+      const why: string[] = [];
+      const stream = await openEventStream(leaky(cluster.nc, () => isLeaking));
+      const source = await stream.open("0", 1, "leaky", (reason) => why.push(reason));
+      await cluster.publish("org", SAMPLES.slice(0, 10));
+      isLeaking = false;
+      await cluster.publish("org", SAMPLES.slice(10));
+      const all = await stored(cluster, "0");
+      assert.equal(await sequencesOf(source, all.length), all);
+      assert.equal(why, ["messages on their way were lost"]);
+      await source.close();
+    }));
+});
+
+describe("messages that are long in work", (test) => {
+  /** Reads some, then works on them for longer than the server's patience, which is cut down to a second. */
+  async function workOn(cluster: Cluster, tell: (source: MessageSource) => void): Promise<string[]> {
+    const why: string[] = [];
+    const stream = await openEventStream(cluster.nc);
+    const source = await stream.open("0", 1, "slow", (reason) => why.push(reason));
+    const { name } = await cluster.jsm.consumers.info("LIVEPEER_EVENTS", "attributor-p0-slow-1");
+    await cluster.jsm.consumers.update("LIVEPEER_EVENTS", name, { ack_wait: nanos(1_000) });
+    await cluster.publish("org", SAMPLES.slice(0, 20));
+    const all = await stored(cluster, "0");
+    assert.equal(await sequencesOf(source, all.length), all);
+    for (let at = 0; at < 10; at++) {
+      tell(source);
+      assert.equal(await source.read(1_000, 300), []);
+    }
+    await source.ack(all.at(-1)!);
+    assert.is(await source.drainedUpTo(), (await stream.bounds()).lastSeq);
+    await source.close();
+    return why;
+  }
+
+  test("are not sent again while the server is told so", () =>
+    withCluster({}, async (cluster) => {
+      assert.equal(await workOn(cluster, (source) => source.working()), []);
+    }));
+
+  test("are sent again when it is not told, and then read through another consumer without a repeat", () =>
+    withCluster({}, async (cluster) => {
+      assert.equal(await workOn(cluster, () => {}), ["messages came again"]);
+    }));
+});
+
+describe("an idle source", (test) => {
+  test("keeps its consumer, and knows up to where there is nothing for it", () =>
+    withCluster({}, async (cluster) => {
+      const why: string[] = [];
+      const stream = await openEventStream(cluster.nc);
+      const source = await stream.open("1", 1, "idle", (reason) => why.push(reason));
+      await cluster.publish("org", SAMPLES);
+      const { lastSeq } = await stream.bounds();
+      const until = performance.now() + 8_000;
+      while (performance.now() < until) assert.equal(await source.read(1_000, 500), []);
+      assert.is(await source.drainedUpTo(), lastSeq);
+      assert.equal(why, []);
+      await source.close();
+    }));
+});

@@ -1,0 +1,108 @@
+/** Who reads which partition, over a bucket in memory whose entries are expired by hand. */
+import * as assert from "uvu/assert";
+import type { Bucket, BucketEntry } from "../../src/ports.ts";
+import { Leases } from "../../src/runtime/leases.ts";
+import { describe } from "../helpers/suite.ts";
+
+class MemoryBucket implements Bucket {
+  readonly #entries = new Map<string, BucketEntry>();
+  #revision = 0;
+
+  get(key: string): Promise<BucketEntry | undefined> {
+    return Promise.resolve(this.#entries.get(key));
+  }
+  put(key: string, value: string, revision: number): Promise<number | undefined> {
+    if ((this.#entries.get(key)?.revision ?? 0) !== revision) return Promise.resolve(undefined);
+    this.#entries.set(key, { key, value, revision: ++this.#revision });
+    return Promise.resolve(this.#revision);
+  }
+  remove(key: string): Promise<void> {
+    this.#entries.delete(key);
+    return Promise.resolve();
+  }
+  entries(): Promise<BucketEntry[]> {
+    return Promise.resolve([...this.#entries.values()]);
+  }
+  /** What the age limit does to a process that no longer renews. */
+  async expire(owner: string): Promise<void> {
+    for (const { key, value } of await this.entries()) if (value.includes(`"${owner}"`)) this.#entries.delete(key);
+  }
+}
+
+const PARTITIONS = ["all", "0", "1", "2"];
+const taken = async (leases: Leases) => (await leases.round(1)).taken.map(({ partition }) => partition);
+
+describe("leases", (test) => {
+  test("all go to a process that is alone, each with the revision at which it was taken", async () => {
+    const one = new Leases("one", PARTITIONS, new MemoryBucket());
+    const { taken, lost, surplus } = await one.round(1);
+    assert.equal(taken.map(({ partition }) => partition), PARTITIONS);
+    assert.is(new Set(taken.map(({ revision }) => revision)).size, PARTITIONS.length);
+    assert.equal([lost, surplus], [[], []]);
+    assert.equal(await one.round(1), { taken: [], lost: [], surplus: [] });
+  });
+
+  test("are shared fairly with a process that joins, as soon as the surplus is given up", async () => {
+    const bucket = new MemoryBucket();
+    const one = new Leases("one", PARTITIONS, bucket);
+    const two = new Leases("two", PARTITIONS, bucket);
+    await one.round(1);
+    assert.equal(await taken(two), [], "nothing is free yet");
+    const { surplus } = await one.round(1);
+    assert.is(surplus.length, 2);
+    for (const partition of surplus) await one.release(partition);
+    assert.equal(await taken(two), surplus);
+    assert.equal([...one.held, ...two.held].sort(), [...PARTITIONS].sort());
+    assert.equal((await one.round(1)).surplus, []);
+  });
+
+  test("of a process that died are taken when they have expired, and not before", async () => {
+    const bucket = new MemoryBucket();
+    await new Leases("dead", PARTITIONS, bucket).round(1);
+    const heir = new Leases("heir", PARTITIONS, bucket);
+    assert.equal(await taken(heir), []);
+    await bucket.expire("dead");
+    assert.equal(await taken(heir), PARTITIONS);
+  });
+
+  test("of a process that died go at once to the one that starts under its name", async () => {
+    const bucket = new MemoryBucket();
+    await new Leases("pod-0", PARTITIONS, bucket).round(1);
+    assert.equal(await taken(new Leases("pod-0", PARTITIONS, bucket)), PARTITIONS);
+  });
+
+  test("are lost by a process that slept while another took them", async () => {
+    const bucket = new MemoryBucket();
+    const sleeper = new Leases("sleeper", PARTITIONS, bucket);
+    await sleeper.round(1);
+    await bucket.expire("sleeper");
+    const other = new Leases("other", PARTITIONS, bucket);
+    await other.round(1);
+    const { lost, taken } = await sleeper.round(1);
+    assert.equal([lost, taken], [PARTITIONS, []]);
+    assert.equal(sleeper.held, []);
+  });
+
+  test("are kept by a process that slept while nobody took them", async () => {
+    const bucket = new MemoryBucket();
+    const sleeper = new Leases("sleeper", PARTITIONS, bucket);
+    await sleeper.round(1);
+    await bucket.expire("sleeper");
+    assert.equal(await sleeper.round(1), { taken: [], lost: [], surplus: [] });
+    assert.equal(sleeper.held, PARTITIONS);
+  });
+
+  test("are free at once when their owner leaves", async () => {
+    const bucket = new MemoryBucket();
+    const one = new Leases("one", PARTITIONS, bucket);
+    await one.round(1);
+    await one.leave();
+    assert.equal(await bucket.entries(), []);
+  });
+
+  test("that cannot be read belong to nobody, and expire like any other", async () => {
+    const bucket = new MemoryBucket();
+    await bucket.put("0", "not JSON", 0);
+    assert.equal(await taken(new Leases("one", PARTITIONS, bucket)), ["all", "1", "2"]);
+  });
+});
