@@ -31,13 +31,13 @@ const SETTINGS = { batchRows: "200" };
 /** A server with room for this installation and little more. */
 const LITTLE_ROOM = 6 << 20;
 
-/** Not ready, with a line that says why, and nothing done that was not done before. */
-async function stands(cluster: Cluster, running: Running, doneSeq: number, why: RegExp): Promise<void> {
+/** Not ready, with a line that says why, and nothing ahead of what is stored. */
+async function stands(cluster: Cluster, running: Running, why: RegExp): Promise<void> {
   await eventually("not ready", () => !running.processor.isReady, 20_000);
   await eventually("it says why", () => cluster.journal.lines.some(({ fields }) => why.test(String(fields.error))));
   await pause(1_000);
   assert.is(running.processor.isReady, false);
-  assert.is((await cluster.checkpoint("0"))!.doneSeq, doneSeq);
+  assert.ok((await cluster.checkpoint("0"))!.doneSeq < FIRST.length + SECOND.length, "not everything is done");
   await nothingIsAhead(cluster);
 }
 
@@ -79,7 +79,8 @@ describe("when the disk is full", (test) => {
           const { doneSeq } = (await cluster.checkpoint("0"))!;
           disk.fill();
           await publish(cluster, "org", SECOND, LANES);
-          await stands(cluster, running, doneSeq, /NOT_ENOUGH_SPACE/);
+          await stands(cluster, running, /NOT_ENOUGH_SPACE/);
+          assert.is((await cluster.checkpoint("0"))!.doneSeq, doneSeq, "nothing could be stored");
           disk.free();
           await running.drained();
           await goesOn(cluster, running);
@@ -134,14 +135,14 @@ describe("when JetStream's storage is used up", (test) => {
         const { running, hold, release } = await startHeld(cluster);
         await publish(cluster, "org", FIRST, LANES);
         await running.drained();
-        const { doneSeq } = (await cluster.checkpoint("0"))!;
         hold();
         await publish(cluster, "org", SECOND, LANES);
         await useUp(cluster);
         const told = await cluster.publish("org", REST.slice(0, 1)).then(() => "", (error) => error.message);
         assert.match(told, /has used up its JetStream storage/);
         release();
-        await stands(cluster, running, doneSeq, /has used up its JetStream storage/);
+        // An entry that replaces a larger one may still find room; its rows are stored by then.
+        await stands(cluster, running, /has used up its JetStream storage/);
         await cluster.jsm.streams.purge("LIVEPEER_DLQ");
         await running.drained();
         await goesOn(cluster, running);
