@@ -96,7 +96,9 @@ async function main(): Promise<number> {
   const soak = args.includes("--soak");
   const named = args.filter((arg) => !arg.startsWith("--"));
   // What depends on the runtime is the arithmetic of the core and one way through all adapters.
-  const patterns = named.length === 0 && deno ? [`${sep}core${sep}`, `${sep}runtime${sep}`, `${sep}engines.test.ts`] : named;
+  const patterns = named.length === 0 && deno
+    ? [`${sep}core${sep}`, `${sep}runtime${sep}`, `${sep}engines.test.ts`]
+    : named;
   const files = testFiles(here)
     .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)))
     .sort();
