@@ -3,6 +3,7 @@
  *
  *     npm test [-- PATTERN …]        the everyday suite on Node
  *     deno task test [PATTERN …]     the same under Deno
+ *     npm run test:soak              what fails, in its full length
  *
  * A file fails when its process fails, when it runs out of time, when it declares no test, or when fewer
  * tests passed than were declared (see helpers/suite.ts for why the exit code alone proves nothing).
@@ -18,7 +19,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
 
 /** How long one file may take, in milliseconds; integration files start servers and carry load. */
-const TIME_LIMIT_MS = { core: 120_000, integration: 240_000 };
+const TIME_LIMIT_MS = { core: 120_000, integration: 240_000, soak: 1_200_000 };
 
 interface Result {
   file: string;
@@ -43,12 +44,13 @@ function commandFor(file: string, deno: boolean): [string, string[]] {
     : [process.execPath, ["--import", "tsx", "--no-warnings", file]];
 }
 
-function runFile(file: string, deno: boolean): Promise<Result> {
+function runFile(file: string, deno: boolean, soak: boolean): Promise<Result> {
   const started = performance.now();
-  const limit = file.includes(`${sep}integration${sep}`) ? TIME_LIMIT_MS.integration : TIME_LIMIT_MS.core;
+  const limit = TIME_LIMIT_MS[soak ? "soak" : file.includes(`${sep}integration${sep}`) ? "integration" : "core"];
   const [command, args] = commandFor(file, deno);
   return new Promise((resolve) => {
-    const child = spawn(command, args, { cwd: root, stdio: ["ignore", "pipe", "pipe"], detached: true });
+    const env = { ...process.env, ...(soak ? { LATECOMER_SOAK: "1" } : {}) };
+    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
     let output = "";
     let why = "";
     child.stdout.on("data", (chunk) => output += chunk);
@@ -91,6 +93,7 @@ function runFile(file: string, deno: boolean): Promise<Result> {
 async function main(): Promise<number> {
   const args = process.argv.slice(2);
   const deno = args.includes("--deno");
+  const soak = args.includes("--soak");
   const named = args.filter((arg) => !arg.startsWith("--"));
   // What depends on the runtime is the arithmetic of the core and one way through all adapters.
   const patterns = named.length === 0 && deno
@@ -105,14 +108,15 @@ async function main(): Promise<number> {
   const queue = [...files];
   const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const result = await runFile(file, deno);
+      const result = await runFile(file, deno, soak);
       results.push(result);
       const mark = result.failed === 0 ? "ok  " : "FAIL";
       console.log(`${mark} ${result.file}  ${result.passed} tests, ${result.seconds.toFixed(1)} s  ${result.why}`);
-      if (result.failed > 0) console.log(result.output.replace(/^/gm, "     "));
+      // A soak is run for its figures.
+      if (result.failed > 0 || soak) console.log(result.output.replace(/^/gm, "     "));
     }
   };
-  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, worker));
+  await Promise.all(Array.from({ length: soak ? 1 : Math.min(2, availableParallelism()) }, worker));
   const passed = results.reduce((sum, result) => sum + result.passed, 0);
   const failed = results.reduce((sum, result) => sum + result.failed, 0);
   if (files.length === 0) console.log("no test file matches");

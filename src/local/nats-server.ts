@@ -187,7 +187,8 @@ function commandLineOf(pid: number): string {
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port that nothing listens on, and that no outgoing connection is given. */
+export async function freePort(): Promise<number> {
   for (let attempt = 0; attempt < 100; attempt++) {
     const port = FREE_PORTS.first + Math.floor(Math.random() * FREE_PORTS.count);
     if (await isFree(port)) return port;

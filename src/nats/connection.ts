@@ -108,14 +108,27 @@ const RETRYABLE: ReadonlySet<string> = new Set([
   "503",
 ]);
 
+/**
+ * JetStream error codes of a write for which there is no room, with what has used it up. Room comes back, by retention,
+ * by raising a limit or by a larger disk, so all of them are retryable.
+ */
+const NO_ROOM: ReadonlyMap<number, string> = new Map([
+  [10002, "the account has used up its JetStream storage"],
+  [10023, "the NATS server has used up its JetStream storage"],
+  [10047, "the NATS server has used up its JetStream storage"],
+  [10077, "the stream takes no more"],
+]);
+
 /** Translates an error of the client; `doing` says what was attempted. Ours pass through. */
 export function natsError(error: unknown, doing: string): LatecomerError {
   if (error instanceof LatecomerError) return error;
   const known = error instanceof NatsError ? error : undefined;
   const status = known?.api_error?.code;
+  const noRoom = NO_ROOM.get(known?.api_error?.err_code ?? 0);
   const retryable = known !== undefined &&
-    (RETRYABLE.has(known.code) || status === 503 || status === 500 || status === 408);
-  const detail = known?.api_error?.description ?? (error instanceof Error ? error.message : String(error));
+    (RETRYABLE.has(known.code) || status === 503 || status === 500 || status === 408 || noRoom !== undefined);
+  const said = known?.api_error?.description ?? (error instanceof Error ? error.message : String(error));
+  const detail = noRoom === undefined ? said : `${noRoom} (${said})`;
   return new LatecomerError(
     known?.api_error ? `JETSTREAM_${known.api_error.err_code}` : `NATS_${known?.code ?? "ERROR"}`,
     retryable ? "retryable" : "fatal",

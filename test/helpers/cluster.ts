@@ -305,17 +305,36 @@ export class Cluster {
 
 type Header = (name: string) => string | undefined;
 
+/** Where the parts of an installation are, when not in the folder that goes with the test. */
+export interface Places {
+  /** Starts NATS, other than as a single server. */
+  readonly startNats?: (folder: string) => Promise<LocalNats>;
+  /** The engine's folder. */
+  readonly engineFolder?: string;
+}
+
 /** Runs with a fresh installation. `settings` are texts as in the environment. */
-export function withCluster(settings: Overrides, use: (cluster: Cluster) => Promise<void>): Promise<void> {
-  return inFolder((folder) => install(folder, settings, `chdb:${join(folder, "clickhouse")}`, use));
+export function withCluster(
+  settings: Overrides,
+  use: (cluster: Cluster) => Promise<void>,
+  places: Places = {},
+): Promise<void> {
+  return inFolder((folder) => {
+    const engine = places.engineFolder ?? join(folder, "clickhouse");
+    return install(folder, settings, `chdb:${engine}`, use, places);
+  });
 }
 
 /** The same with the engine behind HTTP, so that other processes can use it, and lines can be cut. */
-export function withServedCluster(settings: Overrides, use: (cluster: Cluster) => Promise<void>): Promise<void> {
+export function withServedCluster(
+  settings: Overrides,
+  use: (cluster: Cluster) => Promise<void>,
+  places: Places = {},
+): Promise<void> {
   return inFolder(async (folder) => {
-    const server = await serveClickHouse(join(folder, "clickhouse"));
+    const server = await serveClickHouse(places.engineFolder ?? join(folder, "clickhouse"));
     try {
-      await install(folder, { tableRetention: "none", ...settings }, server.url, use);
+      await install(folder, { tableRetention: "none", ...settings }, server.url, use, places);
     } finally {
       await server.close();
     }
@@ -327,8 +346,9 @@ async function install(
   settings: Overrides,
   clickhouseUrl: string,
   use: (cluster: Cluster) => Promise<void>,
+  { startNats = (within) => startNatsServer({ folder: within }) }: Places,
 ): Promise<void> {
-  const nats = await startNatsServer({ folder: join(folder, "nats") });
+  const nats = await startNats(join(folder, "nats"));
   try {
     const config = resolveConfig({}, { natsUrl: nats.url, clickhouseUrl, lingerMs: "20ms", name: "one", ...settings });
     const nc = await connectNats(config);

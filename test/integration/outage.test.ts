@@ -2,7 +2,6 @@
  * What fails fails here: ClickHouse in four ways, NATS in three, the processor by SIGKILL. Nothing may be lost,
  * nothing acknowledged before it is stored, and what comes out is what an undisturbed run gives.
  */
-import { connect as dial, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { LatecomerError } from "../../src/errors.ts";
@@ -23,6 +22,8 @@ import {
   within,
   withServedCluster,
 } from "../helpers/cluster.ts";
+import { allIsThere, nothingIsAhead, publish } from "../helpers/delivery.ts";
+import { type Line, withLine } from "../helpers/line.ts";
 import { describe } from "../helpers/suite.ts";
 
 const LOG = productionEvents(GATEWAY_LOG).map((bytes) => JSON.parse(new TextDecoder().decode(bytes)));
@@ -42,159 +43,8 @@ function load(count: number): Uint8Array[] {
   });
 }
 
-type Mode = "pass" | "reset" | "error" | "hang";
-
-/** A line to a server on loopback that can be spoilt. */
-class Line {
-  readonly #target: number;
-  readonly #open = new Set<Socket>();
-  #server: Server | undefined;
-  #port = 0;
-  #mode: Mode = "pass";
-
-  constructor(target: number) {
-    this.#target = target;
-  }
-
-  get port(): number {
-    return this.#port;
-  }
-
-  async listen(): Promise<void> {
-    this.#server = createServer((client) => this.#serve(client));
-    await new Promise<void>((resolve) => this.#server!.listen(this.#port, "127.0.0.1", resolve));
-    this.#port = (this.#server.address() as { port: number }).port;
-  }
-
-  /** Refuses connections, and cuts those that are open. */
-  async refuse(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server?.close(resolve) ?? resolve(undefined));
-    this.cut();
-    await closed;
-  }
-
-  cut(): void {
-    for (const socket of this.#open) socket.destroy();
-  }
-
-  set mode(mode: Mode) {
-    this.#mode = mode;
-    // What was held back goes on as on a network that was stuck.
-    if (mode === "pass") { for (const socket of this.#open) socket.resume(); }
-    if (mode === "hang") { for (const socket of this.#open) socket.pause(); }
-  }
-
-  #serve(client: Socket): void {
-    const server = dial(this.#target, "127.0.0.1");
-    this.#join(client, server, (chunk) => {
-      if (this.#mode === "error") {
-        client.end("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\nConnection: close\r\n\r\noops");
-        server.destroy();
-        return false;
-      }
-      // Half of a request has gone out when the line breaks.
-      if (this.#mode === "reset") {
-        server.write(chunk.subarray(0, chunk.length / 2), () => {
-          server.destroy();
-          client.resetAndDestroy();
-        });
-        return false;
-      }
-      return true;
-    });
-    this.#join(server, client, () => true);
-  }
-
-  #join(from: Socket, to: Socket, admit: (chunk: Buffer) => boolean): void {
-    this.#open.add(from);
-    from.on("data", (chunk) => {
-      if (!admit(chunk) || to.destroyed) return;
-      if (!to.write(chunk)) {
-        from.pause();
-        to.once("drain", () => this.#mode !== "hang" && from.resume());
-      }
-    });
-    from.on("error", () => {});
-    from.on("close", () => {
-      this.#open.delete(from);
-      to.destroy();
-    });
-    if (this.#mode === "hang") from.pause();
-  }
-}
-
-async function withLine(target: string, use: (line: Line) => Promise<void>): Promise<void> {
-  const line = new Line(Number(new URL(target).port));
-  await line.listen();
-  try {
-    await use(line);
-  } finally {
-    await line.refuse();
-  }
-}
-
-/** Stream sequences per partition, as the publisher was told; every test has a stream of its own. */
-let published = new Map<string, Set<number>>();
-
-/** Publishes events one after the other, and again what was not confirmed, as a publisher does who loses nothing. */
-async function publish(cluster: Cluster, source: string, events: readonly Uint8Array[]): Promise<void> {
-  const js = cluster.nc.jetstream();
-  for (const event of events) {
-    const { id, type } = JSON.parse(new TextDecoder().decode(event));
-    const partition = type === "network_capabilities" ? "all" : "0";
-    for (let attempt = 1;; attempt++) {
-      try {
-        const subject = `events.${source}.${type}.${partition}`;
-        const { seq } = await js.publish(subject, event, { msgID: `${source}:${id}`, timeout: 1_000 });
-        published.set(partition, (published.get(partition) ?? new Set()).add(seq));
-        break;
-      } catch (error) {
-        if (attempt === 20) throw error;
-        await pause(100);
-      }
-    }
-  }
-}
-
-/** Fails when a checkpoint or an ack floor covers a message that is not in the archive. */
-async function nothingIsAhead(cluster: Cluster): Promise<void> {
-  const floors = await cluster.ackFloors();
-  for (const [partition, sequences] of published) {
-    const doneSeq = (await cluster.checkpoint(partition))?.doneSeq ?? 0;
-    for (const [what, upTo] of [["checkpoint", doneSeq], ["ack floor", floors[partition] ?? 0]] as const) {
-      const rows = await cluster.rows<{ seq: string }>(
-        "SELECT DISTINCT stream_sequence AS seq FROM raw_streaming_events WHERE stream_sequence <= {upTo:UInt64}",
-        { upTo: String(upTo) },
-      );
-      const stored = new Set(rows.map(({ seq }) => Number(seq)));
-      const missing = [...sequences].filter((seq) => seq <= upTo && !stored.has(seq));
-      assert.is(
-        missing.length,
-        0,
-        `${missing.length} are not stored, and the ${what} ${upTo} of ${partition} covers them`,
-      );
-    }
-  }
-}
-
-/** Everything that was published is archived once, and the facts are those of an undisturbed run. */
-async function allIsThere(cluster: Cluster, source: string, events: readonly Uint8Array[]): Promise<void> {
-  const archived = await cluster.rows<{ id: string; n: string }>(
-    "SELECT id, count() AS n FROM raw_streaming_events FINAL WHERE source = {source:String} GROUP BY id",
-    { source },
-  );
-  assert.is(archived.length, events.length, "every event is archived");
-  assert.equal(archived.filter(({ n }) => n !== "1"), [], "and none twice");
-  await publish(cluster, "calm", events);
-  await cluster.process();
-  const calm = await cluster.facts("calm");
-  assert.is(calm.length, events.filter((event) => typeOf(event) === "ai_stream_status").length);
-  assert.equal(await cluster.facts(source), calm);
-}
-
-/** A fresh installation, of which nothing was published yet. */
+/** A fresh installation, its engine behind HTTP or in this process. */
 function withStream(served: boolean, use: (cluster: Cluster) => Promise<void>): Promise<void> {
-  published = new Map();
   return served ? withServedCluster({}, use) : withCluster({}, use);
 }
 
