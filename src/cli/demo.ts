@@ -5,7 +5,7 @@
  * first shows rows being corrected when a snapshot comes late; the second shows that order makes no difference:
  * both sources must have one digest, or the exit code is 1.
  */
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -143,7 +143,7 @@ interface BundledEvent {
 function bundledEvents(): BundledEvent[] {
   const files = readdirSync(EVENTS).filter((file) => file.endsWith(".jsonl")).sort();
   return files
-    .flatMap((file) => linesOf(join(EVENTS, file)))
+    .flatMap((file) => linesOf(readFileSync(join(EVENTS, file))))
     .map((bytes) => {
       const message = { subject: "events.x.x.x", bytes, streamSequence: 0, streamTimeMs: Date.now() };
       const { envelope } = decode(message);

@@ -1,5 +1,7 @@
 /** `latecomer publish FILE…`: envelopes, one per line, into the event stream. */
-import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import process from "node:process";
+import { buffer } from "node:stream/consumers";
 import type { Command } from "commander";
 import { LatecomerError } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
@@ -34,7 +36,8 @@ export function registerPublish(program: Command, context: Context): void {
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["natsUrl", "natsCreds", "partitions"]).action(async (files: string[], flags: PublishFlags) => {
     const config = configOf(context, { ...flags });
-    let messages = files.flatMap(linesOf);
+    let messages: Uint8Array[] = [];
+    for (const file of files) messages = messages.concat(linesOf(await contentOf(file)));
     const random = seeded(flags.shuffleSeed ?? 0);
     if (flags.duplicate > 0) messages = withDuplicates(messages, flags.duplicate, random);
     if (flags.shuffleSeed !== undefined) messages = shuffled(messages, random);
@@ -57,14 +60,17 @@ export function registerPublish(program: Command, context: Context): void {
   });
 }
 
-/** The lines of a JSONL file as bytes; blank lines are no messages. */
-export function linesOf(file: string): Uint8Array[] {
-  let bytes: Buffer;
+/** A file, or standard input for `-`, which must be awaited: a pipe that is slow is no error. */
+async function contentOf(file: string): Promise<Buffer> {
   try {
-    bytes = readFileSync(file === "-" ? 0 : file);
+    return file === "-" ? await buffer(process.stdin) : await readFile(file);
   } catch (cause) {
     throw new LatecomerError("FILE_UNREADABLE", "usage", `cannot read ${file}`, { cause });
   }
+}
+
+/** The lines of JSONL as bytes; blank lines are no messages. */
+export function linesOf(bytes: Buffer): Uint8Array[] {
   const lines: Uint8Array[] = [];
   for (let from = 0; from < bytes.length;) {
     const newline = bytes.indexOf(0x0a, from);

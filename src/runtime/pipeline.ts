@@ -40,6 +40,9 @@ export interface PipelinePorts {
 /** Bytes of messages that end a batch, however few they are. */
 const MOST_BATCH_BYTES = 16 * 1_048_576;
 
+/** A step of a commit that takes longer than this hangs: an insert takes milliseconds. */
+const HANGING_MS = 5_000;
+
 /** How often the server is told that unacknowledged messages are in work; well within its patience. */
 const WORKING_MS = 60_000;
 
@@ -56,6 +59,8 @@ export class PartitionPipeline {
   #stopping = false;
   #commit: Promise<void> | undefined;
   #firstPendingAt: number | undefined;
+  /** When the step of the commit began that is under way. */
+  #committingSince: number | undefined;
   #toldWorkingAt = 0;
   #lookedAt = 0;
   /** Up to here a gap has been noted. */
@@ -73,9 +78,10 @@ export class PartitionPipeline {
     this.#counts = counts;
   }
 
-  /** True while a dependency is away and a commit is being retried. */
+  /** True while a dependency is away: an attempt failed and is being repeated, or one does not come to an end. */
   get isAway(): boolean {
-    return this.#failing > 0;
+    const since = this.#committingSince;
+    return this.#failing > 0 || (since !== undefined && this.#ports.clock.now() - since > HANGING_MS);
   }
 
   /** Processes until `stop`; rejects when something failed that trying again does not mend. */
@@ -195,17 +201,27 @@ export class PartitionPipeline {
   async #commitBatch({ deadLetters, rows, state: changes, costs, counts, progress }: Effects): Promise<void> {
     const { deadLetters: queue, sink, state, source, log } = this.#ports;
     const { partition, generation, contentHash: hash } = this.#settings;
-    if (deadLetters.length > 0) await this.#retry(() => queue.publish(deadLetters));
+    if (deadLetters.length > 0) await this.#step(() => queue.publish(deadLetters));
     for (const [table, list] of rows) {
-      if (list.length > 0) await this.#retry(() => sink.write(table, list));
+      if (list.length > 0) await this.#step(() => sink.write(table, list));
     }
-    if (changes.length > 0) await this.#retry(() => state.write(changes));
+    if (changes.length > 0) await this.#step(() => state.write(changes));
     const { takenSeq, ...reached } = progress;
-    await this.#retry(() => state.saveCheckpoint(partition, { ...reached, generation, hash }));
-    await this.#retry(() => source.ack(takenSeq));
+    await this.#step(() => state.saveCheckpoint(partition, { ...reached, generation, hash }));
+    await this.#step(() => source.ack(takenSeq));
     for (const [name, by] of counts) this.#count(name, by);
     for (const cost of costs) {
       log.warn({ partition, ...cost }, "a bound cost evidence; replay this window to repair it");
+    }
+  }
+
+  /** A step of a commit. */
+  async #step(work: () => Promise<void>): Promise<void> {
+    this.#committingSince = this.#ports.clock.now();
+    try {
+      await this.#retry(work);
+    } finally {
+      this.#committingSince = undefined;
     }
   }
 

@@ -116,7 +116,12 @@ export class Processor {
    */
   async drained(): Promise<void> {
     const failed = this.finished().then(() => true);
-    while (!(await this.#isDrained())) {
+    const isDrained = () =>
+      this.#isDrained().catch((error) => {
+        if (isRetryable(error)) return false; // Away for now: not known to be drained.
+        throw error;
+      });
+    while (!(await isDrained())) {
       const pause = this.#ports.clock.sleep(DRAIN_POLL_MS).then(() => false);
       if (await Promise.race([failed, pause])) return;
     }
@@ -155,14 +160,9 @@ export class Processor {
     const owned = this.#owned.get(partition);
     if (owned !== undefined) return await owned.pipeline.isDrained();
     const { state, stream } = this.#ports;
-    try {
-      const lastSeq = await stream.lastSeqOf(partition);
-      const checkpoint = await state.loadCheckpoint(partition);
-      return lastSeq === 0 || (typeof checkpoint === "object" && checkpoint.doneSeq >= lastSeq);
-    } catch (error) {
-      if (isRetryable(error)) return false;
-      throw error;
-    }
+    const lastSeq = await stream.lastSeqOf(partition);
+    const checkpoint = await state.loadCheckpoint(partition);
+    return lastSeq === 0 || (typeof checkpoint === "object" && checkpoint.doneSeq >= lastSeq);
   }
 
   /** Keeps the leases, and with them the set of partitions, until the processor stops. */

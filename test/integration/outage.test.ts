@@ -67,7 +67,7 @@ describe("while ClickHouse", (test) => {
           await begin(line);
           const more = publish(cluster, "org", events.slice(100));
           more.catch(() => {}); // Awaited below; when this test fails before, that failure counts.
-          if (what !== "hangs") await eventually("not ready", () => !running.processor.isReady, 5_000);
+          await eventually("not ready", () => !running.processor.isReady, 10_000);
           await pause(1_000);
           await nothingIsAhead(cluster);
           if (what === "refuses connections") await line.listen();
