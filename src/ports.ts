@@ -4,7 +4,7 @@
  * Every method may throw a LatecomerError: `retryable` when trying again may work, anything else is final.
  */
 import type { DeadLetter } from "./core/effects.ts";
-import type { Row, Table } from "./core/emit.ts";
+import type { Row, Table } from "./core/emit/row.ts";
 import type { StoredMessage } from "./core/event.ts";
 import type { Snapshot } from "./core/snapshot.ts";
 

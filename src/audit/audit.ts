@@ -6,7 +6,7 @@
  * where one is not, the smallest schedule that still shows it is what a person can look at.
  */
 import { decode } from "../core/decode.ts";
-import type { Cell, Row } from "../core/emit.ts";
+import type { Cell, Row } from "../core/emit/row.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { routeOf } from "../core/route.ts";
 import type { Ttl } from "../core/select.ts";

@@ -8,7 +8,7 @@
  */
 import { type Checkpoint, mergeCheckpoints } from "../core/checkpoint.ts";
 import type { Effects, StateChange } from "../core/effects.ts";
-import type { Row } from "../core/emit.ts";
+import type { Row } from "../core/emit/row.ts";
 import { mergeEntries, readEntry } from "../core/entry.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { SnapshotFeed } from "../core/feed.ts";

@@ -2,7 +2,7 @@
  * What the tables say of a range of the event stream, for whoever checks them against it. Ranges of sequences have
  * both ends included, and are read whole into memory: ask for some thousands at a time.
  */
-import type { Outcome } from "../core/emit.ts";
+import type { Outcome } from "../core/emit/archive.ts";
 import { type Identity, identityKey } from "../core/identity.ts";
 import type { ClickHouse } from "./client.ts";
 

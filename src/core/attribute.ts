@@ -13,7 +13,8 @@ import { type OpenObservation, OpenObservations } from "./open.ts";
 import type { Sample } from "./sample.ts";
 import { bestGradeAt, claimOf, isFinal, isSettledButForTime, select, type Selection, type Ttl } from "./select.ts";
 import type { Snapshot } from "./snapshot.ts";
-import { type Row, statusRow } from "./emit.ts";
+import type { Row } from "./emit/row.ts";
+import { statusRow } from "./emit/status.ts";
 import type { Span } from "./effects.ts";
 
 export interface AttributionSettings {

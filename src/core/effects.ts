@@ -2,7 +2,7 @@
  * What a batch asks the shell to do, as plain data, in the order in which it must become durable:
  * dead letters and rows, then state, then the checkpoint, then the ack.
  */
-import type { Row, Table } from "./emit.ts";
+import type { Row, Table } from "./emit/row.ts";
 
 /** A span of event time, both ends included, in milliseconds. */
 export interface Span {

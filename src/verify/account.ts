@@ -4,7 +4,7 @@
  * the originals of duplicates.
  */
 import type { ArchivedMessage, FactPlace } from "../clickhouse/records.ts";
-import type { Outcome } from "../core/emit.ts";
+import type { Outcome } from "../core/emit/archive.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { type Identity, identityKey } from "../core/identity.ts";
 import type { Range } from "../nats/range.ts";

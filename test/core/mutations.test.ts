@@ -7,7 +7,7 @@
  */
 import * as assert from "uvu/assert";
 import type { DeadLetter, StateChange } from "../../src/core/effects.ts";
-import type { Cell, Row, Table } from "../../src/core/emit.ts";
+import type { Cell, Row, Table } from "../../src/core/emit/row.ts";
 import type { StoredMessage } from "../../src/core/event.ts";
 import { SnapshotFeed } from "../../src/core/feed.ts";
 import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";

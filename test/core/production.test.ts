@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import * as assert from "uvu/assert";
-import type { Row } from "../../src/core/emit.ts";
+import type { Row } from "../../src/core/emit/row.ts";
 import type { Envelope, Wire } from "../helpers/events.ts";
 import { type Attribution, differences, verdicts } from "../helpers/oracle.ts";
 import { describe } from "../helpers/suite.ts";

@@ -3,7 +3,7 @@
  * Every case is tried with the snapshots before and after the sample, and held against the oracle.
  */
 import * as assert from "uvu/assert";
-import type { Row } from "../../src/core/emit.ts";
+import type { Row } from "../../src/core/emit/row.ts";
 import {
   capabilities,
   NO_HINT,

@@ -4,7 +4,8 @@
  */
 import * as assert from "uvu/assert";
 import { capabilityOf } from "../../src/core/catalogue.ts";
-import { type Row, snapshotRows } from "../../src/core/emit.ts";
+import { snapshotRows } from "../../src/core/emit/capabilities.ts";
+import type { Row } from "../../src/core/emit/row.ts";
 import { snapshotOf } from "../../src/core/snapshot.ts";
 import { describe } from "../helpers/suite.ts";
 import { capabilitiesWire, eventOf, productionLines, productionListing, SENT_MS } from "../helpers/wire.ts";

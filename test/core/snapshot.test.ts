@@ -5,7 +5,8 @@
 import * as assert from "uvu/assert";
 import { capabilityOf } from "../../src/core/catalogue.ts";
 import { LARGEST_MESSAGE } from "../../src/core/decode.ts";
-import { type Row, snapshotRows } from "../../src/core/emit.ts";
+import { snapshotRows } from "../../src/core/emit/capabilities.ts";
+import type { Row } from "../../src/core/emit/row.ts";
 import { SnapshotFeed } from "../../src/core/feed.ts";
 import { type Item, type Node, readSnapshotEntry, snapshotOf } from "../../src/core/snapshot.ts";
 import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";

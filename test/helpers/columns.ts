@@ -1,6 +1,6 @@
 /** The bounds of the warehouse's columns, written down a second time, apart from migrations and emit. */
 import * as assert from "uvu/assert";
-import type { Cell, Row, Table } from "../../src/core/emit.ts";
+import type { Cell, Row, Table } from "../../src/core/emit/row.ts";
 
 const UINT = (bits: number) => (cell: Cell) =>
   isNumber(cell) && Number.isInteger(cell) && cell >= 0 && cell <= 2 ** bits - 1;

@@ -1,7 +1,7 @@
 /** Worlds whose core has a defect, each of a kind that would make rows depend on how events arrive. */
 import { readAgain, World, type WorldSettings } from "../../src/audit/world.ts";
 import type { Effects } from "../../src/core/effects.ts";
-import type { Row } from "../../src/core/emit.ts";
+import type { Row } from "../../src/core/emit/row.ts";
 import type { SnapshotFeed } from "../../src/core/feed.ts";
 import { PartitionState, type StartingPoint } from "../../src/core/step.ts";
 

@@ -7,7 +7,7 @@
  * each of its durable stages. A row of the table is compared after every schedule, by all of its columns.
  */
 import { type Stage, STAGES, World, type WorldSettings } from "../../src/audit/world.ts";
-import type { Row } from "../../src/core/emit.ts";
+import type { Row } from "../../src/core/emit/row.ts";
 import type { StoredMessage } from "../../src/core/event.ts";
 import { PARTITION_ALL } from "../../src/core/subject.ts";
 import { bytesOf, stored, subjectOf, type Wire } from "./events.ts";

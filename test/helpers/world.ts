@@ -9,7 +9,7 @@ import * as assert from "uvu/assert";
 import { factKey, type Stage, STAGES, World as AuditWorld, type WorldSettings } from "../../src/audit/world.ts";
 import { decode } from "../../src/core/decode.ts";
 import type { Cost, Effects } from "../../src/core/effects.ts";
-import type { Row } from "../../src/core/emit.ts";
+import type { Row } from "../../src/core/emit/row.ts";
 import type { StoredMessage } from "../../src/core/event.ts";
 import type { SnapshotFeed } from "../../src/core/feed.ts";
 import { FROM_THE_START, type PartitionState } from "../../src/core/step.ts";

@@ -1,0 +1,19 @@
+/**
+ * EMIT: events and claims become rows. A row is a function of its arguments: no clock, no counter.
+ *
+ * Each table has its columns spelled out once, in the order of its migration; inserts name them all.
+ * Instants are whole milliseconds, which ClickHouse reads into `DateTime64(3)`; 128-bit versions are decimal
+ * text, for a JSON number would lose digits.
+ */
+
+/** Bytes stand for text that is kept as it came; a list is the value of an array column. */
+export type Cell = string | number | null | Uint8Array | readonly Cell[];
+export type Row = Readonly<Record<string, Cell>>;
+
+/** The tables that the processor writes. */
+export type Table =
+  | "raw_streaming_events"
+  | "raw_streaming_events_dlq"
+  | "raw_unknown_events"
+  | "dim_orchestrator_capability_snapshots"
+  | "fact_stream_status_samples";
