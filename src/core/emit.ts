@@ -9,6 +9,7 @@ import { capabilityOf, CATALOGUE_VERSION } from "./catalogue.ts";
 import type { Decoded, Rejection } from "./decode.ts";
 import type { CapabilitiesEvent, StoredMessage } from "./event.ts";
 import { evidenceOf, versionOf } from "./evidence.ts";
+import type { FactTable } from "./facts.ts";
 import { sessionKeyOf } from "./identity.ts";
 import type { Sample } from "./sample.ts";
 import type { Claim, Selection } from "./select.ts";
@@ -24,7 +25,7 @@ export type Table =
   | "raw_streaming_events_dlq"
   | "raw_unknown_events"
   | "dim_orchestrator_capability_snapshots"
-  | "fact_stream_status_samples";
+  | FactTable;
 
 /** The fact row of a status sample on the evidence at hand. */
 export function statusRow(sample: Sample, claim: Claim, selection: Selection, generation: number): Row {
