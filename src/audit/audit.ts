@@ -22,7 +22,7 @@ import {
   type Schedule,
   scheduleOf,
 } from "./schedule.ts";
-import { factKey, type WorldSettings } from "./world.ts";
+import type { WorldSettings } from "./world.ts";
 
 /** A column in which a row differs; a value is `undefined` where there is no row at all. */
 export interface ColumnDifference {
@@ -33,7 +33,8 @@ export interface ColumnDifference {
 
 /** A fact that a schedule leaves otherwise than the order of the stream does. */
 export interface Difference {
-  /** The key, and the id that people know the event by. */
+  /** The fact's key in a world, its parts, and the id that people know the event by. */
+  readonly key: string;
   readonly source: string;
   readonly uid: string;
   readonly id: string;
@@ -79,9 +80,9 @@ export class Audit {
       if (columns.length === 0) continue;
       const row = (inOrder ?? scheduled)!;
       const [source, uid, id] = [String(row.source), String(row.source_event_uid), String(row.source_event_id)];
-      found.push({ source, uid, id, columns, seed, schedule });
+      found.push({ key, source, uid, id, columns, seed, schedule });
     }
-    return found.sort((a, b) => keyOf(a) < keyOf(b) ? -1 : 1);
+    return found.sort((a, b) => a.key < b.key ? -1 : 1);
   }
 
   /**
@@ -89,7 +90,7 @@ export class Audit {
    * messages are fewer, compared with the same messages in order.
    */
   minimal(difference: Difference): Difference {
-    const key = keyOf(difference);
+    const { key } = difference;
     const columnsOf = (schedule: Schedule) => {
       const inOrder = playInOrder(distinctInOrder(schedule), this.#settings, this.#make).table.get(key);
       return columnsThatDiffer(inOrder, play(schedule, this.#settings, this.#make).table.get(key));
@@ -106,10 +107,6 @@ export class Audit {
 export function distinctInOrder({ arrivals }: Schedule): Input[] {
   return [...new Set(arrivals.map(({ input }) => input))]
     .sort((a, b) => a.message.streamSequence - b.message.streamSequence);
-}
-
-function keyOf({ source, uid }: Difference): string {
-  return factKey({ source, source_event_uid: uid });
 }
 
 function columnsThatDiffer(inOrder: Row | undefined, scheduled: Row | undefined): ColumnDifference[] {

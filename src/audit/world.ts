@@ -11,6 +11,7 @@ import type { Effects, StateChange } from "../core/effects.ts";
 import type { Row } from "../core/emit/row.ts";
 import { mergeEntries, readEntry } from "../core/entry.ts";
 import type { StoredMessage } from "../core/event.ts";
+import { type Fact, factKey, FACTS } from "../core/facts.ts";
 import { SnapshotFeed } from "../core/feed.ts";
 import { sessionKeyOf } from "../core/identity.ts";
 import { judge, type Judged } from "../core/judge.ts";
@@ -26,9 +27,6 @@ export interface WorldSettings extends StepSettings {
 /** How much of a batch is durable; a crash may come after any of these. */
 export const STAGES = ["nothing", "half the rows", "rows", "state", "checkpoint"] as const;
 export type Stage = (typeof STAGES)[number];
-
-/** The facts that fold, the only rows that a world keeps. */
-const FACT = "fact_stream_status_samples";
 
 interface Partition {
   readonly state: PartitionState;
@@ -52,7 +50,7 @@ export class World {
   readonly snapshots = new Map<string, string>();
   readonly unmatched = new Map<string, string>();
   readonly checkpoints = new Map<string, Checkpoint>();
-  /** The facts as a ReplacingMergeTree folds them, by `factKey`. */
+  /** The facts, the only rows that a world keeps, as a ReplacingMergeTree folds them; by `factKey`. */
   readonly table = new Map<string, Row>();
   readonly #tracks: ReadonlyMap<string, StoredMessage[]>;
   readonly #writers: Writer[] = [];
@@ -104,10 +102,10 @@ export class World {
   commit(partition: string, upTo: Stage = "checkpoint", writer = 0): Effects {
     const effects = this.stateOf(partition, writer).seal();
     const reached = STAGES.indexOf(upTo);
-    const rows = effects.rows.get(FACT) ?? [];
     if (reached >= 1) {
-      for (const row of upTo === "half the rows" ? rows.slice(rows.length / 2) : rows) {
-        this.write(row);
+      for (const fact of FACTS) {
+        const rows = effects.rows.get(fact.table) ?? [];
+        for (const row of upTo === "half the rows" ? rows.slice(rows.length / 2) : rows) this.write(fact, row);
       }
     }
     if (reached >= 3) { for (const change of effects.state) this.#store(change); }
@@ -167,8 +165,8 @@ export class World {
   }
 
   /** Folds one more row into the table; of equal versions the later stays, as in ClickHouse. */
-  protected write(row: Row): void {
-    const key = factKey(row);
+  protected write(fact: Fact, row: Row): void {
+    const key = factKey(fact, row);
     const before = this.table.get(key);
     if (before === undefined || !isGreater(before.version as string, row.version as string)) this.table.set(key, row);
   }
@@ -255,11 +253,6 @@ function parsedAgain(change: StateChange): Snapshot {
     parsed.set(change, snapshot);
   }
   return snapshot;
-}
-
-/** Whose fact a row is. */
-export function factKey(row: Row): string {
-  return `${row.source}\n${row.source_event_uid}`;
 }
 
 /** True when the decimal number `a` is greater than `b`; neither has leading zeros. */

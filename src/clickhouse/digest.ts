@@ -3,12 +3,8 @@
  * stored in. Two sources that were sent the same events have the same digests, so the source's name is no part of it;
  * nor are versions, which hold the generation, and the time of insertion.
  */
+import { FACTS } from "../core/facts.ts";
 import type { ClickHouse } from "./client.ts";
-
-/** The fact tables that digests cover, with the column that places a row in a window. */
-const FACTS: readonly { readonly table: string; readonly time: string }[] = [
-  { table: "fact_stream_status_samples", time: "sample_ts" },
-];
 
 const LEFT_OUT: ReadonlySet<string> = new Set(["source", "version", "is_deleted", "ingestion_timestamp"]);
 

@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import type { Config } from "../config.ts";
+import { FACTS } from "../core/facts.ts";
 import { LatecomerError } from "../errors.ts";
 import { type ClickHouse, openClickHouse } from "./client.ts";
 
@@ -102,7 +103,7 @@ const RETENTION_DAYS: readonly { readonly table: string; readonly column: string
   { table: "raw_streaming_events_dlq", column: "source_record_timestamp", days: 30 },
   { table: "raw_unknown_events", column: "ingest_timestamp", days: 90 },
   { table: "dim_orchestrator_capability_snapshots", column: "snapshot_ts", days: 365 },
-  { table: "fact_stream_status_samples", column: "sample_ts", days: 180 },
+  ...FACTS.map(({ table, time, retentionDays }) => ({ table, column: time, days: retentionDays })),
 ];
 
 /**

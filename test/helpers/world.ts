@@ -6,11 +6,12 @@
  * `run` makes the choices of the outside from numbers, so a property test can generate them.
  */
 import * as assert from "uvu/assert";
-import { factKey, type Stage, STAGES, World as AuditWorld, type WorldSettings } from "../../src/audit/world.ts";
+import { type Stage, STAGES, World as AuditWorld, type WorldSettings } from "../../src/audit/world.ts";
 import { decode } from "../../src/core/decode.ts";
 import type { Cost, Effects } from "../../src/core/effects.ts";
 import type { Row } from "../../src/core/emit/row.ts";
 import type { StoredMessage } from "../../src/core/event.ts";
+import { type Fact, factKey, factOf } from "../../src/core/facts.ts";
 import type { SnapshotFeed } from "../../src/core/feed.ts";
 import { FROM_THE_START, type PartitionState } from "../../src/core/step.ts";
 import { bytesOf, status, type StatusFields, stored, subjectOf, type Wire } from "./events.ts";
@@ -19,6 +20,8 @@ import { differences, type OracleEvent, verdicts } from "./oracle.ts";
 export { type Stage, STAGES, type WorldSettings };
 
 export const HOUR_MS = 3_600_000;
+
+const STATUS = factOf("fact_stream_status_samples")!;
 
 /** Every message is stored long after its event, so that none comes from the future. */
 const STORED_MS = 4_000_000_000_000;
@@ -83,7 +86,8 @@ export class World extends AuditWorld {
     const message = super.take(name, writer);
     const decoded = message && decode(message);
     if (decoded?.outcome === "accepted" && decoded.event.type === "ai_stream_status") {
-      const key = `${decoded.envelope.source}\n${decoded.envelope.uid}`;
+      const { source, uid } = decoded.envelope;
+      const key = factKey(STATUS, { source, source_event_uid: uid });
       const { taken, unsealed } = this.#samplesOf(name, writer);
       if (!taken.has(key)) unsealed.add(key);
       taken.add(key);
@@ -94,7 +98,7 @@ export class World extends AuditWorld {
   override commit(name: string, upTo: Stage = "checkpoint", writer = 0): Effects {
     const before = this.checkpoints.get(name) ?? FROM_THE_START;
     const effects = super.commit(name, upTo, writer);
-    const keys = new Set(effects.rows.get("fact_stream_status_samples")?.map(factKey));
+    const keys = new Set(effects.rows.get(STATUS.table)?.map((row) => factKey(STATUS, row)));
     const { unsealed } = this.#samplesOf(name, writer);
     for (const key of unsealed) assert.ok(keys.has(key), "a sample has a row in the batch of its message");
     unsealed.clear();
@@ -150,15 +154,15 @@ export class World extends AuditWorld {
     return [...events.values()];
   }
 
-  protected override write(row: Row): void {
+  protected override write(fact: Fact, row: Row): void {
     this.written.push(row);
-    const before = this.table.get(factKey(row));
+    const before = this.table.get(factKey(fact, row));
     if (before !== undefined) {
       const isGrown = BigInt(before.version as string) <= BigInt(row.version as string);
       assert.ok(this.writers > 1 || isGrown, "versions never decrease for a key");
       if (before.version === row.version) assert.equal(row, before, "invariant 2: equal versions are equal rows");
     }
-    super.write(row);
+    super.write(fact, row);
   }
 
   #samplesOf(name: string, writer: number): Samples {

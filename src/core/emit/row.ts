@@ -5,6 +5,7 @@
  * Instants are whole milliseconds, which ClickHouse reads into `DateTime64(3)`; 128-bit versions are decimal
  * text, for a JSON number would lose digits.
  */
+import type { FactTable } from "../facts.ts";
 
 /** Bytes stand for text that is kept as it came; a list is the value of an array column. */
 export type Cell = string | number | null | Uint8Array | readonly Cell[];
@@ -16,4 +17,4 @@ export type Table =
   | "raw_streaming_events_dlq"
   | "raw_unknown_events"
   | "dim_orchestrator_capability_snapshots"
-  | "fact_stream_status_samples";
+  | FactTable;
