@@ -31,6 +31,7 @@ export interface Config {
   readonly lingerMs: number;
   readonly maxOpen: number;
   readonly maxSightings: number;
+  readonly maxSessions: number;
   readonly maxSeen: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -158,6 +159,12 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     env: "LATECOMER_MAX_SIGHTINGS",
     fallback: "2000000",
     help: "node sightings of snapshots kept per source; beyond it the oldest snapshots are dropped, and counted",
+    parse: count(1, 1_000_000_000),
+  },
+  maxSessions: {
+    env: "LATECOMER_MAX_SESSIONS",
+    fallback: "100000",
+    help: "sessions kept in memory per partition beside those with open observations; the others wait in their bucket",
     parse: count(1, 1_000_000_000),
   },
   maxSeen: {

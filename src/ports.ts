@@ -89,6 +89,7 @@ export interface Bucket {
 export interface Buckets {
   readonly capability_snapshots: Bucket;
   readonly unmatched_status: Bucket;
+  readonly workflow_sessions: Bucket;
   readonly checkpoints: Bucket;
   readonly leases: Bucket;
 }

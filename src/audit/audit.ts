@@ -6,11 +6,12 @@
  * where one is not, the smallest schedule that still shows it is what a person can look at.
  */
 import { decode } from "../core/decode.ts";
-import type { Cell, Row } from "../core/emit/row.ts";
+import { type Cell, isSameCell, type Row } from "../core/emit/row.ts";
 import type { StoredMessage } from "../core/event.ts";
+import { judge } from "../core/judge.ts";
 import { routeOf } from "../core/route.ts";
 import type { Ttl } from "../core/select.ts";
-import { PARTITION_ALL, sourceOf } from "../core/subject.ts";
+import { PARTITION_ALL, sourceOf, stateKey } from "../core/subject.ts";
 import { minimise } from "./minimise.ts";
 import {
   type Input,
@@ -33,11 +34,12 @@ export interface ColumnDifference {
 
 /** A fact that a schedule leaves otherwise than the order of the stream does. */
 export interface Difference {
-  /** The fact's key in a world, its parts, and the id that people know the event by. */
+  /** The fact's key in a world, and its parts; the uid is blank for the fact of a whole session. */
   readonly key: string;
+  readonly table: string;
   readonly source: string;
+  readonly session: string;
   readonly uid: string;
-  readonly id: string;
   readonly columns: readonly ColumnDifference[];
   /** The seed of the schedule that showed it first, and the schedule. */
   readonly seed: number;
@@ -71,16 +73,18 @@ export class Audit {
   /** Derives the window under the schedule of a seed, and returns the facts that differ, sorted by key. */
   check(seed: number): Difference[] {
     const schedule = scheduleOf(this.#inputs, seed);
-    const { table } = play(schedule, this.#settings, this.#make);
+    const { table: facts } = play(schedule, this.#settings, this.#make);
     const found: Difference[] = [];
-    for (const key of new Set([...this.#expected.keys(), ...table.keys()])) {
+    for (const key of new Set([...this.#expected.keys(), ...facts.keys()])) {
       const inOrder = this.#expected.get(key);
-      const scheduled = table.get(key);
+      const scheduled = facts.get(key);
       const columns = columnsThatDiffer(inOrder, scheduled);
       if (columns.length === 0) continue;
       const row = (inOrder ?? scheduled)!;
-      const [source, uid, id] = [String(row.source), String(row.source_event_uid), String(row.source_event_id)];
-      found.push({ key, source, uid, id, columns, seed, schedule });
+      const [table = ""] = key.split("\n");
+      const uid = row.source_event_uid === undefined ? "" : String(row.source_event_uid);
+      const session = String(row.workflow_session_id);
+      found.push({ key, table, source: String(row.source), session, uid, columns, seed, schedule });
     }
     return found.sort((a, b) => a.key < b.key ? -1 : 1);
   }
@@ -97,7 +101,7 @@ export class Audit {
     };
     const concerns = ({ message, partition }: Input) =>
       sourceOf(message.subject) === difference.source &&
-      (partition === PARTITION_ALL || decode(message).envelope.uid === difference.uid);
+      (partition === PARTITION_ALL || judge(message).sessionKey === stateKey(difference.source, difference.session));
     const schedule = minimise(difference.schedule, (trial) => columnsOf(trial).length > 0, concerns);
     return { ...difference, schedule, columns: columnsOf(schedule) };
   }
@@ -113,7 +117,7 @@ function columnsThatDiffer(inOrder: Row | undefined, scheduled: Row | undefined)
   if (inOrder === scheduled) return [];
   return Object.keys((inOrder ?? scheduled)!)
     .map((column) => ({ column, inOrder: inOrder?.[column], scheduled: scheduled?.[column] }))
-    .filter((one) => one.inOrder !== one.scheduled);
+    .filter((one) => !isSameCell(one.inOrder, one.scheduled));
 }
 
 /** By its bytes, whatever number of partitions its publisher knew of. */
@@ -142,6 +146,7 @@ function settingsFor(messages: readonly StoredMessage[], ttl: Ttl): WorldSetting
     contentHash: "",
     mostOpen: Infinity,
     mostSightings: Infinity,
+    mostSessions: Infinity,
     mostSeen: 2 * messages.length,
   };
 }

@@ -114,6 +114,7 @@ export function play(schedule: Schedule, settings: WorldSettings, make: NewWorld
   for (const arrival of schedule.arrivals) deliver(world, arrival);
   for (const step of schedule.steps) carryOut(world, step);
   for (const writer of schedule.survivors) world.drain(writer);
+  for (const writer of schedule.survivors) world.settle(writer);
   return world;
 }
 
@@ -127,6 +128,7 @@ export function playInOrder(inputs: Iterable<Input>, settings: WorldSettings, ma
     else world.take("0");
   }
   world.drain();
+  world.settle();
   return world;
 }
 

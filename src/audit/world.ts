@@ -11,10 +11,12 @@ import type { Effects, StateChange } from "../core/effects.ts";
 import type { Row } from "../core/emit/row.ts";
 import { mergeEntries, readEntry } from "../core/entry.ts";
 import type { StoredMessage } from "../core/event.ts";
-import { type Fact, factKey, FACTS } from "../core/facts.ts";
+import { type Fact, factKey, FACTS, type FactTable } from "../core/facts.ts";
 import { SnapshotFeed } from "../core/feed.ts";
 import { sessionKeyOf } from "../core/identity.ts";
 import { judge, type Judged } from "../core/judge.ts";
+import { mergeSessions } from "../core/session/entry.ts";
+import { sessionStateKey } from "../core/session/sessions.ts";
 import { readSnapshotEntry, type Snapshot } from "../core/snapshot.ts";
 import { FROM_THE_START, PartitionState, type StartingPoint, type StepSettings } from "../core/step.ts";
 import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
@@ -46,9 +48,10 @@ export class World {
   readonly settings: WorldSettings;
   /** The partitions, that of the capabilities first. */
   readonly names: readonly string[];
-  /** What survives a crash: the entries of the two buckets, and the checkpoints. */
+  /** What survives a crash: the entries of the buckets, and the checkpoints. */
   readonly snapshots = new Map<string, string>();
   readonly unmatched = new Map<string, string>();
+  readonly sessions = new Map<string, string>();
   readonly checkpoints = new Map<string, Checkpoint>();
   /** The facts, the only rows that a world keeps, as a ReplacingMergeTree folds them; by `factKey`. */
   readonly table = new Map<string, Row>();
@@ -93,14 +96,17 @@ export class World {
     const message = this.nextOf(partition, writer);
     if (message === undefined) return undefined;
     const own = this.#partition(partition, writer);
-    own.state.take(message);
+    const judged = readAgain(message);
+    if (judged.sessionKey !== undefined) own.state.admit(judged.sessionKey, this.sessions.get(judged.sessionKey));
+    own.state.take(message, judged);
     own.next++;
     return message;
   }
 
   /** Seals a writer's batch and makes it durable, wholly or up to a stage (then the writer must crash). */
   commit(partition: string, upTo: Stage = "checkpoint", writer = 0): Effects {
-    const effects = this.stateOf(partition, writer).seal();
+    const state = this.stateOf(partition, writer);
+    const effects = state.seal();
     const reached = STAGES.indexOf(upTo);
     if (reached >= 1) {
       for (const fact of FACTS) {
@@ -108,7 +114,7 @@ export class World {
         for (const row of upTo === "half the rows" ? rows.slice(rows.length / 2) : rows) this.write(fact, row);
       }
     }
-    if (reached >= 3) { for (const change of effects.state) this.#store(change); }
+    if (reached >= 3) { for (const change of effects.state) this.#store(change, state); }
     if (reached >= 4) {
       const present = this.checkpoints.get(partition);
       const { generation, contentHash: hash } = this.settings;
@@ -156,12 +162,22 @@ export class World {
     for (const name of this.names) while (this.take(name, writer));
     for (const name of this.names) this.commit(name, "checkpoint", writer);
     while (this.apply(0, writer));
-    for (const name of this.names) this.commit(name, "checkpoint", writer);
+    for (const name of this.names) this.#commitAll(name, writer);
   }
 
-  /** The folded facts, by key. */
-  rows(): Row[] {
-    return [...this.table].sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
+  /** A writer writes its sessions once more, as a run does that ends when everything is processed. */
+  settle(writer = 0): void {
+    for (const name of this.names) {
+      this.stateOf(name, writer).settle();
+      this.#commitAll(name, writer);
+    }
+  }
+
+  /** The folded facts, by key; of one table or of all. */
+  rows(table?: FactTable): Row[] {
+    const facts = [...this.table].filter(([key]) => table === undefined || key.startsWith(`${table}
+`));
+    return facts.sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
   }
 
   /** Folds one more row into the table; of equal versions the later stays, as in ClickHouse. */
@@ -173,7 +189,12 @@ export class World {
 
   /** The state with which a writer opens a partition. */
   protected open(feed: SnapshotFeed, start: StartingPoint): PartitionState {
-    return new PartitionState(this.settings, feed, start, readAgain);
+    return new PartitionState(this.settings, feed, start);
+  }
+
+  /** What another writer left of a session gives rows of its own, so one commit may be followed by another. */
+  #commitAll(partition: string, writer: number): void {
+    do this.commit(partition, "checkpoint", writer); while (this.stateOf(partition, writer).pending > 0);
   }
 
   #partition(name: string, writer: number): Partition {
@@ -186,21 +207,31 @@ export class World {
     for (const key of reordered(seen, pick)) feed.apply(this.#snapshot(key));
     const partitions = new Map<string, Partition>();
     for (const name of this.names) {
-      const start = this.checkpoints.get(name) ?? FROM_THE_START;
-      const next = start === FROM_THE_START ? 0 : firstFrom(this.#tracks.get(name)!, start.rewindSeq);
+      const checkpoint = this.checkpoints.get(name);
+      const start = checkpoint === undefined ? FROM_THE_START : { ...checkpoint, firstSeq: 1 };
+      const next = checkpoint === undefined ? 0 : firstFrom(this.#tracks.get(name)!, start.rewindSeq);
       partitions.set(name, { state: this.open(feed, start), next });
     }
     for (const value of reordered([...this.unmatched.values()], pick)) {
       const entry = readEntry(value)!;
-      const { streamId, requestId, id } = entry.sample;
-      const name = partitionOf(sessionKeyOf(streamId, requestId, id), this.settings.partitions);
-      partitions.get(name)!.state.restore(entry);
+      const { source, streamId, requestId, id } = entry.observed;
+      const { state } = partitions.get(partitionOf(sessionKeyOf(streamId, requestId, id), this.settings.partitions))!;
+      const key = sessionStateKey(source, streamId, requestId, id);
+      state.admit(key, this.sessions.get(key));
+      state.restore(entry);
     }
     this.#writers[writer] = { feed, partitions, seen, waiting: [] };
   }
 
-  #store(change: StateChange): void {
+  #store(change: StateChange, state: PartitionState): void {
     const { bucket, key, value } = change;
+    if (bucket === "workflow_sessions") {
+      const present = this.sessions.get(key);
+      const merged = present === undefined ? value! : mergeSessions(key, present, value!);
+      this.sessions.set(key, merged);
+      if (merged !== value) state.adopt(key, merged);
+      return;
+    }
     if (bucket === "unmatched_status") {
       const present = this.unmatched.get(key);
       if (value === null) this.unmatched.delete(key);

@@ -56,8 +56,9 @@ export function registerAudit(program: Command, context: Context, make: NewWorld
       compared: run * audit.rows,
       differences: [...found.values()].map((difference, at) => ({
         source: difference.source,
+        table: difference.table,
+        workflow_session_id: difference.session,
         source_event_uid: difference.uid,
-        source_event_id: difference.id,
         seed: difference.seed,
         columns: difference.columns,
         minimal: at < minimal.length
@@ -103,8 +104,7 @@ async function tryAll(audit: Audit, { schedules, seed }: AuditFlags, signal: Abo
   try {
     while (run < schedules && !signal.aborted) {
       for (const difference of audit.check(seed + run)) {
-        const key = `${difference.source}\n${difference.uid}`;
-        if (!found.has(key)) found.set(key, difference);
+        if (!found.has(difference.key)) found.set(difference.key, difference);
       }
       run++;
       progress.update(run);
@@ -128,6 +128,8 @@ interface Report {
   readonly compared: number;
   readonly differences: readonly {
     readonly source: string;
+    readonly table: string;
+    readonly workflow_session_id: string;
     readonly source_event_uid: string;
     readonly seed: number;
     readonly columns: Difference["columns"];
@@ -146,7 +148,7 @@ function print({ fromSeq, toSeq, messages, allowedLatenessMs, seed, schedules, r
   }
   printLine(`${differences.length} rows differ from those in order:`);
   printTable(
-    ["source", "uid", "seed", "column", "in order", "under the schedule"],
+    ["table", "source", "event or session", "seed", "column", "in order", "under the schedule"],
     differences.slice(0, MOST_LISTED).flatMap((one) => one.columns.map((column) => rowOf(one, column))),
   );
   if (differences.length > MOST_LISTED) {
@@ -164,7 +166,11 @@ function print({ fromSeq, toSeq, messages, allowedLatenessMs, seed, schedules, r
 }
 
 function rowOf(one: Report["differences"][number], { column, inOrder, scheduled }: Difference["columns"][number]) {
-  return [one.source, one.source_event_uid, one.seed, column, shown(inOrder), shown(scheduled)];
+  return [one.table, one.source, idOf(one), one.seed, column, shown(inOrder), shown(scheduled)];
+}
+
+function idOf({ source_event_uid: uid, workflow_session_id: session }: Report["differences"][number]): string {
+  return uid || session;
 }
 
 function shown(value: unknown): string {

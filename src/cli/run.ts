@@ -34,6 +34,7 @@ export const PROCESSING = [
   "lingerMs",
   "maxOpen",
   "maxSightings",
+  "maxSessions",
   "maxSeen",
 ] as const;
 
@@ -82,6 +83,7 @@ export async function startProcessor(
     contentHash: contentHash(config),
     mostOpen: config.maxOpen,
     mostSightings: config.maxSightings,
+    mostSessions: config.maxSessions,
     mostSeen: config.maxSeen,
     partitions: config.partitions,
     batchRows: config.batchRows,

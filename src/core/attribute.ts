@@ -1,21 +1,28 @@
 /**
- * ATTRIBUTE and CORRECT: what a partition knows of its status samples.
+ * ATTRIBUTE and CORRECT: what a partition knows of its observations, status samples and trace edges alike.
  *
- * A sample is attributed the moment it arrives, on the snapshots known by then, and stays open while better
- * evidence may come. A new snapshot re-examines the open samples that it can improve; a sample whose rank
- * grew gets a row of a higher version: a correction. Because the row is `select` over a set and the version
- * is its rank, it makes no difference whether sample or snapshot came first.
+ * An observation is attributed the moment it arrives, on the snapshots known by then, and stays open while better
+ * evidence may come. A new snapshot re-examines the open observations that it can improve; one whose rank grew has a
+ * row of a higher version: a correction. Because the row is `select` over a set and the version is its rank, it makes
+ * no difference whether observation or snapshot came first.
  */
+import type { Span } from "./effects.ts";
 import type { UnmatchedEntry } from "./entry.ts";
 import { type Grade, outranks } from "./evidence.ts";
 import type { SnapshotFeed } from "./feed.ts";
+import type { ObservedEvent } from "./observed.ts";
 import { type OpenObservation, OpenObservations } from "./open.ts";
-import type { Sample } from "./sample.ts";
-import { bestGradeAt, claimOf, isFinal, isSettledButForTime, select, type Selection, type Ttl } from "./select.ts";
+import {
+  bestGradeAt,
+  type Claim,
+  claimOf,
+  isFinal,
+  isSettledButForTime,
+  select,
+  type Selection,
+  type Ttl,
+} from "./select.ts";
 import type { Snapshot } from "./snapshot.ts";
-import type { Row } from "./emit/row.ts";
-import { statusRow } from "./emit/status.ts";
-import type { Span } from "./effects.ts";
 
 export interface AttributionSettings {
   readonly ttl: Ttl;
@@ -27,20 +34,32 @@ export interface AttributionSettings {
   readonly mostOpen: number;
 }
 
-/** A sample with its place in the stream, and the feed's time when it came. */
+/** What is found for an observation: the evidence, and what it lets a row claim. */
+export interface Finding {
+  readonly selection: Selection;
+  readonly claim: Claim;
+}
+
+/** Told of what becomes of observations. */
+export interface AttributionListener {
+  /** Better evidence was found for an open observation. */
+  corrected(observed: ObservedEvent, finding: Finding): void;
+  opened(observed: ObservedEvent): void;
+  /** No better evidence is waited for any more. */
+  closed(observed: ObservedEvent): void;
+}
+
+/** An observation with its place in the stream, and the feed's time when it came. */
 interface Arrival {
-  readonly sample: Sample;
+  readonly observed: ObservedEvent;
   readonly streamSequence: number;
   readonly arrivalFeedMs: number;
 }
 
-/** Called with every row that is derived; a correction is a row whose observation had one before. */
-export type EmitRow = (sample: Sample, row: Row, isCorrection: boolean) => void;
-
-export class StatusAttribution {
+export class Attribution {
   readonly #settings: AttributionSettings;
   readonly #feed: SnapshotFeed;
-  readonly #emit: EmitRow;
+  readonly #listener: AttributionListener;
   readonly #bySource = new Map<string, OpenObservations>();
   /** Open observations that only the stream holds, in stream order: the first one bounds the rewind. */
   readonly #streamed = new Set<OpenObservation>();
@@ -48,23 +67,30 @@ export class StatusAttribution {
   readonly #held = new Set<OpenObservation>();
   readonly #entries = new Map<OpenObservation, UnmatchedEntry | null>();
 
-  constructor(settings: AttributionSettings, feed: SnapshotFeed, emit: EmitRow) {
+  constructor(settings: AttributionSettings, feed: SnapshotFeed, listener: AttributionListener) {
     this.#settings = settings;
     this.#feed = feed;
-    this.#emit = emit;
+    this.#listener = listener;
   }
 
-  /** Attributes a sample on what is known now, and keeps it open while that can improve. */
-  observe(sample: Sample, streamSequence: number): void {
-    this.#open({ sample, streamSequence, arrivalFeedMs: this.#feed.timeOf(sample.source) }, false);
+  /** Finds what is known now of an observation. */
+  find(observed: ObservedEvent): Finding {
+    const selection = this.#select(observed);
+    return { selection, claim: this.#claim(observed, selection) };
   }
 
-  /** Opens a sample again from its entry, and derives its row again. Entries come in stream order. */
-  restore({ sample, streamSequence, arrivalFeedMs }: UnmatchedEntry): void {
-    this.#open({ sample, streamSequence, arrivalFeedMs: arrivalFeedMs ?? -Infinity }, true);
+  /** Keeps an observation open while what was found for it can improve. */
+  keepOpen(observed: ObservedEvent, { selection }: Finding, streamSequence: number): void {
+    const arrivalFeedMs = this.#feed.timeOf(observed.source);
+    this.#open({ observed, streamSequence, arrivalFeedMs }, selection, false);
   }
 
-  /** Corrects the open samples that a snapshot improves. The feed must have applied it already. */
+  /** Opens an observation again from its entry. Entries come in stream order. */
+  restore({ observed, streamSequence, arrivalFeedMs }: UnmatchedEntry, { selection }: Finding): void {
+    this.#open({ observed, streamSequence, arrivalFeedMs: arrivalFeedMs ?? -Infinity }, selection, true);
+  }
+
+  /** Corrects the open observations that a snapshot improves. The feed must have applied it already. */
   reexamine(snapshot: Snapshot): void {
     const { ttl } = this.#settings;
     const observations = this.#bySource.get(snapshot.source);
@@ -80,13 +106,14 @@ export class StatusAttribution {
       }
     }
     for (const open of touched) {
-      if (bestGradeAt(open.sample, snapshot.timeMs) < open.grade) continue;
-      const selection = this.#select(open.sample);
+      const { observed } = open;
+      if (bestGradeAt(observed, snapshot.timeMs) < open.grade) continue;
+      const selection = this.#select(observed);
       if (!outranks(selection, open)) continue;
       open.grade = selection.grade;
       open.tie = selection.tie;
-      this.#emitRow(open.sample, selection, true);
-      if (isFinal(open.sample, open.grade)) {
+      this.#listener.corrected(observed, { selection, claim: this.#claim(observed, selection) });
+      if (isFinal(observed, open.grade)) {
         observations.remove(open);
         this.#forget(open);
         continue;
@@ -96,7 +123,7 @@ export class StatusAttribution {
     }
   }
 
-  /** Closes what the feed has passed; a closed sample is not corrected any more. */
+  /** Closes what the feed has passed; a closed observation is not corrected any more. */
   close(): void {
     for (const [source, observations] of this.#bySource) {
       const feedTimeMs = this.#feed.timeOf(source);
@@ -116,7 +143,7 @@ export class StatusAttribution {
     let toMs = -Infinity;
     while (this.openCount > this.#settings.mostOpen) {
       const open = this.#oldest();
-      const { eventTimeMs, source } = open.sample;
+      const { eventTimeMs, source } = open.observed;
       this.#bySource.get(source)!.remove(open);
       this.#forget(open);
       count++;
@@ -135,18 +162,18 @@ export class StatusAttribution {
     return this.#streamed.size + this.#held.size;
   }
 
-  /** The least stream sequence of an open sample that only the stream holds, or undefined. */
+  /** The least stream sequence of an open observation that only the stream holds, or undefined. */
   get leastStreamedSequence(): number | undefined {
     for (const open of this.#streamed) return open.streamSequence;
     return undefined;
   }
 
-  /** How many open samples live in `unmatched_status`, as of the last `takeEntries`. */
+  /** How many open observations live in `unmatched_status`, as of the last `takeEntries`. */
   get heldCount(): number {
     return this.#held.size;
   }
 
-  /** The least stream sequence of an open sample that lives in `unmatched_status`, 0 when none does. */
+  /** The least stream sequence of an open observation that lives in `unmatched_status`, 0 when none does. */
   get leastHeldSequence(): number {
     for (const open of this.#held) return open.streamSequence;
     return 0;
@@ -154,16 +181,16 @@ export class StatusAttribution {
 
   /**
    * The changes to `unmatched_status` since the last call: an entry to write, or null for one to remove.
-   * From here on the samples written count as held, so the caller must make them durable before it moves
+   * From here on the observations written count as held, so the caller must make them durable before it moves
    * its checkpoint.
    */
   takeEntries(): { readonly source: string; readonly uid: string; readonly entry: UnmatchedEntry | null }[] {
     const changes = [];
     for (const [open, entry] of this.#entries) {
-      const { source, uid } = open.sample;
+      const { source, uid } = open.observed;
       if (entry === null) {
         if (open.held) changes.push({ source, uid, entry });
-      } else if (!open.held && this.#isLong(open.sample, open.grade)) {
+      } else if (!open.held && this.#isLong(open.observed, open.grade)) {
         open.held = true;
         this.#streamed.delete(open);
         this.#held.add(open);
@@ -182,15 +209,12 @@ export class StatusAttribution {
     return held.streamSequence < streamed.streamSequence ? held : streamed;
   }
 
-  #open(entry: Arrival, held: boolean): void {
-    const { sample, streamSequence, arrivalFeedMs } = entry;
-    const selection = this.#select(sample);
-    this.#emitRow(sample, selection, false);
-    const observations = this.#of(sample.source);
-    if (observations.has(sample.uid)) return;
+  #open({ observed, streamSequence, arrivalFeedMs }: Arrival, selection: Selection, held: boolean): void {
+    const observations = this.#of(observed.source);
+    if (observations.has(observed.uid)) return;
     const { grade, tie } = selection;
     const open: OpenObservation = {
-      sample,
+      observed,
       streamSequence,
       arrivalFeedMs,
       grade,
@@ -200,42 +224,42 @@ export class StatusAttribution {
       closed: false,
     };
     open.closesAfterMs = this.#closesAfter(open, selection);
-    if (isFinal(sample, grade) || open.closesAfterMs < this.#feed.timeOf(sample.source)) {
+    if (isFinal(observed, grade) || open.closesAfterMs < this.#feed.timeOf(observed.source)) {
       if (held) this.#entries.set(open, null);
       return;
     }
     observations.add(open);
+    this.#listener.opened(observed);
     if (held) {
       this.#held.add(open);
       return;
     }
     this.#streamed.add(open);
-    if (this.#isLong(sample, grade)) {
+    if (this.#isLong(observed, grade)) {
       const feedMs = Number.isFinite(arrivalFeedMs) ? arrivalFeedMs : null;
       const hash = this.#settings.contentHash;
-      this.#entries.set(open, { sample, streamSequence, arrivalFeedMs: feedMs, hash });
+      this.#entries.set(open, { observed, streamSequence, arrivalFeedMs: feedMs, hash });
     }
   }
 
-  #select(sample: Sample): Selection {
-    return select(sample, this.#feed.candidatesOf(sample.source), this.#settings.ttl);
+  #select(observed: ObservedEvent): Selection {
+    return select(observed, this.#feed.candidatesOf(observed.source), this.#settings.ttl);
   }
 
-  #emitRow(sample: Sample, selection: Selection, isCorrection: boolean): void {
-    const claim = claimOf(sample, selection, this.#feed.candidatesOf(sample.source));
-    this.#emit(sample, statusRow(sample, claim, selection, this.#settings.generation), isCorrection);
+  #claim(observed: ObservedEvent, selection: Selection): Claim {
+    return claimOf(observed, selection, this.#feed.candidatesOf(observed.source));
   }
 
   /** Few observations wait for the whole TTL; they live in KV. The others are re-read from the stream. */
-  #isLong(sample: Sample, grade: Grade): boolean {
-    return !isSettledButForTime(sample, grade);
+  #isLong(observed: ObservedEvent, grade: Grade): boolean {
+    return !isSettledButForTime(observed, grade);
   }
 
-  #closesAfter({ sample, arrivalFeedMs }: OpenObservation, selection: Selection): number {
+  #closesAfter({ observed, arrivalFeedMs }: OpenObservation, selection: Selection): number {
     const { allowedLatenessMs, ttl } = this.#settings;
     const chosenMs = selection.chosen?.sighting.timeMs ?? -Infinity;
-    const latestMs = Math.max(sample.eventTimeMs, chosenMs, arrivalFeedMs);
-    return latestMs + allowedLatenessMs + (this.#isLong(sample, selection.grade) ? ttl.afterMs : 0);
+    const latestMs = Math.max(observed.eventTimeMs, chosenMs, arrivalFeedMs);
+    return latestMs + allowedLatenessMs + (this.#isLong(observed, selection.grade) ? ttl.afterMs : 0);
   }
 
   #forget(open: OpenObservation): void {
@@ -243,6 +267,7 @@ export class StatusAttribution {
     this.#held.delete(open);
     if (open.held) this.#entries.set(open, null);
     else this.#entries.delete(open);
+    this.#listener.closed(open.observed);
   }
 
   #of(source: string): OpenObservations {

@@ -86,8 +86,9 @@ export interface Start {
 
 /** Where a partition has to start. */
 export function planStart({ checkpoint, hash, stream, ...found }: Found): Start {
-  if (checkpoint === undefined) return { at: FROM_THE_START, findings: [{ kind: "no_checkpoint" }], reset: false };
-  if (checkpoint === "corrupt") return { at: FROM_THE_START, findings: [{ kind: "checkpoint_corrupt" }], reset: true };
+  const start = { ...FROM_THE_START, firstSeq: stream.firstSeq };
+  if (checkpoint === undefined) return { at: start, findings: [{ kind: "no_checkpoint" }], reset: false };
+  if (checkpoint === "corrupt") return { at: start, findings: [{ kind: "checkpoint_corrupt" }], reset: true };
   const findings: StartFinding[] = [];
   let { doneSeq, rewindSeq } = checkpoint;
   const isOther = found.doneAtMs !== undefined && found.doneAtMs !== checkpoint.doneAtMs;
@@ -114,5 +115,6 @@ export function planStart({ checkpoint, hash, stream, ...found }: Found): Start 
   if (checkpoint.hash !== hash) findings.push({ kind: "other_settings" });
   else if (!found.hasItsState) findings.push({ kind: "state_purged" });
   if (checkpoint.hash !== hash || !found.hasItsState) ({ rewindSeq } = FROM_THE_START);
-  return { at: { doneSeq, rewindSeq, doneAtMs: checkpoint.doneAtMs }, findings, reset: findings.length > 0 };
+  const at = { doneSeq, rewindSeq, doneAtMs: checkpoint.doneAtMs, firstSeq: stream.firstSeq };
+  return { at, findings, reset: findings.length > 0 };
 }

@@ -26,7 +26,7 @@ import { sourceOf } from "./subject.ts";
 import { LAST_INSTANT_MS } from "./time.ts";
 
 /** Raised whenever the same bytes would decode to other rows; part of the generation's hash. */
-export const DECODER_VERSION = 1;
+export const DECODER_VERSION = 2;
 
 /** The largest message that is decoded, in bytes: the row limit of the upstream contract. */
 export const LARGEST_MESSAGE = 1_000_000;
@@ -175,8 +175,9 @@ export function decode(message: StoredMessage): Decoded {
   if (root.id !== undefined && root.id !== null && (typeof root.id !== "string" || root.id.length > LONGEST_ID)) {
     return reading.reject("parse_exception", `id is no text of at most ${LONGEST_ID} characters`);
   }
-  if (root.gateway !== undefined && root.gateway !== null && typeof root.gateway !== "string") {
-    return reading.reject("parse_exception", "gateway is no text");
+  const { gateway: name } = root;
+  if (name !== undefined && name !== null && (typeof name !== "string" || name.length > LONGEST_ID)) {
+    return reading.reject("parse_exception", `gateway is no text of at most ${LONGEST_ID} characters`);
   }
 
   const body = decodeBody(type, data, envelopeTimeMs);

@@ -26,7 +26,7 @@ export interface DeadLetter {
 
 /** A write to a state bucket: a value, or null to remove the key. */
 export interface StateChange {
-  readonly bucket: "capability_snapshots" | "unmatched_status";
+  readonly bucket: "capability_snapshots" | "unmatched_status" | "workflow_sessions";
   readonly key: string;
   readonly value: string | null;
 }
@@ -41,7 +41,7 @@ export interface Progress {
   readonly takenSeq: number;
   /** When the message of `doneSeq` was stored, in Unix milliseconds: by this a stream that lost its end is told. */
   readonly doneAtMs: number;
-  /** How many open samples live in `unmatched_status`, and the least stream sequence among them (0: none). */
+  /** How many open observations live in `unmatched_status`, and the least stream sequence among them (0: none). */
   readonly held: number;
   readonly heldSeq: number;
 }

@@ -41,6 +41,7 @@ export interface StatusPayload extends SessionIds {
   readonly outputFps: number;
   readonly inputFps: number;
   readonly restartCount: number;
+  readonly lastRestartTimeMs: number | null;
   readonly lastError: string | null;
   readonly lastErrorTimeMs: number | null;
   readonly prompt: string | null;

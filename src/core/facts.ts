@@ -15,15 +15,30 @@ export interface Fact {
   readonly retentionDays: number;
 }
 
-export type FactTable = "fact_stream_status_samples";
+export type FactTable =
+  | "fact_stream_status_samples"
+  | "fact_stream_trace_edges"
+  | "fact_stream_ingest_samples"
+  | "fact_workflow_sessions"
+  | "fact_workflow_param_updates"
+  | "fact_lifecycle_edge_coverage";
+
+/** What identifies the row of an event. */
+const EVENT_KEY = ["source", "source_event_uid"] as const;
 
 export const FACTS: readonly Fact[] = [
+  { table: "fact_stream_status_samples", key: EVENT_KEY, time: "sample_ts", retentionDays: 180 },
+  { table: "fact_stream_trace_edges", key: EVENT_KEY, time: "edge_ts", retentionDays: 180 },
+  { table: "fact_stream_ingest_samples", key: EVENT_KEY, time: "sample_ts", retentionDays: 90 },
+  // Its end only grows, so that retention never counts from an instant that evidence takes back.
   {
-    table: "fact_stream_status_samples",
-    key: ["source", "source_event_uid"],
-    time: "sample_ts",
+    table: "fact_workflow_sessions",
+    key: ["source", "workflow_session_id"],
+    time: "session_end_ts",
     retentionDays: 180,
   },
+  { table: "fact_workflow_param_updates", key: EVENT_KEY, time: "update_ts", retentionDays: 180 },
+  { table: "fact_lifecycle_edge_coverage", key: EVENT_KEY, time: "signal_ts", retentionDays: 180 },
 ];
 
 /** The fact that a table holds, undefined for a table of another kind. */

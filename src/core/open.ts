@@ -6,11 +6,11 @@
  * once; an entry counts only while it tells the observation's present closing time.
  */
 import type { Grade } from "./evidence.ts";
-import type { Sample } from "./sample.ts";
+import type { ObservedEvent } from "./observed.ts";
 
-/** A sample that waits for better evidence. */
+/** An observation that waits for better evidence. */
 export interface OpenObservation {
-  readonly sample: Sample;
+  readonly observed: ObservedEvent;
   readonly streamSequence: number;
   /** The feed's time when the observation arrived; part of when it closes. */
   readonly arrivalFeedMs: number;
@@ -38,7 +38,7 @@ export class OpenObservations {
   }
 
   add(open: OpenObservation): void {
-    const { uid, url, address } = open.sample;
+    const { uid, url, address } = open.observed;
     this.#byUid.set(uid, open);
     if (url !== "") insertByTime(this.#byUrl, url, open);
     // With a url a wallet matters only to tell "known elsewhere" from "nothing known"; it is indexed all the same.
@@ -59,7 +59,7 @@ export class OpenObservations {
   }
 
   remove(open: OpenObservation): void {
-    const { uid, url, address } = open.sample;
+    const { uid, url, address } = open.observed;
     open.closed = true;
     this.#byUid.delete(uid);
     if (url !== "") removeByTime(this.#byUrl, url, open);
@@ -110,7 +110,7 @@ function firstFrom(track: readonly OpenObservation[], timeMs: number): number {
   let high = track.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (track[middle]!.sample.eventTimeMs >= timeMs) high = middle;
+    if (track[middle]!.observed.eventTimeMs >= timeMs) high = middle;
     else low = middle + 1;
   }
   return low;
@@ -119,12 +119,12 @@ function firstFrom(track: readonly OpenObservation[], timeMs: number): number {
 function insertByTime(tracks: Map<string, OpenObservation[]>, key: string, open: OpenObservation): void {
   const track = tracks.get(key);
   if (track === undefined) tracks.set(key, [open]);
-  else track.splice(firstFrom(track, open.sample.eventTimeMs + 1), 0, open);
+  else track.splice(firstFrom(track, open.observed.eventTimeMs + 1), 0, open);
 }
 
 function removeByTime(tracks: Map<string, OpenObservation[]>, key: string, open: OpenObservation): void {
   const track = tracks.get(key)!;
-  let at = firstFrom(track, open.sample.eventTimeMs);
+  let at = firstFrom(track, open.observed.eventTimeMs);
   while (track[at] !== open) at++;
   track.splice(at, 1);
   if (track.length === 0) tracks.delete(key);

@@ -100,6 +100,7 @@ export const statusSchema = v.pipe(
     inference_status: section({
       fps: real,
       restart_count: uint32,
+      last_restart_time: instantOrNull,
       last_error: textOrNull,
       last_error_time: instantOrNull,
       last_params: section({
@@ -122,6 +123,7 @@ export const statusSchema = v.pipe(
     outputFps: data.inference_status.fps,
     inputFps: data.input_status.fps,
     restartCount: data.inference_status.restart_count,
+    lastRestartTimeMs: data.inference_status.last_restart_time,
     lastError: data.inference_status.last_error,
     lastErrorTimeMs: data.inference_status.last_error_time,
     prompt: data.inference_status.last_params.prompt,

@@ -5,80 +5,97 @@
  * snapshots, whoever decoded them, come in through `correct`. `seal` closes the batch. The same calls give
  * the same effects, byte for byte; where batches end decides only which rows travel together.
  */
-import { type AttributionSettings, StatusAttribution } from "./attribute.ts";
+import { Attribution, type AttributionSettings, type Finding } from "./attribute.ts";
 import type { Decoded } from "./decode.ts";
 import type { UnmatchedEntry } from "./entry.ts";
 import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, unknownRow } from "./emit/archive.ts";
 import { snapshotRows } from "./emit/capabilities.ts";
+import { edgeRow, ingestRow } from "./emit/lifecycle.ts";
 import type { Row, Table } from "./emit/row.ts";
+import { statusRow } from "./emit/status.ts";
 import type { StoredMessage, TelemetryEvent } from "./event.ts";
 import type { Applied, SnapshotFeed } from "./feed.ts";
-import { judge } from "./judge.ts";
-import { sampleOf } from "./sample.ts";
+import type { FactTable } from "./facts.ts";
+import { judge, type Judged } from "./judge.ts";
+import { edgeOf, namesOrchestrator, type ObservedEvent, sampleOf } from "./observed.ts";
 import { SeenEvents } from "./seen.ts";
+import { Sessions, type SessionsSettings } from "./session/sessions.ts";
+import type { SessionEvent } from "./session/signal.ts";
 import type { Snapshot } from "./snapshot.ts";
 import { deadLetterSubject, stateKey } from "./subject.ts";
 
-export interface StepSettings extends AttributionSettings {
+export interface StepSettings extends AttributionSettings, SessionsSettings {
   /** How many event ids are remembered to tell duplicates. */
   readonly mostSeen: number;
 }
 
 /** Where a partition starts. */
-export type StartingPoint = Pick<Progress, "doneSeq" | "rewindSeq" | "doneAtMs">;
+export interface StartingPoint extends Pick<Progress, "doneSeq" | "rewindSeq" | "doneAtMs"> {
+  /** The first sequence that the stream holds. */
+  readonly firstSeq: number;
+}
 
-/** Before the first message of the stream. */
-export const FROM_THE_START: StartingPoint = { doneSeq: 0, rewindSeq: 1, doneAtMs: 0 };
+/** Before the first message of a stream that has lost none. */
+export const FROM_THE_START: StartingPoint = { doneSeq: 0, rewindSeq: 1, doneAtMs: 0, firstSeq: 1 };
 
 export class PartitionState {
   readonly #settings: StepSettings;
   readonly #feed: SnapshotFeed;
-  readonly #attribution: StatusAttribution;
+  readonly #attribution: Attribution;
+  readonly #sessions: Sessions;
   readonly #seen: SeenEvents;
-  readonly #read: typeof judge;
-  /** What was done before this process started; it is read again only to know it. */
-  readonly #doneBefore: number;
-  readonly #doneBeforeAtMs: number;
+  readonly #start: StartingPoint;
   #batch = newBatch();
   #takenSeq: number;
   #takenAtMs = 0;
 
   /**
    * Starts from a checkpoint: up to `doneSeq` every message was processed by an earlier owner, and from
-   * `rewindSeq` on they must be taken again. Who takes the same messages many times passes a `read` that remembers.
+   * `rewindSeq` on they must be taken again.
    */
-  constructor(
-    settings: StepSettings,
-    feed: SnapshotFeed,
-    { doneSeq, rewindSeq, doneAtMs }: StartingPoint,
-    read: typeof judge = judge,
-  ) {
-    this.#read = read;
+  constructor(settings: StepSettings, feed: SnapshotFeed, start: StartingPoint) {
     this.#settings = settings;
     this.#feed = feed;
-    this.#doneBefore = doneSeq;
-    this.#doneBeforeAtMs = doneAtMs;
-    this.#takenSeq = rewindSeq - 1;
+    this.#start = start;
+    this.#takenSeq = start.rewindSeq - 1;
     this.#seen = new SeenEvents(settings.mostSeen);
-    this.#attribution = new StatusAttribution(settings, feed, (sample, row, isCorrection) => {
-      const key = `${sample.source}\n${sample.uid}`;
-      const earlier = this.#batch.facts.get(key);
-      // Evidence only grows, unless the memory bound dropped some of it in between: the greater row stays.
-      if (earlier === undefined || versionIn(earlier) <= versionIn(row)) this.#batch.facts.set(key, row);
-      this.#count(isCorrection ? "corrections" : "first_rows");
+    this.#sessions = new Sessions(settings);
+    this.#attribution = new Attribution(settings, feed, {
+      corrected: (observed, finding) => {
+        this.#emitFinding(observed, finding);
+        this.#count("corrections");
+        this.#sessions.improve(observed, finding);
+      },
+      opened: (observed) => this.#sessions.opened(observed),
+      closed: (observed) => this.#sessions.closed(observed),
     });
   }
 
-  /** Takes the next message of the partition; sequences must ascend. */
-  take(message: StoredMessage): void {
-    const { decoded, snapshot } = this.#read(message);
+  /** True when a message or an entry of this session may be taken: its own entry was asked for, or it is in memory. */
+  knows(sessionKey: string): boolean {
+    return this.#sessions.has(sessionKey);
+  }
+
+  /** Takes in what `workflow_sessions` holds of a session, undefined for nothing, before a message of it is taken. */
+  admit(sessionKey: string, value: string | undefined): void {
+    this.#sessions.admit(sessionKey, value, this.#start.firstSeq);
+  }
+
+  /** Takes in what another writer has left in the entry of a session. */
+  adopt(sessionKey: string, value: string): void {
+    this.#sessions.adopt(sessionKey, value);
+  }
+
+  /** Takes the next message of the partition, judged; sequences must ascend. */
+  take(message: StoredMessage, judged: Judged = judge(message)): void {
+    const { decoded } = judged;
     const outcome = this.#outcomeOf(message, decoded);
     this.#rows("raw_streaming_events").push(archiveRow(message, decoded, outcome));
     this.#count(outcome);
     if (decoded.outcome === "rejected") this.#reject(message, decoded);
     else if (decoded.outcome === "ignored") this.#ignore(message, decoded);
-    else if (outcome === "accepted") this.#accept(message, decoded.event, snapshot);
+    else if (outcome === "accepted") this.#accept(message, decoded.event, judged);
     this.#takenSeq = message.streamSequence;
     this.#takenAtMs = message.streamTimeMs;
     this.#batch.messages++;
@@ -92,23 +109,36 @@ export class PartitionState {
     this.#takenAtMs = storedAtMs;
   }
 
-  /** Corrects open samples after the feed has applied a snapshot, and closes what the feed has passed. */
+  /** Corrects open observations after the feed has applied a snapshot, and closes what the feed has passed. */
   correct(snapshot: Snapshot, applied: Applied): void {
     if (applied.isNew) this.#attribution.reexamine(snapshot);
     this.#attribution.close();
   }
 
-  /** Opens a sample again that an earlier owner left in `unmatched_status`; in stream order. */
+  /**
+   * Opens an observation again that an earlier owner left in `unmatched_status`, and derives its row again; in stream
+   * order, and after its session was admitted.
+   */
   restore(entry: UnmatchedEntry): void {
-    this.#attribution.restore(entry);
+    const finding = this.#attribution.find(entry.observed);
+    this.#emitFinding(entry.observed, finding);
+    this.#count("first_rows");
+    this.#sessions.improve(entry.observed, finding);
+    this.#attribution.restore(entry, finding);
+  }
+
+  /** Makes every session in memory due once more, with the evidence that there is. */
+  settle(): void {
+    this.#sessions.settleAll();
   }
 
   /** What waits to be sealed, in messages or rows, whichever are more; 0 means that a batch would be empty. */
   get pending(): number {
     const { messages, rows, facts } = this.#batch;
-    let most = Math.max(messages, facts.size);
+    let most = messages;
     for (const list of rows.values()) most = Math.max(most, list.length);
-    return most === 0 && this.#attribution.hasEntries ? 1 : most;
+    for (const list of facts.values()) most = Math.max(most, list.size);
+    return most === 0 && (this.#attribution.hasEntries || this.#sessions.hasWork) ? 1 : most;
   }
 
   /** Bytes of the messages that wait to be sealed. */
@@ -129,24 +159,27 @@ export class PartitionState {
   seal(): Effects {
     const evicted = this.#attribution.evict();
     if (evicted !== undefined) this.#cost({ kind: "observations_evicted", source: "", ...evicted });
-    for (const { source, uid, entry } of this.#attribution.takeEntries()) {
+    const unmatched = this.#attribution.takeEntries().map(({ source, uid, entry }): StateChange => {
       const value = entry === null ? null : JSON.stringify(entry);
-      this.#batch.state.push({ bucket: "unmatched_status", key: stateKey(source, uid), value });
-    }
+      return { bucket: "unmatched_status", key: stateKey(source, uid), value };
+    });
+    const streamedSeq = this.#attribution.leastStreamedSequence;
+    const sessions = this.#sessions.seal(streamedSeq, (table, row) => this.#fact(table, row));
     const { rows, facts, deadLetters, state, costs, counts } = this.#batch;
-    if (facts.size > 0) rows.set("fact_stream_status_samples", [...facts.values()]);
+    for (const [table, list] of facts) rows.set(table, [...list.values()]);
     const takenSeq = this.#takenSeq;
+    const { doneSeq: doneBefore, doneAtMs: doneBeforeAtMs } = this.#start;
     const progress = {
-      doneSeq: Math.max(this.#doneBefore, takenSeq),
-      // Not beyond what was taken: while warming up, open samples may lie between there and `doneSeq`.
-      rewindSeq: this.#attribution.leastStreamedSequence ?? takenSeq + 1,
+      doneSeq: Math.max(doneBefore, takenSeq),
+      // Not beyond what was taken: while warming up, open observations may lie between there and `doneSeq`.
+      rewindSeq: Math.min(streamedSeq ?? takenSeq + 1, this.#sessions.leastUncoveredSequence ?? Infinity),
       takenSeq,
-      doneAtMs: takenSeq >= this.#doneBefore ? this.#takenAtMs || this.#doneBeforeAtMs : this.#doneBeforeAtMs,
+      doneAtMs: takenSeq >= doneBefore ? this.#takenAtMs || doneBeforeAtMs : doneBeforeAtMs,
       held: this.#attribution.heldCount,
       heldSeq: this.#attribution.leastHeldSequence,
     };
     this.#batch = newBatch();
-    return { rows, deadLetters, state, costs, counts, progress };
+    return { rows, deadLetters, state: [...state, ...sessions, ...unmatched], costs, counts, progress };
   }
 
   #outcomeOf({ streamSequence }: StoredMessage, decoded: Decoded): Outcome {
@@ -157,22 +190,60 @@ export class PartitionState {
     return sight === "duplicate" ? "duplicate" : "accepted";
   }
 
-  #accept({ streamSequence }: StoredMessage, event: TelemetryEvent, snapshot: StateChange | undefined): void {
+  #accept({ streamSequence }: StoredMessage, event: TelemetryEvent, { snapshot, sessionKey }: Judged): void {
     switch (event.type) {
-      case "ai_stream_status": {
-        const sample = sampleOf(event);
-        this.#noteStarved(sample.source, sample.eventTimeMs);
-        this.#attribution.observe(sample, streamSequence);
-        return;
-      }
+      case "ai_stream_status":
+        return this.#observe(sampleOf(event), event, sessionKey!, streamSequence);
+      case "stream_trace":
+        // An edge that names nobody takes its identity from its session.
+        if (namesOrchestrator(event)) return this.#observe(edgeOf(event), event, sessionKey!, streamSequence);
+        return this.#note(event, sessionKey!, streamSequence);
+      case "ai_stream_events":
+        return this.#note(event, sessionKey!, streamSequence);
+      case "stream_ingest_metrics":
+        return this.#fact("fact_stream_ingest_samples", ingestRow(event, this.#settings.generation));
       case "network_capabilities":
         this.#batch.state.push(snapshot!);
         this.#rows("dim_orchestrator_capability_snapshots").push(...snapshotRows(event));
         if (event.payload.unreadable > 0) this.#count("capability_entries_unreadable", event.payload.unreadable);
         return;
       default:
-        return; // Archived; no fact is derived from it yet.
+        return; // Archived; no fact is derived from it.
     }
+  }
+
+  #observe(observed: ObservedEvent, event: SessionEvent, sessionKey: string, streamSequence: number): void {
+    this.#noteStarved(observed.source, observed.eventTimeMs);
+    const finding = this.#attribution.find(observed);
+    this.#emitFinding(observed, finding);
+    this.#count("first_rows");
+    this.#note(event, sessionKey, streamSequence, finding);
+    this.#attribution.keepOpen(observed, finding, streamSequence);
+  }
+
+  #note(event: SessionEvent, sessionKey: string, streamSequence: number, finding?: Finding): void {
+    const noted = this.#sessions.note(sessionKey, event, streamSequence, finding);
+    if (noted === "ignored") this.#count("session_events_ignored");
+  }
+
+  #emitFinding(observed: ObservedEvent, { selection, claim }: Finding): void {
+    const { generation } = this.#settings;
+    if (observed.kind === "sample") {
+      this.#fact("fact_stream_status_samples", statusRow(observed, claim, selection, generation));
+    } else this.#fact("fact_stream_trace_edges", edgeRow(observed, claim, selection, generation));
+  }
+
+  /** Of several versions in one batch only the greatest travels. */
+  #fact(table: FactTable, row: Row): void {
+    let rows = this.#batch.facts.get(table);
+    if (rows === undefined) {
+      rows = new Map();
+      this.#batch.facts.set(table, rows);
+    }
+    const key = `${row.source}\n${row.source_event_uid ?? row.workflow_session_id}`;
+    const earlier = rows.get(key);
+    // Evidence only grows, unless the memory bound dropped some of it in between: the greater row stays.
+    if (earlier === undefined || versionIn(earlier) <= versionIn(row)) rows.set(key, row);
   }
 
   #ignore(message: StoredMessage, decoded: Decoded & { outcome: "ignored" }): void {
@@ -185,7 +256,7 @@ export class PartitionState {
     this.#count(`rejected:${rejection.reason}`);
     this.#rows("raw_streaming_events_dlq").push(deadLetterRow(message, decoded));
     // What an earlier owner has done includes its dead letters: only rows are written again.
-    if (message.streamSequence <= this.#doneBefore) return;
+    if (message.streamSequence <= this.#start.doneSeq) return;
     this.#batch.deadLetters.push({
       subject: deadLetterSubject(envelope.source, rejection.reason, envelope.type),
       bytes: message.bytes,
@@ -241,8 +312,8 @@ interface Batch {
   messages: number;
   bytes: number;
   readonly rows: Map<Table, Row[]>;
-  /** Fact rows by key: of several versions in one batch only the last, the greatest, travels. */
-  readonly facts: Map<string, Row>;
+  /** Fact rows by table and key. */
+  readonly facts: Map<FactTable, Map<string, Row>>;
   readonly deadLetters: DeadLetter[];
   readonly state: StateChange[];
   readonly costs: Cost[];

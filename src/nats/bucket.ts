@@ -16,6 +16,7 @@ export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
   return {
     capability_snapshots: open("capability_snapshots"),
     unmatched_status: open("unmatched_status"),
+    workflow_sessions: open("workflow_sessions"),
     checkpoints: open("checkpoints"),
     leases: open("leases"),
   };

@@ -10,6 +10,8 @@
  */
 import type { Gap } from "../core/checkpoint.ts";
 import type { Counts, Effects } from "../core/effects.ts";
+import type { StoredMessage } from "../core/event.ts";
+import { judge } from "../core/judge.ts";
 import type { PartitionState } from "../core/step.ts";
 import type { Clock, DeadLetterQueue, EventStream, Log, MessageSource, Sink } from "../ports.ts";
 import { retrying } from "./retry.ts";
@@ -101,6 +103,11 @@ export class PartitionPipeline {
     }
   }
 
+  /** Writes the sessions in memory once more with the evidence that there is. */
+  settle(): void {
+    this.#state.settle();
+  }
+
   /** True when the stream has nothing more for this partition and everything taken is committed. */
   async isDrained(): Promise<boolean> {
     if (!this.#isIdle() || await this.#ports.source.drainedUpTo() === undefined) return false;
@@ -121,7 +128,7 @@ export class PartitionPipeline {
         if (clock.now() - this.#lookedAt >= LOOK_MS) await this.#retry(() => this.#look());
         const room = Math.max(1, batchRows - this.#state.pending);
         const messages = await this.#retry(() => source.read(room, lingerMs));
-        for (const message of messages) this.#state.take(message);
+        await this.#take(messages);
         if (this.#state.pending === 0) continue;
         this.#firstPendingAt ??= clock.now();
         const isFull = this.#state.pending >= batchRows || this.#state.pendingBytes >= MOST_BATCH_BYTES;
@@ -137,6 +144,20 @@ export class PartitionPipeline {
     } finally {
       await source.close();
     }
+  }
+
+  /** Takes messages, once the sessions that they belong to are in memory. */
+  async #take(messages: readonly StoredMessage[]): Promise<void> {
+    const judged = messages.map((message) => judge(message));
+    const unknown = new Set<string>();
+    for (const { sessionKey } of judged) {
+      if (sessionKey !== undefined && !this.#state.knows(sessionKey)) unknown.add(sessionKey);
+    }
+    if (unknown.size > 0) {
+      const entries = await this.#retry(() => this.#ports.state.sessions([...unknown]));
+      for (const { key, value } of entries) this.#state.admit(key, value);
+    }
+    for (const [at, message] of messages.entries()) this.#state.take(message, judged[at]!);
   }
 
   /** Waits for the batch in flight, however long that takes. */
@@ -205,7 +226,10 @@ export class PartitionPipeline {
     for (const [table, list] of rows) {
       if (list.length > 0) await this.#step(() => sink.write(table, list));
     }
-    if (changes.length > 0) await this.#step(() => state.write(changes));
+    if (changes.length > 0) {
+      const merged = await this.#step(() => state.write(changes));
+      for (const { key, value } of merged) this.#state.adopt(key, value!);
+    }
     const { takenSeq, ...reached } = progress;
     await this.#step(() => state.saveCheckpoint(partition, { ...reached, generation, hash }));
     await this.#step(() => source.ack(takenSeq));
@@ -216,10 +240,10 @@ export class PartitionPipeline {
   }
 
   /** A step of a commit. */
-  async #step(work: () => Promise<void>): Promise<void> {
+  async #step<Result>(work: () => Promise<Result>): Promise<Result> {
     this.#committingSince = this.#ports.clock.now();
     try {
-      await this.#retry(work);
+      return await this.#retry(work);
     } finally {
       this.#committingSince = undefined;
     }

@@ -6,6 +6,7 @@ import { type Checkpoint, type Gap, planStart, type StartFinding } from "../core
 import type { UnmatchedEntry } from "../core/entry.ts";
 import type { SnapshotFeed } from "../core/feed.ts";
 import { sessionKeyOf } from "../core/identity.ts";
+import { sessionStateKey } from "../core/session/sessions.ts";
 import { PartitionState, type StepSettings } from "../core/step.ts";
 import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
 import type { EventStream, Log } from "../ports.ts";
@@ -65,12 +66,15 @@ export async function startOf(
     if (start.reset) {
       const [first] = own;
       const held = { held: own.length, heldSeq: first?.streamSequence ?? 0 };
-      await state.resetCheckpoint(partition, { ...start.at, ...held, generation, hash });
+      const { firstSeq: _, ...at } = start.at;
+      await state.resetCheckpoint(partition, { ...at, ...held, generation, hash });
     }
     plans.push({ partition, at: start.at, own });
   }
   for (const { partition, at, own } of plans) {
     const partitionState = new PartitionState(settings, feed, at);
+    const sessions = await state.sessions([...new Set(own.map(({ observed }) => sessionKeyOfEntry(observed)))]);
+    for (const { key, value } of sessions) partitionState.admit(key, value);
     for (const entry of own) partitionState.restore(entry);
     onState(partition, partitionState, at.rewindSeq);
     log.debug({ partition, ...at, restored: own.length }, "partition restored");
@@ -102,7 +106,11 @@ function sizeOf({ fromSeq, toSeq }: Gap): number {
   return toSeq - fromSeq + 1;
 }
 
-/** Which partition restores a sample: the one of its session, whoever held it before. */
-function partitionOfEntry({ sample }: UnmatchedEntry, partitions: number): string {
-  return partitionOf(sessionKeyOf(sample.streamId, sample.requestId, sample.id), partitions);
+/** Which partition restores an observation: the one of its session, whoever held it before. */
+function partitionOfEntry({ observed }: UnmatchedEntry, partitions: number): string {
+  return partitionOf(sessionKeyOf(observed.streamId, observed.requestId, observed.id), partitions);
+}
+
+function sessionKeyOfEntry({ source, streamId, requestId, id }: UnmatchedEntry["observed"]): string {
+  return sessionStateKey(source, streamId, requestId, id);
 }

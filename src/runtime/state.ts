@@ -5,12 +5,16 @@
 import { type Checkpoint, type Gap, mergeCheckpoints, readCheckpoint } from "../core/checkpoint.ts";
 import type { StateChange } from "../core/effects.ts";
 import { mergeEntries, readEntry, type UnmatchedEntry } from "../core/entry.ts";
+import { mergeSessions } from "../core/session/entry.ts";
 import { readSnapshotEntry } from "../core/snapshot.ts";
 import { LatecomerError } from "../errors.ts";
 import type { Bucket, Buckets } from "../ports.ts";
 
-/** Writes under way at once; beyond some hundred a server only queues them. */
+/** Requests under way at once; beyond some hundred a server only queues them. */
 const CONCURRENCY = 256;
+
+/** Revisions of sessions remembered: a write that knows one takes one request, any other three. */
+const MOST_REVISIONS = 200_000;
 
 /** How often a compare-and-set is tried before the contention is called an error. */
 const MOST_CONFLICTS = 20;
@@ -21,23 +25,47 @@ const MOST_GAPS = 20;
 /** What a write leaves when the key already holds a value. */
 type Merge = (present: string) => string;
 
+/** The entry of a session, as it is known to the bucket. */
+export interface SessionEntry {
+  readonly key: string;
+  /** Undefined when there is none. */
+  readonly value: string | undefined;
+}
+
 export class State {
   readonly #buckets: Buckets;
+  readonly #revisions = new Map<string, number>();
 
   constructor(buckets: Buckets) {
     this.#buckets = buckets;
   }
 
-  /** Applies changes; each is compare-and-set, and merged with what another writer left. */
-  async write(changes: readonly StateChange[]): Promise<void> {
-    const queue = changes[Symbol.iterator]();
-    const worker = async () => {
-      for (const change of queue) await this.#write(change);
-    };
-    await Promise.all(Array.from({ length: Math.min(CONCURRENCY, changes.length) }, worker));
+  /**
+   * Applies changes; each is compare-and-set, and merged with what another writer left. Removals come last: what is
+   * removed is covered by what is written beside it. Returns the sessions that another writer knew more of.
+   */
+  async write(changes: readonly StateChange[]): Promise<SessionEntry[]> {
+    const merged: SessionEntry[] = [];
+    await concurrently(changes.filter(({ value }) => value !== null), async ({ bucket, key, value }) => {
+      const written = await this.#put(bucket, key, value!);
+      if (bucket === "workflow_sessions" && written !== value) merged.push({ key, value: written });
+    });
+    await concurrently(changes.filter(({ value }) => value === null), ({ bucket, key }) => this.#buckets[bucket].remove(key));
+    return merged;
   }
 
-  /** The open samples that earlier owners left under the same settings, in stream order. */
+  /** What the bucket holds of sessions. */
+  async sessions(keys: readonly string[]): Promise<SessionEntry[]> {
+    const entries: SessionEntry[] = [];
+    await concurrently(keys, async (key) => {
+      const entry = await this.#buckets.workflow_sessions.get(key);
+      this.#remember(key, entry?.revision ?? 0);
+      entries.push({ key, value: entry?.value });
+    });
+    return entries;
+  }
+
+  /** The open observations that earlier owners left under the same settings, in stream order. */
   async unmatched(hash: string): Promise<UnmatchedEntry[]> {
     const entries = await this.#buckets.unmatched_status.entries();
     return entries
@@ -74,10 +102,26 @@ export class State {
     });
   }
 
-  async #write({ bucket, key, value }: StateChange): Promise<void> {
-    if (value === null) return await this.#buckets[bucket].remove(key);
-    await compareAndSet(this.#buckets[bucket], key, value, (present) => MERGE[bucket](present, value));
+  async #put(bucket: StateChange["bucket"], key: string, value: string): Promise<string> {
+    const known = bucket === "workflow_sessions" ? this.#revisions.get(key) : undefined;
+    const written = await compareAndSet(this.#buckets[bucket], key, value, MERGE[bucket](key, value), known);
+    if (bucket === "workflow_sessions") this.#remember(key, written.revision);
+    return written.value;
   }
+
+  #remember(key: string, revision: number): void {
+    if (this.#revisions.size >= MOST_REVISIONS) this.#revisions.clear();
+    this.#revisions.set(key, revision);
+  }
+}
+
+/** Does the same with each item, some hundred at once. */
+async function concurrently<Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> {
+  const queue = items[Symbol.iterator]();
+  const worker = async () => {
+    for (const item of queue) await work(item);
+  };
+  await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, worker));
 }
 
 /** The gaps of an entry of `checkpoints` whose key is `gaps.<partition>`. */
@@ -90,25 +134,38 @@ export function readGaps(text: string): Gap[] {
   }
 }
 
-const MERGE: Readonly<Record<StateChange["bucket"], (present: string, wanted: string) => string>> = {
+const MERGE: Readonly<Record<StateChange["bucket"], (key: string, wanted: string) => Merge>> = {
   // An entry is a function of its message, and so is the same whoever wrote it; unless another version did.
-  capability_snapshots: (present, wanted) => readSnapshotEntry(present) === undefined ? wanted : present,
-  unmatched_status: mergeEntries,
+  capability_snapshots: (_, wanted) => (present) => readSnapshotEntry(present) === undefined ? wanted : present,
+  unmatched_status: (_, wanted) => (present) => mergeEntries(present, wanted),
+  workflow_sessions: (key, wanted) => (present) => mergeSessions(key, present, wanted),
 };
 
 /**
- * Writes a value, or what `merge` makes of the one that is there. Throws STATE_CONTENTION (retryable) when others
- * were first too many times.
+ * Writes a value over the one of the revision that is expected to be there (0: none), or what `merge` makes of the one
+ * that is there instead. Returns what is there then. Throws STATE_CONTENTION (retryable) when others were first too
+ * many times.
  */
-async function compareAndSet(bucket: Bucket, key: string, wanted: string, merge: Merge): Promise<void> {
+async function compareAndSet(
+  bucket: Bucket,
+  key: string,
+  wanted: string,
+  merge: Merge,
+  expected = 0,
+): Promise<{ readonly value: string; readonly revision: number }> {
   let value = wanted;
-  let revision = 0;
+  let revision = expected;
   for (let attempt = 0; attempt < MOST_CONFLICTS; attempt++) {
-    if (await bucket.put(key, value, revision) !== undefined) return;
+    const written = await bucket.put(key, value, revision);
+    if (written !== undefined) return { value, revision: written };
     const present = await bucket.get(key);
-    revision = present?.revision ?? 0;
-    value = present === undefined ? wanted : merge(present.value);
-    if (value === present?.value) return;
+    if (present === undefined) {
+      [value, revision] = [wanted, 0];
+      continue;
+    }
+    ({ revision } = present);
+    value = merge(present.value);
+    if (value === present.value) return { value, revision };
   }
   throw new LatecomerError("STATE_CONTENTION", "retryable", "a state entry is written by too many at once");
 }

@@ -2,7 +2,7 @@
 import type { StoredMessage, TelemetryEvent } from "../core/event.ts";
 import { sessionKeyOf } from "../core/identity.ts";
 import { judge } from "../core/judge.ts";
-import { sampleOf } from "../core/sample.ts";
+import { sampleOf } from "../core/observed.ts";
 
 export interface Expected {
   readonly streamSequence: number;

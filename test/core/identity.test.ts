@@ -224,6 +224,7 @@ function countsOf(messages: readonly [content: unknown, source?: string][]): Cou
     allowedLatenessMs: 3_600_000,
     generation: 1,
     contentHash: "",
+    mostSessions: 1_000,
     mostOpen: 1_000,
     mostSeen: 1_000,
   };

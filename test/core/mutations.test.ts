@@ -45,7 +45,7 @@ interface Run {
 function run(messages: readonly StoredMessage[]): Run {
   const feed = new SnapshotFeed({ allowedLatenessMs: 3_600_000, mostSightings: 1_000_000 });
   const ttl = { beforeMs: 86_400_000, afterMs: 86_400_000 };
-  const bounds = { mostOpen: 1_000_000, mostSeen: 1_000_000 };
+  const bounds = { mostSessions: 1_000_000, mostOpen: 1_000_000, mostSeen: 1_000_000 };
   const state = new PartitionState(
     { ttl, allowedLatenessMs: 3_600_000, generation: 1, contentHash: "", ...bounds },
     feed,

@@ -66,17 +66,17 @@ describe("production events", (test) => {
       const events = eventsOf(file);
       const expected = inOrder(events, { allowedLatenessMs: spanOf(events) });
       const verdict = verdicts(expected.events(), expected.settings.ttl);
-      assert.equal(differences(expected.rows(), verdict), []);
-      const digest = digestOf(expected.rows());
+      assert.equal(differences(expected.rows("fact_stream_status_samples"), verdict), []);
+      const digest = digestOf(expected.rows("fact_stream_status_samples"));
       // No verdict on these events hangs on the tie-break, so the oracle has a digest of its own.
       assert.ok(verdict.every(({ choices }) => choices.length === 1));
       const told = new Map(verdict.map(({ uid, choices }) => [uid, choices[0] as Attribution]));
       assert.is(
-        digestOf(expected.rows().map((row) => ({ ...row, ...told.get(String(row.source_event_uid)) }))),
+        digestOf(expected.rows("fact_stream_status_samples").map((row) => ({ ...row, ...told.get(String(row.source_event_uid)) }))),
         digest,
       );
       for (let seed = 1; seed <= SHUFFLES; seed++) {
-        assert.is(digestOf(shuffled(events, seed).rows()), digest, `seed ${seed}`);
+        assert.is(digestOf(shuffled(events, seed).rows("fact_stream_status_samples")), digest, `seed ${seed}`);
       }
     });
   }
@@ -96,7 +96,7 @@ describe("production events", (test) => {
     const idsOf = (list: readonly unknown[]) => [...list].sort();
     assert.equal(idsOf(corrected.map((row) => row.source_event_id)), idsOf(early.map(({ envelope }) => envelope.id)));
     for (const row of world.written.slice(0, 7)) states(row, { is_attributed: 0, unattributed_reason: "no_snapshot" });
-    for (const row of world.rows()) {
+    for (const row of world.rows("fact_stream_status_samples")) {
       states(row, {
         is_attributed: 1,
         evidence_level: 6,

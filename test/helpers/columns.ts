@@ -15,6 +15,49 @@ const UINT64 = (cell: Cell) => UINT(53)(cell);
 const UINT128 = (cell: Cell) => typeof cell === "string" && /^\d+$/.test(cell) && BigInt(cell) < 2n ** 128n;
 const orNull = (holds: (cell: Cell) => boolean) => (cell: Cell) => cell === null || holds(cell);
 
+const FLOAT64 = isNumber;
+const FLAG = (cell: Cell) => cell === 0 || cell === 1;
+const listOf = (holds: (cell: Cell) => boolean) => (cell: Cell) => Array.isArray(cell) && cell.every(holds);
+
+/** What every fact states of who served it. */
+const IDENTITY = {
+  pipeline: TEXT,
+  orchestrator_address: TEXT,
+  orchestrator_url: TEXT,
+  model_id: orNull(TEXT),
+  gpu_id: orNull(TEXT),
+  gpu_count: UINT(32),
+  is_attributed: FLAG,
+  unattributed_reason: TEXT,
+  gpu_attribution_method: TEXT,
+  gpu_attribution_confidence: FLOAT32,
+  evidence_level: UINT(8),
+  selected_snapshot_uid: TEXT,
+  selected_snapshot_ts: orNull(INSTANT),
+};
+/** What every fact of an event states of it. */
+const EVENT = {
+  source: TEXT,
+  source_event_uid: TEXT,
+  source_event_id: TEXT,
+  workflow_session_id: TEXT,
+  stream_id: TEXT,
+  request_id: TEXT,
+  gateway: TEXT,
+  version: UINT128,
+  is_deleted: FLAG,
+};
+const SEGMENT = {
+  ...IDENTITY,
+  start_ts: INSTANT,
+  end_ts: orNull(INSTANT),
+  reason: TEXT,
+  source_trace_type: TEXT,
+  source_event_uid: TEXT,
+};
+const columnsOf = (holds: (cell: Cell) => boolean, names: string) =>
+  Object.fromEntries(names.split(" ").map((name) => [name, holds]));
+
 /** What the columns of the warehouse hold; a row has exactly these. */
 const COLUMNS: Record<Table, Record<string, (cell: Cell) => boolean>> = {
   raw_streaming_events: {
@@ -90,6 +133,42 @@ const COLUMNS: Record<Table, Record<string, (cell: Cell) => boolean>> = {
     ...{ output_fps: FLOAT32, input_fps: FLOAT32, is_attributed: UINT(8), unattributed_reason: TEXT },
     ...{ gpu_attribution_method: TEXT, gpu_attribution_confidence: FLOAT32, evidence_level: UINT(8) },
     ...{ selected_snapshot_uid: TEXT, selected_snapshot_ts: orNull(INSTANT), version: UINT128, is_deleted: UINT(8) },
+  },
+  fact_stream_trace_edges: {
+    ...EVENT,
+    ...IDENTITY,
+    ...{ edge_ts: INSTANT, trace_type: TEXT, trace_category: TEXT, is_swap_event: FLAG },
+  },
+  fact_stream_ingest_samples: {
+    ...EVENT,
+    ...{ sample_ts: INSTANT, connection_quality: TEXT, bytes_received: UINT64, bytes_sent: UINT64 },
+    ...columnsOf(FLOAT32, "video_jitter audio_jitter video_latency audio_latency"),
+  },
+  fact_workflow_param_updates: { ...EVENT, ...IDENTITY, update_ts: INSTANT, update_type: TEXT, message: TEXT },
+  fact_lifecycle_edge_coverage: {
+    ...EVENT,
+    ...IDENTITY,
+    ...{ signal_ts: INSTANT, trace_type: TEXT, unmatched_reason: TEXT },
+    ...columnsOf(FLAG, "known_stream has_first_processed_edge has_first_playable_edge startup_edge_matched"),
+    ...columnsOf(FLAG, "playable_edge_matched is_terminal_signal"),
+  },
+  fact_workflow_sessions: {
+    ...{ source: TEXT, workflow_session_id: TEXT, workflow_type: TEXT, workflow_id: TEXT, stream_id: TEXT },
+    ...{ request_id: TEXT, session_id: TEXT, gateway: TEXT, region: orNull(TEXT) },
+    ...IDENTITY,
+    ...columnsOf(FLAG, "has_model_change has_pipeline_change known_stream startup_success startup_excused"),
+    ...columnsOf(FLAG, "startup_unexcused last_error_occurred loading_only_session zero_output_fps_session"),
+    ...columnsOf(FLAG, "completed restart_seen degraded_input_seen degraded_inference_seen is_deleted"),
+    ...columnsOf(UINT(32), "confirmed_swap_count inferred_orchestrator_change_count swap_count error_count"),
+    ...columnsOf(UINT(32), "excusable_error_count error_count_before_playable error_count_after_playable"),
+    ...columnsOf(UINT(32), "excusable_error_count_before_playable excusable_error_count_after_playable"),
+    ...columnsOf(UINT(32), "status_sample_count status_error_sample_count health_signal_count"),
+    ...columnsOf(UINT(32), "health_expected_signal_count event_count"),
+    ...{ health_completeness_ratio: FLOAT32, session_start_ts: INSTANT, session_end_ts: INSTANT },
+    ...columnsOf(orNull(INSTANT), "first_stream_request_ts first_processed_ts first_playable_ts"),
+    ...columnsOf(orNull(FLOAT64), "prompt_to_first_frame_ms startup_time_ms e2e_latency_ms"),
+    ...{ source_first_event_uid: TEXT, source_last_event_uid: TEXT, version: UINT128 },
+    ...Object.fromEntries(Object.entries(SEGMENT).map(([name, holds]) => [`segments.${name}`, listOf(holds)])),
   },
 };
 

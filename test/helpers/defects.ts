@@ -1,5 +1,5 @@
 /** Worlds whose core has a defect, each of a kind that would make rows depend on how events arrive. */
-import { readAgain, World, type WorldSettings } from "../../src/audit/world.ts";
+import { World, type WorldSettings } from "../../src/audit/world.ts";
 import type { Effects } from "../../src/core/effects.ts";
 import type { Row } from "../../src/core/emit/row.ts";
 import type { SnapshotFeed } from "../../src/core/feed.ts";
@@ -47,7 +47,7 @@ export function worldsWith(Broken: State) {
   return (settings: WorldSettings, writers: number): World =>
     new (class extends World {
       protected override open(feed: SnapshotFeed, start: StartingPoint): PartitionState {
-        return new Broken(this.settings, feed, start, readAgain);
+        return new Broken(this.settings, feed, start);
       }
     })(settings, writers);
 }

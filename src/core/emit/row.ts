@@ -18,3 +18,9 @@ export type Table =
   | "raw_unknown_events"
   | "dim_orchestrator_capability_snapshots"
   | FactTable;
+
+/** True when two cells hold the same value. */
+export function isSameCell(a: Cell | undefined, b: Cell | undefined): boolean {
+  return a === b || (Array.isArray(a) && Array.isArray(b) && a.length === b.length &&
+    a.every((cell, at) => isSameCell(cell, b[at])));
+}

@@ -1,7 +1,7 @@
 /** The facts of status samples. */
 import { evidenceOf, versionOf } from "../evidence.ts";
 import { sessionKeyOf } from "../identity.ts";
-import type { Sample } from "../sample.ts";
+import type { Sample } from "../observed.ts";
 import type { Claim, Selection } from "../select.ts";
 import type { Row } from "./row.ts";
 

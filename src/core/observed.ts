@@ -1,0 +1,73 @@
+/**
+ * Observations: events that name who served them, cut down to what their fact rows state. An observation is kept while
+ * it waits for evidence, in memory and, as JSON, in `unmatched_status`.
+ */
+import type { StatusEvent, TraceEvent } from "./event.ts";
+import { modelHint } from "./normalise.ts";
+import type { Observation } from "./select.ts";
+
+interface Observed extends Observation {
+  readonly source: string;
+  readonly uid: string;
+  readonly id: string;
+  readonly gateway: string;
+  readonly streamId: string;
+  readonly requestId: string;
+}
+
+/** A status sample, with the raw measures beside it. */
+export interface Sample extends Observed {
+  readonly kind: "sample";
+  readonly state: string;
+  readonly outputFps: number;
+  readonly inputFps: number;
+}
+
+/** A trace edge. It hints at no model. */
+export interface Edge extends Observed {
+  readonly kind: "edge";
+  readonly traceType: string;
+}
+
+export type ObservedEvent = Sample | Edge;
+
+export function sampleOf({ head, payload }: StatusEvent): Sample {
+  return {
+    kind: "sample",
+    source: head.source,
+    uid: head.uid,
+    id: head.id,
+    eventTimeMs: head.eventTimeMs,
+    gateway: head.gateway,
+    streamId: payload.streamId,
+    requestId: payload.requestId,
+    address: payload.address,
+    url: payload.url,
+    hint: modelHint(payload.pipeline),
+    state: payload.state,
+    outputFps: payload.outputFps,
+    inputFps: payload.inputFps,
+  };
+}
+
+export function edgeOf({ head, payload }: TraceEvent): Edge {
+  return {
+    kind: "edge",
+    source: head.source,
+    uid: head.uid,
+    id: head.id,
+    eventTimeMs: head.eventTimeMs,
+    gateway: head.gateway,
+    streamId: payload.streamId,
+    requestId: payload.requestId,
+    address: payload.address,
+    url: payload.url,
+    hint: "",
+    traceType: payload.traceType,
+  };
+}
+
+/** True when a trace says who served it, so that it is an observation of its own. */
+export function namesOrchestrator({ payload }: TraceEvent): boolean {
+  return payload.address !== "" || payload.url !== "";
+}

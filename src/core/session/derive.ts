@@ -1,0 +1,65 @@
+/**
+ * What a session comes to: its totals, and for each of its events that has rows of its own in which run it fell and
+ * what was known when it happened.
+ */
+import { copyOf, NOTHING, presentRun, read, type Run, type Totals } from "./fold.ts";
+import type { Session } from "./session.ts";
+import { isTrace, MEANING, meaningOf, shows, SHOWS, type Signal } from "./signal.ts";
+import type { Support } from "./support.ts";
+
+/** An event with rows of its own. */
+export interface Dependent {
+  readonly signal: Signal;
+  /** The run that it joined. */
+  readonly run: Run;
+  /** What identified that run up to the event, undefined while nothing did. */
+  readonly supportThen: Support | undefined;
+  /** Which edges there were up to the event. */
+  readonly requested: boolean;
+  readonly processed: boolean;
+  readonly playable: boolean;
+}
+
+export interface Derived {
+  readonly totals: Totals;
+  readonly dependents: readonly Dependent[];
+  /** True when the session knows its orchestrator. */
+  readonly isKnown: boolean;
+}
+
+/** Reads a session that has signals. */
+export function derive(session: Session): Derived {
+  const totals = copyOf(session.base?.totals ?? NOTHING);
+  const dependents: Dependent[] = [];
+  for (const signal of session.signals) {
+    read(totals, signal);
+    if (!isTrace(signal) && meaningOf(signal) !== MEANING.paramsUpdate) continue;
+    const run = presentRun(totals);
+    dependents.push({
+      signal,
+      run,
+      supportThen: run.canonical === "" ? undefined : run.support,
+      requested: totals.requestMs !== Infinity,
+      processed: totals.processedMs !== Infinity,
+      playable: totals.playableMs !== Infinity,
+    });
+  }
+  totals.startMs = Math.min(totals.startMs, session.reportedStartMs);
+  return { totals, dependents, isKnown: presentRun(totals).canonical !== "" };
+}
+
+/** True for an edge that names no orchestrator, whose row takes its identity from its run. */
+export function borrows({ signal }: Dependent): boolean {
+  return isTrace(signal) && !shows(signal, SHOWS.named);
+}
+
+/**
+ * A number that differs whenever the rows of an event would: which supports they rest on, which edges there were, and
+ * whether the session knows its orchestrator at all. Never 0.
+ */
+export function writtenFrom(dependent: Dependent, isKnown: boolean): number {
+  const { run, supportThen, requested, processed, playable } = dependent;
+  const edges = (requested ? 1 : 0) | (processed ? 2 : 0) | (playable ? 4 : 0) | (isKnown ? 8 : 0);
+  const lent = supportThen !== undefined && borrows(dependent) ? run.support.id : 0;
+  return 1 + edges + 16 * ((supportThen?.id ?? 0) + 2_097_152 * lent);
+}

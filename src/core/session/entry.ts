@@ -1,0 +1,248 @@
+/**
+ * The entries of `workflow_sessions`: a session as compact JSON, under 2 KB for twenty events. What its signals share
+ * (nodes, snapshots, supports, contexts) is written once and named by its place. A bucket is open to other hands, so an
+ * entry is checked before it is believed.
+ */
+import * as v from "valibot";
+import { LEVEL } from "../evidence.ts";
+import type { Claim, Method, UnattributedReason } from "../select.ts";
+import { decodeToken } from "../subject.ts";
+import type { Totals } from "./fold.ts";
+import { type Base, isSameContext, Session } from "./session.ts";
+import type { Context } from "./signal.ts";
+import { NAMELESS, type Support } from "./support.ts";
+
+const text = v.string();
+const whole = v.pipe(v.number(), v.safeInteger());
+const count = v.pipe(whole, v.minValue(0));
+const level = v.picklist(Object.values(LEVEL));
+
+/** canonical, url, pipeline, model, gpu, how many gpus */
+const nodeSchema = v.strictTuple([text, text, text, v.nullable(text), v.nullable(text), count]);
+const snapshotSchema = v.strictTuple([text, whole]);
+const contextSchema = v.strictTuple([text, text, text]);
+const supportSchema = v.union([
+  /** level, reason, own url */
+  v.strictTuple([level, text, text]),
+  /** level, 1 for the hinted model, method, confidence, node, snapshot, tie-break in base 36 */
+  v.strictTuple([level, count, text, v.number(), count, count, text]),
+]);
+/** uid, time after the first one's, mark, support (0 is nameless), context; the text of a parameter update */
+const signalSchema = v.union([
+  v.strictTuple([text, whole, count, count, count]),
+  v.strictTuple([text, whole, count, count, count, text]),
+]);
+const totalsSchema = v.object({
+  events: count,
+  firstUid: text,
+  lastUid: text,
+  streamId: text,
+  requestId: text,
+  gateway: text,
+  firstPipeline: text,
+  startMs: whole,
+  endMs: whole,
+  /** Null for never. */
+  requestMs: v.nullable(whole),
+  processedMs: v.nullable(whole),
+  playableMs: v.nullable(whole),
+  noOrchestrator: v.boolean(),
+  completed: v.boolean(),
+  swaps: count,
+  errors: count,
+  excusableErrors: count,
+  errorsAfterPlayable: count,
+  excusableErrorsAfterPlayable: count,
+  samples: count,
+  errorSamples: count,
+  seen: count,
+  sawPastLoading: v.boolean(),
+  runs: v.array(v.object({
+    canonical: text,
+    startMs: whole,
+    closedMs: v.nullable(whole),
+    support: count,
+    url: text,
+    uid: text,
+    traceType: text,
+  })),
+});
+const entrySchema = v.object({
+  /** The hash of what decided content. */
+  hash: text,
+  head: count,
+  start: v.nullable(whole),
+  base: v.optional(v.object({
+    totals: totalsSchema,
+    floor: v.object({ uid: text, timeMs: whole, mark: count }),
+    evidence: v.pipe(text, v.regex(/^\d{1,40}$/)),
+  })),
+  nodes: v.array(nodeSchema),
+  snapshots: v.array(snapshotSchema),
+  supports: v.array(supportSchema),
+  contexts: v.array(contextSchema),
+  fromMs: whole,
+  signals: v.array(signalSchema),
+});
+
+type Entry = v.InferOutput<typeof entrySchema>;
+
+/** A session as the value of its entry; `hash` is that of what decides content. */
+export function writeSession(session: Session, hash: string): string {
+  const shared = new Shared();
+  const fromMs = session.signals[0]?.timeMs ?? 0;
+  const signals = session.signals.map(({ uid, timeMs, mark, support, context, text }): Entry["signals"][number] => {
+    const head = [uid, timeMs - fromMs, mark, shared.support(support), shared.context(context)] as const;
+    return text === "" ? [...head] : [...head, text];
+  });
+  const { base, headSequence: head, reportedStartMs } = session;
+  const entry: Entry = {
+    hash,
+    head,
+    start: never(reportedStartMs),
+    ...(base === undefined ? {} : { base: shared.base(base) }),
+    ...shared.tables,
+    fromMs,
+    signals,
+  };
+  return JSON.stringify(entry);
+}
+
+/** The hash that an entry was made under, undefined when it is none. */
+export interface ReadEntry {
+  readonly hash: string;
+  readonly session: Session;
+}
+
+/** Reads the value of a session's entry by its key; undefined when it is none. */
+export function readSession(key: string, value: string): ReadEntry | undefined {
+  try {
+    const entry = v.parse(entrySchema, JSON.parse(value));
+    return { hash: entry.hash, session: sessionOf(key, entry) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** What two writers leave together: the union of what they know, when they know it under one hash. */
+export function mergeSessions(key: string, present: string, wanted: string): string {
+  const own = readSession(key, wanted);
+  const other = readSession(key, present);
+  if (own === undefined || other === undefined || own.hash !== other.hash) return wanted;
+  // A union is the same from either side, so that what is there stays, byte for byte, when it holds all.
+  return other.session.union(own.session) === "known" ? present : writeSession(other.session, own.hash);
+}
+
+function sessionOf(key: string, entry: Entry): Session {
+  const [source = "", id = ""] = key.split(".");
+  const session = new Session(decodeToken(source), decodeToken(id));
+  const supports = [
+    NAMELESS,
+    ...entry.supports.map((one) => session.supports.add(...readSupport(one, entry))),
+  ];
+  if (entry.base !== undefined) session.standOn(readBase(entry.base, supports));
+  const contexts = entry.contexts.map(([gateway, streamId, requestId]) => ({ gateway, streamId, requestId }));
+  for (const [uid, afterMs, mark, support, context, text = ""] of entry.signals) {
+    const timeMs = entry.fromMs + afterMs;
+    const known = { support: at(supports, support), context: at(contexts, context) };
+    session.add({ uid, timeMs, mark, text, written: 0, open: false, ...known });
+  }
+  session.reportStart(entry.start ?? Infinity);
+  session.rememberHead(entry.head);
+  return session;
+}
+
+function readSupport(one: Entry["supports"][number], { nodes, snapshots }: Entry): [Claim, boolean, bigint] {
+  if (one.length === 3) {
+    const [level, reason, url] = one;
+    return [{ ...NAMELESS.claim, level, reason: reason as UnattributedReason, url }, false, 0n];
+  }
+  const [level, modelEqual, method, confidence, node, snapshot, tie] = one;
+  const [canonical, url, pipeline, model, gpu, gpuCount] = at(nodes, node);
+  const [snapshotUid, snapshotTimeMs] = at(snapshots, snapshot);
+  const identity = { canonical, url, pipeline, model, gpu, gpuCount, snapshotUid, snapshotTimeMs };
+  return [{ level, method: method as Method, confidence, reason: "", ...identity }, modelEqual === 1, readTie(tie)];
+}
+
+function readBase({ totals, floor, evidence }: NonNullable<Entry["base"]>, supports: readonly Support[]): Base {
+  const { requestMs, processedMs, playableMs } = totals;
+  const read: Totals = {
+    ...totals,
+    requestMs: requestMs ?? Infinity,
+    processedMs: processedMs ?? Infinity,
+    playableMs: playableMs ?? Infinity,
+    runs: totals.runs.map((run) => ({ ...run, support: at(supports, run.support) })),
+  };
+  return { totals: read, floor, evidence: BigInt(evidence) };
+}
+
+/** What the parts of an entry share, in the order in which it is first needed. */
+class Shared {
+  readonly tables: Pick<Entry, "nodes" | "snapshots" | "supports" | "contexts"> = {
+    nodes: [],
+    snapshots: [],
+    supports: [],
+    contexts: [],
+  };
+  readonly #supports = new Map<Support, number>([[NAMELESS, 0]]);
+  readonly #contexts: Context[] = [];
+  readonly #places = new Map<string, number>();
+
+  support(support: Support): number {
+    let place = this.#supports.get(support);
+    if (place === undefined) {
+      place = this.tables.supports.push(this.#supportTuple(support));
+      this.#supports.set(support, place);
+    }
+    return place;
+  }
+
+  context(context: Context): number {
+    const known = this.#contexts.findIndex((one) => one === context || isSameContext(one, context));
+    if (known >= 0) return known;
+    this.tables.contexts.push([context.gateway, context.streamId, context.requestId]);
+    return this.#contexts.push(context) - 1;
+  }
+
+  base({ totals, floor, evidence }: Base): NonNullable<Entry["base"]> {
+    const runs = totals.runs.map((run) => ({ ...run, support: this.support(run.support) }));
+    const { requestMs, processedMs, playableMs } = totals;
+    const edges = { requestMs: never(requestMs), processedMs: never(processedMs), playableMs: never(playableMs) };
+    return { totals: { ...totals, ...edges, runs }, floor, evidence: evidence.toString() };
+  }
+
+  #supportTuple({ claim, modelEqual, tie }: Support): Entry["supports"][number] {
+    const { level, method, confidence, reason, snapshotUid, snapshotTimeMs } = claim;
+    if (snapshotTimeMs === null) return [level, reason, claim.url];
+    const { canonical, url, pipeline, model, gpu, gpuCount } = claim;
+    const node = this.#place(this.tables.nodes, [canonical, url, pipeline, model, gpu, gpuCount]);
+    const snapshot = this.#place(this.tables.snapshots, [snapshotUid, snapshotTimeMs]);
+    return [level, modelEqual ? 1 : 0, method, confidence, node, snapshot, tie.toString(36)];
+  }
+
+  #place<Item>(items: Item[], item: Item): number {
+    const key = JSON.stringify(item);
+    let place = this.#places.get(key);
+    if (place === undefined) {
+      place = items.push(item) - 1;
+      this.#places.set(key, place);
+    }
+    return place;
+  }
+}
+
+function never(ms: number): number | null {
+  return ms === Infinity ? null : ms;
+}
+
+function at<Item>(items: readonly Item[], place: number): Item {
+  const item = items[place];
+  if (item === undefined) throw new RangeError("an entry names a place that it does not have");
+  return item;
+}
+
+/** A number in base 36 of at most 63 bits. */
+function readTie(digits: string): bigint {
+  if (!/^[0-9a-z]{1,13}$/.test(digits)) throw new RangeError("a tie-break is a number in base 36");
+  return [...digits].reduce((sum, digit) => sum * 36n + BigInt(Number.parseInt(digit, 36)), 0n);
+}

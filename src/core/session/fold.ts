@@ -1,0 +1,190 @@
+/**
+ * A session as one reads it: its signals in the order K, one after the other, into runs and totals.
+ *
+ * The fold is the definition. It is always made from the beginning (or from the totals of signals that are too many to
+ * keep apart, and that all lie before the others), never continued by what happens to come, so a session is the same
+ * whatever order its events came in. Rejected: state that each arrival updates, which is what makes a late event of the
+ * old orchestrator look like a swap back.
+ */
+import { MEANING, meaningOf, type Signal, shows, SHOWS, traceTypeOf } from "./signal.ts";
+import type { Support } from "./support.ts";
+
+/** A stretch of a session with one orchestrator: what becomes a segment. */
+export interface Run {
+  /** The canonical address; blank only in a session that never knew one. */
+  canonical: string;
+  readonly startMs: number;
+  /** When its last close edge was, not counting the signal that opened it; null without one. */
+  closedMs: number | null;
+  /**
+   * The identity of the run: the claim of its greatest signal in K that knows the orchestrator, one that claims a model
+   * before one that does not. While none knows it, the most that is known of any signal.
+   */
+  support: Support;
+  /** The url that the greatest signal with one named itself, for a run that nothing is known of. */
+  url: string;
+  /** The greatest signal of the run; once another run follows, the one that opened that. */
+  uid: string;
+  traceType: string;
+}
+
+/** What a session comes to, its events read up to some place in K. Instants are `Infinity` or `-Infinity` for "never". */
+export interface Totals {
+  events: number;
+  firstUid: string;
+  lastUid: string;
+  streamId: string;
+  requestId: string;
+  gateway: string;
+  /** The pipeline that the first signal claims. */
+  firstPipeline: string;
+  startMs: number;
+  endMs: number;
+  requestMs: number;
+  processedMs: number;
+  playableMs: number;
+  noOrchestrator: boolean;
+  completed: boolean;
+  swaps: number;
+  errors: number;
+  excusableErrors: number;
+  errorsAfterPlayable: number;
+  excusableErrorsAfterPlayable: number;
+  samples: number;
+  errorSamples: number;
+  /** Everything that any status showed. */
+  seen: number;
+  /** A status that was not LOADING. */
+  sawPastLoading: boolean;
+  runs: Run[];
+}
+
+export const NOTHING: Totals = {
+  events: 0,
+  firstUid: "",
+  lastUid: "",
+  streamId: "",
+  requestId: "",
+  gateway: "",
+  firstPipeline: "",
+  startMs: Infinity,
+  endMs: -Infinity,
+  requestMs: Infinity,
+  processedMs: Infinity,
+  playableMs: Infinity,
+  noOrchestrator: false,
+  completed: false,
+  swaps: 0,
+  errors: 0,
+  excusableErrors: 0,
+  errorsAfterPlayable: 0,
+  excusableErrorsAfterPlayable: 0,
+  samples: 0,
+  errorSamples: 0,
+  seen: 0,
+  sawPastLoading: false,
+  runs: [],
+};
+
+/** A copy that can be read on from without changing what it was made of. */
+export function copyOf(totals: Totals): Totals {
+  return { ...totals, runs: totals.runs.map((run) => ({ ...run })) };
+}
+
+/** Reads the next signal in K. */
+export function read(totals: Totals, signal: Signal): void {
+  readIds(totals, signal);
+  readRun(totals.runs, signal);
+  const { timeMs } = signal;
+  totals.startMs = Math.min(totals.startMs, timeMs);
+  totals.endMs = Math.max(totals.endMs, timeMs);
+  switch (meaningOf(signal)) {
+    case MEANING.gateway_receive_stream_request:
+      totals.requestMs = Math.min(totals.requestMs, timeMs);
+      break;
+    case MEANING.gateway_receive_first_processed_segment:
+      totals.processedMs = Math.min(totals.processedMs, timeMs);
+      break;
+    case MEANING.gateway_receive_few_processed_segments:
+      totals.playableMs = Math.min(totals.playableMs, timeMs);
+      break;
+    case MEANING.gateway_no_orchestrators_available:
+      totals.noOrchestrator = true;
+      break;
+    case MEANING.gateway_ingest_stream_closed:
+      totals.completed = true;
+      break;
+    case MEANING.orchestrator_swap:
+      totals.swaps++;
+      break;
+    case MEANING.error:
+      readError(totals, false);
+      break;
+    case MEANING.excusableError:
+      readError(totals, true);
+      break;
+    case MEANING.status:
+      totals.samples++;
+      totals.seen |= signal.mark;
+      if (shows(signal, SHOWS.error)) totals.errorSamples++;
+      if (!shows(signal, SHOWS.loading)) totals.sawPastLoading = true;
+      break;
+  }
+}
+
+/** The run in which the session stands. */
+export function presentRun({ runs }: Totals): Run {
+  return runs[runs.length - 1]!;
+}
+
+function readIds(totals: Totals, { uid, context, support }: Signal): void {
+  if (totals.events === 0) {
+    totals.firstUid = uid;
+    totals.streamId = context.streamId.trim();
+    totals.requestId = context.requestId.trim();
+    totals.firstPipeline = support.claim.pipeline;
+  }
+  totals.events++;
+  totals.lastUid = uid;
+  if (totals.gateway === "") totals.gateway = context.gateway;
+}
+
+/** All that was read before has a lesser K, so whether a playable edge was read tells before from after. */
+function readError(totals: Totals, isExcusable: boolean): void {
+  const isAfter = totals.playableMs !== Infinity;
+  totals.errors++;
+  if (isAfter) totals.errorsAfterPlayable++;
+  if (!isExcusable) return;
+  totals.excusableErrors++;
+  if (isAfter) totals.excusableErrorsAfterPlayable++;
+}
+
+function readRun(runs: Run[], signal: Signal): void {
+  const { uid, timeMs, support } = signal;
+  const { canonical, url } = support.claim;
+  const present = runs[runs.length - 1];
+  const traceType = traceTypeOf(signal);
+  if (present === undefined || (canonical !== "" && present.canonical !== "" && canonical !== present.canonical)) {
+    if (present !== undefined) {
+      present.uid = uid;
+      if (traceType !== "") present.traceType = traceType;
+    }
+    runs.push({ canonical, startMs: timeMs, closedMs: null, support, url, uid, traceType });
+    return;
+  }
+  present.uid = uid;
+  if (traceType !== "") present.traceType = traceType;
+  if (url !== "") present.url = url;
+  if (meaningOf(signal) === MEANING.gateway_ingest_stream_closed) present.closedMs = timeMs;
+  if (identifies(present, support)) present.support = support;
+  if (canonical !== "") present.canonical = canonical;
+}
+
+/** Whether a later signal of a run takes over its identity. */
+function identifies({ canonical, support: present }: Run, { claim }: Support): boolean {
+  if (canonical !== "") return claim.canonical !== "" && (claim.model !== null || present.claim.model === null);
+  if (claim.canonical !== "") return true;
+  const { level, reason } = present.claim;
+  // Of two that are known by nothing, one that names somebody says more than one that does not.
+  return claim.level > level || (claim.level === level && reason === "no_orchestrator");
+}

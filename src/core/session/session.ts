@@ -1,0 +1,213 @@
+/**
+ * One session: the union of its signals, each with the greatest support that was found for it.
+ *
+ * A union has no order and takes nothing twice, so redelivery, a second writer and a re-read after a crash all leave
+ * the same session. What it comes to is read from the union in the order K (fold.ts) whenever it is asked for.
+ */
+import type { Claim, Selection } from "../select.ts";
+import { copyOf, NOTHING, read, type Totals } from "./fold.ts";
+import {
+  compareK,
+  type Context,
+  contextOf,
+  type Place,
+  type SessionEvent,
+  type Signal,
+  signalOf,
+  startOf,
+} from "./signal.ts";
+import { isGreater, NAMELESS, type Support, Supports, weightAt } from "./support.ts";
+
+/** Signals kept apart: their entry must fit a bucket, whose entries are bounded. */
+export const MOST_APART = 8_192;
+
+/** Events that a session counts: the evidence of so many fits its 116 bits. */
+export const MOST_EVENTS = 1_048_576;
+
+/** Runs that totals keep; a session that changes its orchestrator more often takes no more. */
+const MOST_RUNS = 1_024;
+
+/** Supports that may pile up before those that no signal has any more are forgotten. */
+const MANY_SUPPORTS = 64;
+
+/** What became of an event: new, with better support, nothing new, or more than a session takes. */
+export type Noted = "added" | "improved" | "known" | "ignored";
+
+/** What the signals come to that are not kept apart any more. */
+export interface Base {
+  readonly totals: Totals;
+  /** The greatest of them in K; a signal at or below it is not taken. */
+  readonly floor: Place;
+  readonly evidence: bigint;
+}
+
+export class Session {
+  readonly source: string;
+  /** The session key, see identity.ts. */
+  readonly key: string;
+  readonly supports = new Supports();
+  #signals: Signal[] = [];
+  #base: Base | undefined;
+  #evidence = 0n;
+  #reportedStartMs = Infinity;
+  #open = 0;
+  /** The least stream sequence of its events, as far as anybody told it; 0 before the first. */
+  headSequence = 0;
+
+  constructor(source: string, key: string) {
+    this.source = source;
+    this.key = key;
+  }
+
+  /** The sum over its distinct events of 1 + their rank. */
+  get evidence(): bigint {
+    return this.#evidence;
+  }
+
+  get base(): Base | undefined {
+    return this.#base;
+  }
+
+  /** The signals kept apart, in the order K. */
+  get signals(): readonly Signal[] {
+    return this.#signals;
+  }
+
+  /** The least start that its runner reported, `Infinity` without one. */
+  get reportedStartMs(): number {
+    return this.#reportedStartMs;
+  }
+
+  /** How many of its events better evidence may still improve. */
+  get open(): number {
+    return this.#open;
+  }
+
+  get isEmpty(): boolean {
+    return this.#signals.length === 0 && this.#base === undefined;
+  }
+
+  /** Notes an event; without a finding it names nobody. */
+  note(event: SessionEvent, streamSequence: number, finding?: { selection: Selection; claim: Claim }): Noted {
+    const support = finding === undefined ? NAMELESS : this.supports.of(finding.selection, finding.claim);
+    const noted = this.add(signalOf(event, support, this.#contextOf(event)));
+    if (noted === "ignored") return noted;
+    this.reportStart(startOf(event));
+    this.rememberHead(streamSequence);
+    return noted;
+  }
+
+  /** Raises the support of an event that was noted before; `known` when it was not. */
+  improve(place: Place, selection: Selection, claim: Claim): Noted {
+    const at = this.#find(place);
+    return at < 0 ? "known" : this.#raise(this.#signals[at]!, this.supports.of(selection, claim));
+  }
+
+  /** Notes whether better evidence for an event may still come. */
+  setOpen(place: Place, open: boolean): void {
+    const signal = this.#signals[this.#find(place)];
+    if (signal === undefined || signal.open === open) return;
+    signal.open = open;
+    this.#open += open ? 1 : -1;
+  }
+
+  /** Adds a signal whose support is one of this session's. */
+  add(signal: Signal): Noted {
+    if (this.#base !== undefined && compareK(signal, this.#base.floor) <= 0) return "ignored";
+    const at = this.#find(signal);
+    if (at >= 0) return this.#raise(this.#signals[at]!, signal.support);
+    const { events, runs } = this.#base?.totals ?? NOTHING;
+    if (events + this.#signals.length >= MOST_EVENTS || runs.length >= MOST_RUNS) return "ignored";
+    this.#signals.splice(~at, 0, signal);
+    this.#evidence += weightAt(signal.support, signal.timeMs);
+    return "added";
+  }
+
+  reportStart(startMs: number): void {
+    this.#reportedStartMs = Math.min(this.#reportedStartMs, startMs);
+  }
+
+  rememberHead(streamSequence: number): void {
+    this.headSequence = this.headSequence === 0 ? streamSequence : Math.min(this.headSequence, streamSequence);
+  }
+
+  /** Takes in all that another state of the same session holds. */
+  union(other: Session): Noted {
+    let noted: Noted = "known";
+    const { base } = other;
+    if (base !== undefined && (this.#base === undefined || compareK(base.floor, this.#base.floor) > 0)) {
+      this.standOn(base);
+      noted = "added";
+    }
+    for (const signal of other.signals) {
+      const { claim, modelEqual, tie } = signal.support;
+      const one = this.add({ ...signal, support: this.supports.add(claim, modelEqual, tie), written: 0, open: false });
+      if (one === "added" || one === "improved") noted = one;
+    }
+    this.reportStart(other.reportedStartMs);
+    if (other.headSequence > 0) this.rememberHead(other.headSequence);
+    return noted;
+  }
+
+  /** Stands on totals from here on; signals at or below their floor are in them. */
+  standOn(base: Base): void {
+    this.#base = base;
+    this.#signals = this.#signals.filter((signal) => compareK(signal, base.floor) > 0);
+    this.#open = this.#signals.filter(({ open }) => open).length;
+    this.#evidence = this.#signals.reduce((sum, one) => sum + weightAt(one.support, one.timeMs), base.evidence);
+  }
+
+  /**
+   * Reads the least signals in K into the base until at most `most` are kept apart; with `closed` none from the first on
+   * that is open.
+   */
+  fold(most: number, closed: boolean): void {
+    let count = 0;
+    while (this.#signals.length - count > most && !(closed && this.#signals[count]!.open)) count++;
+    if (count === 0) return;
+    const totals = copyOf(this.#base?.totals ?? NOTHING);
+    let evidence = this.#base?.evidence ?? 0n;
+    for (const signal of this.#signals.slice(0, count)) {
+      read(totals, signal);
+      evidence += weightAt(signal.support, signal.timeMs);
+    }
+    const { uid, timeMs, mark } = this.#signals[count - 1]!;
+    this.standOn({ totals, floor: { uid, timeMs, mark }, evidence });
+  }
+
+  #raise(present: Signal, support: Support): Noted {
+    if (!isGreater(support, present.support, present.timeMs)) return "known";
+    this.#evidence += weightAt(support, present.timeMs) - weightAt(present.support, present.timeMs);
+    present.support = support;
+    if (this.supports.size > MANY_SUPPORTS + this.#signals.length) {
+      this.supports.keep(new Set(this.#signals.map((signal) => signal.support)));
+    }
+    return "improved";
+  }
+
+  /** Where a signal is, or the complement of where it belongs; most come last. */
+  #find(place: Place): number {
+    let low = 0;
+    let high = this.#signals.length;
+    if (high === 0 || compareK(this.#signals[high - 1]!, place) < 0) return ~high;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const order = compareK(this.#signals[middle]!, place);
+      if (order === 0) return middle;
+      if (order < 0) low = middle + 1;
+      else high = middle;
+    }
+    return ~low;
+  }
+
+  /** The signals of a session mostly come from one place, which is kept once. */
+  #contextOf(event: SessionEvent): Context {
+    const context = contextOf(event);
+    const last = this.#signals[this.#signals.length - 1]?.context;
+    return last !== undefined && isSameContext(last, context) ? last : context;
+  }
+}
+
+export function isSameContext(a: Context, b: Context): boolean {
+  return a.gateway === b.gateway && a.streamId === b.streamId && a.requestId === b.requestId;
+}

@@ -1,0 +1,248 @@
+/**
+ * The sessions of a partition: which are in memory, which of their rows are due, and when their entries must be.
+ *
+ * A session's rows are written when they change, and once more when all its events are closed: it settles. Its entry is
+ * not written with each event, for the stream holds the events; it is written before the rewind passes any of them, and
+ * then once for all. A session that is settled and whose entry holds all leaves the memory; an event that comes for it
+ * later finds it by its entry, so a session is gone on with and never begun anew.
+ */
+import type { Finding } from "../attribute.ts";
+import type { StateChange } from "../effects.ts";
+import { dependentRows } from "../emit/lifecycle.ts";
+import { sessionRow } from "../emit/session.ts";
+import type { Row } from "../emit/row.ts";
+import type { FactTable } from "../facts.ts";
+import { sessionKeyOf } from "../identity.ts";
+import type { ObservedEvent } from "../observed.ts";
+import { stateKey } from "../subject.ts";
+import { derive, writtenFrom } from "./derive.ts";
+import { readSession, writeSession } from "./entry.ts";
+import { MOST_APART, type Noted, Session } from "./session.ts";
+import { MEANING, type Place, type SessionEvent } from "./signal.ts";
+
+export interface SessionsSettings {
+  readonly generation: number;
+  /** The hash of what decides content; sessions under another one are derived anew. */
+  readonly contentHash: string;
+  /** Sessions kept in memory beyond those with open events; past it the oldest are written and leave it. */
+  readonly mostSessions: number;
+}
+
+/** Takes the rows that are due. */
+export type EmitFact = (table: FactTable, row: Row) => void;
+
+/** The largest entry that a bucket takes, in bytes; a UTF-16 unit is at most three. */
+const LARGEST_ENTRY = 1_000_000;
+
+/** A session in memory. */
+interface Live {
+  readonly key: string;
+  readonly session: Session;
+  /** The evidence that its row was last written with, and that all its rows were, when it settled; 0 before. */
+  written: bigint;
+  settled: bigint;
+  /** True when an event has better support than its entry says. */
+  stale: boolean;
+  /** True when the stream has lost its head and what was derived of it before must stay. */
+  readonly frozen: boolean;
+}
+
+export class Sessions {
+  readonly #settings: SessionsSettings;
+  readonly #live = new Map<string, Live>();
+  /** Sessions of which something may have changed since the last seal. */
+  readonly #touched = new Set<Live>();
+  /** Sessions with events that their entry does not hold, and the first such event's place in the stream, ascending. */
+  readonly #uncovered = new Map<Live, number>();
+  /** Sessions whose entries must be part of the next seal. */
+  readonly #due = new Set<Live>();
+  /** Sessions that may leave: at the next seal, for only then is what the last one handed over durable. */
+  #leaving: Live[] = [];
+
+  constructor(settings: SessionsSettings) {
+    this.#settings = settings;
+  }
+
+  /** How many sessions are in memory. */
+  get size(): number {
+    return this.#live.size;
+  }
+
+  /** True when `seal` has something to say. */
+  get hasWork(): boolean {
+    return this.#touched.size > 0 || this.#due.size > 0;
+  }
+
+  /** The least stream sequence of an event that no entry holds, as of the last seal; undefined when there is none. */
+  get leastUncoveredSequence(): number | undefined {
+    for (const sequence of this.#uncovered.values()) return sequence;
+    return undefined;
+  }
+
+  /** True when a session is in memory; for any other its entry, if there is one, must be admitted first. */
+  has(key: string): boolean {
+    return this.#live.has(key);
+  }
+
+  /**
+   * Takes a session into memory by what its entry says, undefined where it has none. `firstSequence` is the first that
+   * the stream holds: what was derived under other settings of a session that began before it cannot be derived anew.
+   */
+  admit(key: string, value: string | undefined, firstSequence: number): void {
+    if (this.#live.has(key)) return;
+    const read = value === undefined ? undefined : readSession(key, value);
+    if (read === undefined) return;
+    const isOurs = read.hash === this.#settings.contentHash;
+    if (isOurs || read.session.headSequence < firstSequence) this.#add(key, read.session, !isOurs);
+  }
+
+  /** Takes in what another writer's entry says of a session. */
+  adopt(key: string, value: string): void {
+    const read = readSession(key, value);
+    if (read === undefined || read.hash !== this.#settings.contentHash) return;
+    const live = this.#live.get(key);
+    if (live === undefined) this.#touched.add(this.#add(key, read.session, false));
+    else if (!live.frozen && live.session.union(read.session) !== "known") this.#touched.add(live);
+  }
+
+  /** Notes an event, with what was found for it where it is an observation. */
+  note(key: string, event: SessionEvent, streamSequence: number, finding?: Finding): Noted {
+    const live = this.#live.get(key) ?? this.#add(key, sessionOf(event), false);
+    // Also where nothing is new: what is read again after a start is written again.
+    this.#touched.add(live);
+    if (live.frozen) return "ignored";
+    const noted = live.session.note(event, streamSequence, finding);
+    if ((noted === "added" || noted === "improved") && !this.#uncovered.has(live)) {
+      this.#uncovered.set(live, streamSequence);
+    }
+    return noted;
+  }
+
+  /** Raises the support of an observation that was noted. */
+  improve(observed: ObservedEvent, { selection, claim }: Finding): void {
+    const live = this.#live.get(keyOf(observed));
+    if (live === undefined || live.session.improve(placeOf(observed), selection, claim) !== "improved") return;
+    live.stale = true;
+    this.#touched.add(live);
+  }
+
+  opened(observed: ObservedEvent): void {
+    this.#live.get(keyOf(observed))?.session.setOpen(placeOf(observed), true);
+  }
+
+  closed(observed: ObservedEvent): void {
+    const live = this.#live.get(keyOf(observed));
+    if (live === undefined) return;
+    live.session.setOpen(placeOf(observed), false);
+    this.#touched.add(live);
+    if (live.stale) this.#due.add(live);
+  }
+
+  /** Writes every session in memory once more with the evidence that there is. */
+  settleAll(): void {
+    for (const live of this.#live.values()) {
+      live.settled = 0n;
+      live.written = 0n;
+      for (const signal of live.session.signals) signal.written = 0;
+      this.#touched.add(live);
+    }
+  }
+
+  /**
+   * Hands over the rows that are due, and returns the entries that must be durable before the rewind passes
+   * `rewindBound` (undefined: whatever was taken). From here on what these hold counts as covered.
+   */
+  seal(rewindBound: number | undefined, emit: EmitFact): StateChange[] {
+    for (const live of this.#touched) this.#emitRows(live, emit);
+    const bound = rewindBound ?? Infinity;
+    for (const [live, sequence] of this.#uncovered) {
+      if (sequence >= bound) break;
+      this.#due.add(live);
+    }
+    this.#relieve();
+    for (const live of this.#leaving) if (!this.#due.has(live) && !this.#touched.has(live)) this.#leave(live);
+    const changes = [...this.#due].map((live) => this.#cover(live));
+    this.#leaving = [...new Set([...this.#touched, ...this.#due])];
+    this.#touched.clear();
+    this.#due.clear();
+    return changes;
+  }
+
+  #emitRows(live: Live, emit: EmitFact): void {
+    const { session } = live;
+    if (session.isEmpty || live.frozen) return;
+    const { generation } = this.#settings;
+    const isSettling = session.open === 0 && live.settled !== session.evidence;
+    if (!isSettling && live.written === session.evidence) return;
+    const derived = derive(session);
+    emit("fact_workflow_sessions", sessionRow(session, derived, generation));
+    live.written = session.evidence;
+    if (isSettling) live.settled = session.evidence;
+    for (const dependent of derived.dependents) {
+      const from = writtenFrom(dependent, derived.isKnown);
+      if (!isSettling && dependent.signal.written === from) continue;
+      dependent.signal.written = from;
+      const { edge, coverage, update } = dependentRows(session, dependent, derived, generation);
+      if (edge !== undefined) emit("fact_stream_trace_edges", edge);
+      if (coverage !== undefined) emit("fact_lifecycle_edge_coverage", coverage);
+      if (update !== undefined) emit("fact_workflow_param_updates", update);
+    }
+    if (session.signals.length > MOST_APART) session.fold(MOST_APART * 3 / 4, true);
+    // Only a session whose oldest events stay open for long comes here.
+    if (session.signals.length > 2 * MOST_APART) session.fold(MOST_APART, false);
+  }
+
+  #cover(live: Live): StateChange {
+    const { key, session } = live;
+    let value = writeSession(session, this.#settings.contentHash);
+    // Ids are bounded and mostly short; where they are not, fewer events are kept apart.
+    while (value.length * 3 > LARGEST_ENTRY && new TextEncoder().encode(value).length > LARGEST_ENTRY) {
+      session.fold(session.signals.length / 2, false);
+      value = writeSession(session, this.#settings.contentHash);
+    }
+    live.stale = false;
+    this.#uncovered.delete(live);
+    return { bucket: "workflow_sessions", key, value };
+  }
+
+  /** Makes room: sessions without open events are written, the oldest first, so that they can leave. */
+  #relieve(): void {
+    let over = this.#live.size - this.#settings.mostSessions;
+    for (const live of this.#live.values()) {
+      if (over <= 0) return;
+      if (live.session.open > 0) continue;
+      over--;
+      if (this.#uncovered.has(live)) this.#due.add(live);
+      else this.#leaving.push(live);
+    }
+  }
+
+  #leave(live: Live): void {
+    if (live.session.open > 0 || live.stale || this.#uncovered.has(live)) return;
+    this.#live.delete(live.key);
+  }
+
+  #add(key: string, session: Session, frozen: boolean): Live {
+    const live: Live = { key, session, written: 0n, settled: 0n, stale: false, frozen };
+    this.#live.set(key, live);
+    return live;
+  }
+}
+
+/** The entry's key of the session that an event belongs to. */
+export function sessionStateKey(source: string, streamId: string, requestId: string, eventId: string): string {
+  return stateKey(source, sessionKeyOf(streamId, requestId, eventId));
+}
+
+function keyOf({ source, streamId, requestId, id }: ObservedEvent): string {
+  return sessionStateKey(source, streamId, requestId, id);
+}
+
+/** Where an observation lies in the order K: what matters of its meaning is whether it is a trace. */
+function placeOf({ kind, uid, eventTimeMs }: ObservedEvent): Place {
+  return { uid, timeMs: eventTimeMs, mark: kind === "sample" ? MEANING.status : MEANING.orchestrator_swap };
+}
+
+function sessionOf({ head, payload }: SessionEvent): Session {
+  return new Session(head.source, sessionKeyOf(payload.streamId, payload.requestId, head.id));
+}

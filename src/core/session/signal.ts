@@ -1,0 +1,185 @@
+/**
+ * A signal: what a session keeps of one of its events, and the total order K in which a session reads them.
+ *
+ * Nothing here depends on when a signal came. Whatever a field of a session means, it is the least, the greatest or the
+ * number of some signals, and "least" and "greatest" are told by K alone: event time, then source priority, then uid.
+ */
+import type { StatusEvent, StreamEvent, TelemetryEvent, TraceEvent } from "../event.ts";
+import { isExcusable } from "./excusable.ts";
+import type { Support } from "./support.ts";
+
+/** The events that make a session; ingest metrics belong to one and say nothing of it. */
+export type SessionEvent = TraceEvent | StatusEvent | StreamEvent;
+
+export function isSessionEvent(event: TelemetryEvent): event is SessionEvent {
+  return event.type === "stream_trace" || event.type === "ai_stream_status" || event.type === "ai_stream_events";
+}
+
+/** What an event means to its session. The numbers are kept in state, so a new meaning gets a new number. */
+export const MEANING = {
+  gateway_receive_stream_request: 0,
+  gateway_no_orchestrators_available: 1,
+  gateway_send_first_ingest_segment: 2,
+  runner_receive_first_ingest_segment: 3,
+  runner_send_first_processed_segment: 4,
+  gateway_receive_first_processed_segment: 5,
+  gateway_receive_few_processed_segments: 6,
+  gateway_receive_first_data_segment: 7,
+  orchestrator_swap: 8,
+  gateway_ingest_stream_closed: 9,
+  status: 16,
+  aiEvent: 24,
+  error: 25,
+  excusableError: 26,
+  paramsUpdate: 27,
+} as const;
+
+const MEANING_BITS = 31;
+
+/** What a signal shows, as bits above those of its meaning. */
+export const SHOWS = {
+  loading: 1 << 5,
+  output: 1 << 6,
+  error: 1 << 7,
+  restart: 1 << 8,
+  degradedInput: 1 << 9,
+  degradedInference: 1 << 10,
+  /** The event names an address or a url. */
+  named: 1 << 11,
+} as const;
+
+/** Where an event came from; one object for the signals of a session that say the same. */
+export interface Context {
+  readonly gateway: string;
+  readonly streamId: string;
+  readonly requestId: string;
+}
+
+export interface Signal {
+  readonly uid: string;
+  readonly timeMs: number;
+  /** Its meaning and what it shows. */
+  readonly mark: number;
+  readonly context: Context;
+  /** The text of a parameter update, blank for every other signal. */
+  readonly text: string;
+  /** Grows with evidence, and with nothing else. */
+  support: Support;
+  /** From what its own rows were last written, 0 before; see derive.ts. */
+  written: number;
+  /** True while better evidence for it may still come. */
+  open: boolean;
+}
+
+/** The place of a signal in the order K. */
+export type Place = Pick<Signal, "uid" | "timeMs" | "mark">;
+
+/** A text that travels with a session is cut here: one update must not crowd out thousands of events. */
+const LONGEST_TEXT = 1_000;
+
+/** A start that a runner reports counts from here on; earlier ones are clocks that were never set. */
+const EARLIEST_START_MS = Date.UTC(2000, 0, 1);
+
+/** What is kept of an event before anything is known of its orchestrator. */
+export function signalOf(event: SessionEvent, support: Support, context: Context): Signal {
+  const { uid, eventTimeMs: timeMs } = event.head;
+  const text = event.type === "ai_stream_events" && kindOf(event) === "params_update"
+    ? event.payload.message.slice(0, LONGEST_TEXT)
+    : "";
+  return { uid, timeMs, mark: markOf(event), context, text, support, written: 0, open: false };
+}
+
+export function contextOf({ head, payload }: SessionEvent): Context {
+  return { gateway: head.gateway, streamId: payload.streamId, requestId: payload.requestId };
+}
+
+/**
+ * The start that a status sample reports, `Infinity` when it reports none that can be true: one after the sample, or
+ * of a clock that was never set.
+ */
+export function startOf(event: SessionEvent): number {
+  const startMs = event.type === "ai_stream_status" ? event.payload.startTimeMs : null;
+  return startMs !== null && startMs >= EARLIEST_START_MS && startMs <= event.head.eventTimeMs ? startMs : Infinity;
+}
+
+/** Below 0 when `a` comes before `b` in the order K, above 0 when after it, 0 for one event. */
+export function compareK(a: Place, b: Place): number {
+  if (a.timeMs !== b.timeMs) return a.timeMs - b.timeMs;
+  const priority = priorityOf(a) - priorityOf(b);
+  if (priority !== 0) return priority;
+  return a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0;
+}
+
+export function meaningOf({ mark }: Place): number {
+  return mark & MEANING_BITS;
+}
+
+export function shows({ mark }: Place, what: number): boolean {
+  return (mark & what) !== 0;
+}
+
+export function isTrace(place: Place): boolean {
+  return meaningOf(place) < MEANING.status;
+}
+
+/** The lifecycle type of a trace, blank for any other signal. */
+export function traceTypeOf(place: Place): string {
+  return TRACE_TYPES[meaningOf(place)] ?? "";
+}
+
+const TRACE_TYPES: readonly string[] = Object.entries(MEANING)
+  .filter(([, meaning]) => meaning < MEANING.status)
+  .sort(([, a], [, b]) => a - b)
+  .map(([type]) => type);
+
+/** Of one instant traces come first, then statuses, then other events. */
+function priorityOf(place: Place): number {
+  const meaning = meaningOf(place);
+  return meaning < MEANING.status ? 1 : meaning < MEANING.aiEvent ? 2 : 3;
+}
+
+function markOf(event: SessionEvent): number {
+  switch (event.type) {
+    case "stream_trace": {
+      const { traceType, address, url } = event.payload;
+      return MEANING[traceType as keyof typeof MEANING] | named(address, url);
+    }
+    case "ai_stream_status":
+      return MEANING.status | stateOf(event);
+    case "ai_stream_events":
+      switch (kindOf(event)) {
+        case "error":
+          return isExcusable(event.payload.message) ? MEANING.excusableError : MEANING.error;
+        case "params_update":
+          return MEANING.paramsUpdate;
+        default:
+          return MEANING.aiEvent;
+      }
+  }
+}
+
+function kindOf({ payload }: StreamEvent): string {
+  return payload.eventType.trim().toLowerCase();
+}
+
+const STATES: Readonly<Record<string, number>> = {
+  LOADING: SHOWS.loading,
+  DEGRADED_INPUT: SHOWS.degradedInput,
+  DEGRADED_INFERENCE: SHOWS.degradedInference,
+};
+
+function stateOf({ payload }: StatusEvent): number {
+  const { state, outputFps, lastError, lastErrorTimeMs, restartCount, lastRestartTimeMs, startTimeMs } = payload;
+  const error = lastError?.trim() ?? "";
+  // Both belong to the runner's process, which may have served others before this session.
+  const isOld = (timeMs: number | null) => timeMs !== null && startTimeMs !== null && timeMs < startTimeMs;
+  let mark = named(payload.address, payload.url) | (STATES[state.trim().toUpperCase()] ?? 0);
+  if (outputFps > 0) mark |= SHOWS.output;
+  if (error !== "" && error !== "null" && !isOld(lastErrorTimeMs)) mark |= SHOWS.error;
+  if (restartCount > 0 && !isOld(lastRestartTimeMs)) mark |= SHOWS.restart;
+  return mark;
+}
+
+function named(address: string, url: string): number {
+  return address !== "" || url !== "" ? SHOWS.named : 0;
+}
