@@ -445,6 +445,18 @@ describe("session oracle: edges, updates, coverage, ingest", (test) => {
     });
   });
 
+  test("without a request no edge is matched, however many there are", () => {
+    const facts = factsOf([edge("processed", 1), edge("playable", 2)]);
+    says(rowOf(facts, "fact_lifecycle_edge_coverage", "playable-2"), {
+      known_stream: 0,
+      has_first_processed_edge: 1,
+      has_first_playable_edge: 1,
+      startup_edge_matched: 0,
+      playable_edge_matched: 0,
+      unmatched_reason: "missing_stream_request_edge",
+    });
+  });
+
   test("ingest metrics are samples of their own: no signal, version 1, and alone no session", () => {
     const one = ingest({
       at: s(3),
@@ -520,16 +532,17 @@ describe("session oracle: measures of a session", (test) => {
       edge("playable", 8),
       streamEvent({ id: "same", type: "ERROR", message: "missing video", at: s(3) }),
       error(4, "bang"),
+      error(6, "whip disconnected"),
       streamEvent({ id: "no error", type: "errors", message: "missing video", at: s(5) }),
     );
     says(row, {
-      error_count: 4,
-      excusable_error_count: 2,
+      error_count: 5,
+      excusable_error_count: 3,
       error_count_before_playable: 2,
-      error_count_after_playable: 2,
+      error_count_after_playable: 3,
       excusable_error_count_before_playable: 1,
-      excusable_error_count_after_playable: 1,
-      event_count: 7,
+      excusable_error_count_after_playable: 2,
+      event_count: 8,
     });
     says(sessionOf(error(1, "boom"), error(2, "user disconnected")), {
       error_count_before_playable: 2,
