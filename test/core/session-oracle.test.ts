@@ -2,6 +2,7 @@
  * The oracle of sessions, held against cases worked out by hand: what it says of generated worlds is only worth
  * something when it is right about these. Every case is tried with its events in both orders.
  */
+import { readFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import {
   bytesOf,
@@ -728,4 +729,33 @@ describe("session oracle: evidence", (test) => {
     const sampled = evidence(facts.fact_stream_status_samples[0]!);
     assert.is(evidence(facts.fact_workflow_sessions[0]!), 1n + own + sampled);
   });
+});
+
+describe("session oracle: production", (test) => {
+  /** By request: start, success, excused, errors, samples, swaps, health signals, and the orchestrator. */
+  const PUBLISHED: Readonly<Record<string, readonly unknown[]>> = {
+    "scenario_1_clean_success_no_swap_fps_gt_12__ebeb78b7": ["20:43:11.605", 1, 0, 1, 4, 0, 3, "0x9d61"],
+    "scenario_2_no_orchestrator_then_closed__a06463a9": ["20:43:03.709", 0, 1, 2, 0, 0, 0, ""],
+    // The swap is of the session whose orchestrator the original could not tell.
+    "scenario_3_success_with_swap__bd1cd871": ["19:29:25.640", 1, 0, 5, 2, 1, 3, "0x6697"],
+    "scenario_3_success_with_swap__c40084e7": ["18:12:50.697", 1, 0, 1, 5, 0, 3, "0x733d"],
+    "scenario_5_out_of_category_baseline__6806f180": ["20:30:10.114", 0, 1, 2, 0, 0, 0, ""],
+  };
+
+  for (const [name, published] of Object.entries(PUBLISHED)) {
+    test(`${name} is what was published of it`, () => {
+      const text = readFileSync(new URL(`../fixtures/production/${name}.jsonl`, import.meta.url), "utf8");
+      const row = sessionOf(...text.trim().split("\n").map((line) => ({ source: "s", envelope: JSON.parse(line) })));
+      assert.equal([
+        new Date(Number(row.session_start_ts)).toISOString().slice(11, 23),
+        row.startup_success,
+        row.startup_excused,
+        row.error_count,
+        row.status_sample_count,
+        row.confirmed_swap_count,
+        row.health_signal_count,
+        String(row.orchestrator_address).slice(0, 6),
+      ], published);
+    });
+  }
 });
