@@ -28,39 +28,137 @@ export interface Wire {
   readonly envelope: Envelope;
 }
 
-export interface StatusFields {
-  /** Event time. */
+/** What every event of a session may say; the ids of its session are `stream-1` and `request-1` by default. */
+export interface SessionFields {
+  /** The envelope's time, which is the event time of all but a trace with a time of its own. */
   readonly at: number;
   readonly id?: string;
   readonly source?: string;
+  readonly gateway?: string;
+  readonly stream?: string;
+  readonly request?: string;
+}
+
+/** An id that is there and blank: the only missing one that is accepted. */
+export const MISSING = " ";
+
+/** An event of a session; fields of `data` that are undefined are left out of the message. */
+function sessionEvent(type: string, fields: SessionFields & { readonly id: string }, data: object): Wire {
+  return {
+    source: fields.source ?? SOURCE,
+    envelope: {
+      id: fields.id,
+      type,
+      timestamp: fields.at,
+      gateway: fields.gateway ?? "gateway-1",
+      data: { stream_id: fields.stream ?? "stream-1", request_id: fields.request ?? "request-1", ...data },
+    },
+  };
+}
+
+export interface StatusFields extends SessionFields {
   readonly wallet?: string;
   readonly url?: string;
   /** What the wire calls `pipeline`: a model label; `NO_HINT` by default. */
   readonly model?: string;
   readonly fps?: number;
-  readonly request?: string;
+  readonly state?: string;
+  readonly startTime?: number | null;
+  readonly lastError?: string | null;
+  readonly lastErrorTime?: number | null;
+  readonly restarts?: number;
+  readonly lastRestartTime?: number | null;
 }
 
 /** A status sample. */
-export function status({ at, id, source, wallet, url, model, fps, request }: StatusFields): Wire {
-  return {
-    source: source ?? SOURCE,
-    envelope: {
-      id: id ?? "sample",
-      type: "ai_stream_status",
-      timestamp: at,
-      gateway: "gateway-1",
-      data: {
-        stream_id: "stream-1",
-        request_id: request ?? "request-1",
-        pipeline: model ?? NO_HINT,
-        state: "ONLINE",
-        orchestrator_info: { address: wallet ?? "", url: url ?? "" },
-        inference_status: { fps: fps ?? 20 },
-        input_status: { fps: 30 },
-      },
+export function status(fields: StatusFields): Wire {
+  return sessionEvent("ai_stream_status", { ...fields, id: fields.id ?? "sample" }, {
+    pipeline: fields.model ?? NO_HINT,
+    state: fields.state ?? "ONLINE",
+    start_time: fields.startTime,
+    orchestrator_info: { address: fields.wallet ?? "", url: fields.url ?? "" },
+    inference_status: {
+      fps: fields.fps ?? 20,
+      last_error: fields.lastError,
+      last_error_time: fields.lastErrorTime,
+      restart_count: fields.restarts,
+      last_restart_time: fields.lastRestartTime,
     },
-  };
+    input_status: { fps: 30 },
+  });
+}
+
+/** The ten trace types by what they tell. */
+export const TRACE = {
+  request: "gateway_receive_stream_request",
+  noOrchestrators: "gateway_no_orchestrators_available",
+  ingest: "gateway_send_first_ingest_segment",
+  runnerIngest: "runner_receive_first_ingest_segment",
+  runnerProcessed: "runner_send_first_processed_segment",
+  processed: "gateway_receive_first_processed_segment",
+  playable: "gateway_receive_few_processed_segments",
+  data: "gateway_receive_first_data_segment",
+  swap: "orchestrator_swap",
+  close: "gateway_ingest_stream_closed",
+} as const;
+
+export interface TraceFields extends SessionFields {
+  readonly type: string;
+  readonly wallet?: string;
+  readonly url?: string;
+  /** The payload's own time, by the clock of who made the mark; above 0 it is the event time. */
+  readonly ownTime?: number;
+  readonly message?: string;
+}
+
+/** A lifecycle edge; its id is its type when none is given. */
+export function trace(fields: TraceFields): Wire {
+  return sessionEvent("stream_trace", { ...fields, id: fields.id ?? fields.type }, {
+    type: fields.type,
+    timestamp: fields.ownTime,
+    message: fields.message,
+    orchestrator_info: { address: fields.wallet ?? "", url: fields.url ?? "" },
+  });
+}
+
+export interface StreamEventFields extends SessionFields {
+  /** `error` by default. */
+  readonly type?: string;
+  readonly message?: string;
+  readonly model?: string;
+}
+
+/** An AI event of a session: an error, a change of parameters, or another one. */
+export function streamEvent(fields: StreamEventFields): Wire {
+  return sessionEvent("ai_stream_events", { ...fields, id: fields.id ?? "event" }, {
+    type: fields.type ?? "error",
+    message: fields.message ?? "",
+    pipeline: fields.model ?? NO_HINT,
+  });
+}
+
+export interface IngestFields extends SessionFields {
+  readonly quality?: string;
+  readonly videoJitter?: number;
+  readonly audioJitter?: number;
+  readonly videoLatency?: number;
+  readonly audioLatency?: number;
+  readonly received?: number;
+  readonly sent?: number;
+}
+
+/** What the gateway measured of a session's input. */
+export function ingest(fields: IngestFields): Wire {
+  return sessionEvent("stream_ingest_metrics", { ...fields, id: fields.id ?? "ingest" }, {
+    stats: {
+      conn_quality: fields.quality ?? "good",
+      peer_conn_stats: { BytesReceived: fields.received ?? 0, BytesSent: fields.sent ?? 0 },
+      track_stats: [
+        { type: "video", jitter: fields.videoJitter ?? 0, latency: fields.videoLatency ?? 0 },
+        { type: "audio", jitter: fields.audioJitter ?? 0, latency: fields.audioLatency ?? 0 },
+      ],
+    },
+  });
 }
 
 export interface HardwareFields {

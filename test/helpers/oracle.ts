@@ -1,16 +1,33 @@
 /**
  * Attribution by brute force: all candidates × all observations, as DESIGN §3 tells it, slow and plain.
  *
- * It shares no code with src/core. The one thing taken from there is who an event is (its uid). Where several
- * candidates are equal in everything but the tie-break hash, the oracle names every one of them: a row is right
- * when it equals one. Which of them it is may not depend on anything but content; that is for the test to see.
+ * It shares no code with src/core. Taken from there are only who an event is (its uid) and the hash that settles
+ * ties. Where several candidates are equal in everything but that hash, a verdict names every one of them: a row is
+ * right when it equals one. A selection is the one of them with the greatest hash.
  */
+import { decode } from "../../src/core/decode.ts";
+import type { StoredMessage, TelemetryEvent } from "../../src/core/event.ts";
+import { hash63 } from "../../src/core/hash.ts";
 
-/** A distinct event, as it was on the wire. */
+/** A distinct event, as it was on the wire and as it was decoded. */
 export interface OracleEvent {
   readonly source: string;
   readonly uid: string;
   readonly wire: { readonly type: string; readonly timestamp: number | string; readonly data: unknown };
+  readonly event: TelemetryEvent;
+}
+
+/** The distinct accepted events of some messages; who an event is, is decode's to say and not at stake here. */
+export function acceptedEvents(messages: Iterable<StoredMessage>): OracleEvent[] {
+  const events = new Map<string, OracleEvent>();
+  for (const message of messages) {
+    const decoded = decode(message);
+    if (decoded.outcome !== "accepted") continue;
+    const { source, uid } = decoded.envelope;
+    const wire = JSON.parse(new TextDecoder().decode(message.bytes)) as OracleEvent["wire"];
+    events.set(`${source}\n${uid}`, { source, uid, wire, event: decoded.event });
+  }
+  return [...events.values()];
 }
 
 /** The attribution columns of a status sample's row. */
@@ -37,6 +54,12 @@ export interface Verdict {
   readonly choices: readonly Attribution[];
 }
 
+/** What an observation is attributed to, and the rank of the evidence for it. */
+export interface Selected {
+  readonly attribution: Attribution;
+  readonly rank: bigint;
+}
+
 interface Candidate {
   readonly source: string;
   readonly snapshot: string;
@@ -47,13 +70,21 @@ interface Candidate {
   readonly pipeline: string;
   readonly model: string;
   readonly gpus: readonly string[];
+  /** What settles a tie: a hash of all that the snapshot says of the node's elements of this pipeline and model. */
+  readonly tie: bigint;
 }
 
-interface Observation {
+/** What an event says of who served it, in the form that is compared; blank when it says nothing. */
+export interface Observation {
   readonly address: string;
   readonly url: string;
   readonly hint: string;
   readonly at: number;
+}
+
+interface Ttl {
+  readonly beforeMs: number;
+  readonly afterMs: number;
 }
 
 type Wire = Record<string, unknown>;
@@ -79,23 +110,38 @@ const PIPELINES = "live-video-to-video text-to-image image-to-image image-to-vid
 const isPipeline = (text: string): boolean => PIPELINES.split(" ").includes(text.toLowerCase());
 
 /** What each distinct status sample among the events should become. */
-export function verdicts(events: readonly OracleEvent[], ttl: { beforeMs: number; afterMs: number }): Verdict[] {
+export function verdicts(events: readonly OracleEvent[], ttl: Ttl): Verdict[] {
   const candidates = events.flatMap(candidatesOf);
   return events.filter(({ wire }) => wire.type === "ai_stream_status").map(({ source, uid, wire }) => {
     const data = dataOf(wire);
     const info = objectOf(data.orchestrator_info);
-    const hint = modelOf(data.pipeline).toLowerCase();
     const observation = {
       address: addressOf(info.address),
       url: urlOf(info.url),
-      hint: isPipeline(hint) && hint !== "noop" ? "" : hint,
+      hint: hintOf(data.pipeline),
       at: Number(wire.timestamp),
     };
-    const near = candidates.filter((one) =>
-      one.source === source && one.at >= observation.at - ttl.beforeMs && one.at <= observation.at + ttl.afterMs
-    );
-    return { source, uid, choices: judge(observation, near) };
+    const choices = judge(observation, within(candidates, source, observation.at, ttl));
+    return { source, uid, choices: choices.map(({ attribution }) => attribution) };
   });
+}
+
+/** What the snapshots among the events let each observation of a source be attributed to. */
+export function selector(events: readonly OracleEvent[], ttl: Ttl) {
+  const candidates = events.flatMap(candidatesOf);
+  return (source: string, observation: Observation): Selected =>
+    judge(observation, within(candidates, source, observation.at, ttl))
+      .reduce((best, other) => other.rank > best.rank ? other : best);
+}
+
+/** The model hint in what an event calls its pipeline. */
+export function hintOf(label: unknown): string {
+  const hint = modelOf(label).toLowerCase();
+  return isPipeline(hint) && hint !== "noop" ? "" : hint;
+}
+
+function within(candidates: readonly Candidate[], source: string, at: number, ttl: Ttl): Candidate[] {
+  return candidates.filter((one) => one.source === source && one.at >= at - ttl.beforeMs && one.at <= at + ttl.afterMs);
 }
 
 function dataOf(wire: OracleEvent["wire"]): Wire {
@@ -106,28 +152,42 @@ function dataOf(wire: OracleEvent["wire"]): Wire {
 function candidatesOf({ source, uid, wire }: OracleEvent): Candidate[] {
   if (wire.type !== "network_capabilities") return [];
   return listOf(dataOf(wire)).filter((entry) => addressOf(entry.address) !== "").flatMap((entry) => {
-    const base = {
-      source,
-      snapshot: uid,
-      at: Number(wire.timestamp),
-      canonical: addressOf(entry.address),
-      hot: addressOf(entry.local_address),
-      url: urlOf(entry.orch_uri || entry.uri),
+    const [canonical, hot, url] = [
+      addressOf(entry.address),
+      addressOf(entry.local_address),
+      urlOf(entry.orch_uri || entry.uri),
+    ];
+    const of = (pipeline: string, model: string, gpus: readonly string[], onPar: readonly string[] = gpus) => {
+      const content = { pipeline, model, gpus: [...new Set(onPar)].sort() };
+      return {
+        source,
+        snapshot: uid,
+        at: Number(wire.timestamp),
+        canonical,
+        hot,
+        url,
+        pipeline: pipeline.toLowerCase(),
+        model: modelOf(model),
+        gpus,
+        tie: hash63(JSON.stringify([canonical, hot, url, content, uid])),
+      };
     };
-    const hardware = listOf(entry.hardware);
+    const hardware = listOf(entry.hardware).map((item) => ({
+      pipeline: textOf(item.pipeline),
+      model: textOf(item.model_id),
+      gpus: listOf(item.gpu_info).map((gpu) => textOf(gpu.id)).filter((id) => id !== ""),
+    }));
     if (hardware.length > 0) {
-      return hardware.map((item) => ({
-        ...base,
-        pipeline: textOf(item.pipeline).toLowerCase(),
-        model: modelOf(item.model_id),
-        gpus: listOf(item.gpu_info).map((gpu) => textOf(gpu.id)).filter((id) => id !== ""),
-      }));
+      return hardware.map(({ pipeline, model, gpus }) => {
+        const alike = hardware.filter((one) => one.pipeline === pipeline && one.model === model);
+        return of(pipeline, model, gpus, alike.flatMap((one) => one.gpus));
+      });
     }
     const advertised = Object.entries(objectOf(objectOf(objectOf(entry.capabilities).constraints).PerCapability))
       .flatMap(([id, held]) => Object.keys(objectOf(objectOf(held).models)).map((model) => ({ id, model })))
       .filter(({ id }) => BUILT_IN[id] !== undefined)
-      .map(({ id, model }) => ({ ...base, pipeline: BUILT_IN[id]!, model: modelOf(model), gpus: [] }));
-    return advertised.length > 0 ? advertised : [{ ...base, pipeline: "", model: "", gpus: [] }];
+      .map(({ id, model }) => of(BUILT_IN[id]!, textOf(model), []));
+    return advertised.length > 0 ? advertised : [of("", "", [])];
   });
 }
 
@@ -144,7 +204,7 @@ const BUILT_IN: Record<string, string> = {
   36: "text-to-speech",
 };
 
-function judge(observation: Observation, near: readonly Candidate[]): Attribution[] {
+function judge(observation: Observation, near: readonly Candidate[]): Selected[] {
   const { address, url, hint, at } = observation;
   if (address === "" && url === "") return [unattributed(0, "no_orchestrator", url)];
   const isWallet = (one: Candidate) => same(one.hot, address) || same(one.canonical, address);
@@ -185,7 +245,7 @@ function judge(observation: Observation, near: readonly Candidate[]): Attributio
     const isSure = node !== "" && model !== "";
     const gpus = isSure ? [...new Set(group.flatMap((one) => one.gpus))].sort() : [];
     const confidence = level === 3 ? 0.4 : [0.7, 0.9, 1][freshness(chosen)]!;
-    return {
+    const attribution = {
       orchestrator_address: chosen.canonical,
       orchestrator_url: node,
       pipeline: pipelineOf(pipelines.size === 1 ? chosen.pipeline : "", model),
@@ -200,6 +260,9 @@ function judge(observation: Observation, near: readonly Candidate[]): Attributio
       selected_snapshot_uid: chosen.snapshot,
       selected_snapshot_ts: chosen.at,
     };
+    const closeness = 2 ** 27 - 1 - Math.abs(chosen.at - at);
+    const grade = level * 2 ** 30 + Number(isModelEqual(chosen)) * 2 ** 29 + freshness(chosen) * 2 ** 27 + closeness;
+    return { attribution, rank: BigInt(grade) * 2n ** 63n + chosen.tie };
   });
 }
 
@@ -210,7 +273,13 @@ function pipelineOf(advertised: string, model: string): string {
   return same(pipeline, model) ? "" : pipeline;
 }
 
-function unattributed(level: number, reason: string, url: string): Attribution {
+/** Levels that claim nothing of a candidate rank as the level alone. */
+function unattributed(level: number, reason: string, url: string): Selected {
+  return { attribution: unclaimed(level, reason, url), rank: BigInt(level) * 2n ** 93n };
+}
+
+/** The attribution columns of a row that claims nothing. */
+export function unclaimed(level: number, reason: string, url: string): Attribution {
   return {
     orchestrator_address: "",
     orchestrator_url: url,

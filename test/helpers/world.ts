@@ -15,7 +15,7 @@ import { type Fact, factKey, factOf } from "../../src/core/facts.ts";
 import type { SnapshotFeed } from "../../src/core/feed.ts";
 import { FROM_THE_START, type PartitionState } from "../../src/core/step.ts";
 import { bytesOf, status, type StatusFields, stored, subjectOf, type Wire } from "./events.ts";
-import { differences, type OracleEvent, verdicts } from "./oracle.ts";
+import { acceptedEvents, differences, type OracleEvent, verdicts } from "./oracle.ts";
 
 export { type Stage, STAGES, type WorldSettings };
 
@@ -149,16 +149,9 @@ export class World extends AuditWorld {
     return found[0]!;
   }
 
-  /** The distinct events of the stream, for the oracle; who an event is, is decode's to say and not at stake here. */
+  /** The distinct events of the stream, for the oracle. */
   events(): OracleEvent[] {
-    const events = new Map<string, OracleEvent>();
-    for (const message of this.stream) {
-      const { outcome, envelope } = decode(message);
-      const wire = JSON.parse(new TextDecoder().decode(message.bytes)) as OracleEvent["wire"];
-      if (outcome !== "accepted") continue;
-      events.set(`${envelope.source}\n${envelope.uid}`, { source: envelope.source, uid: envelope.uid, wire });
-    }
-    return [...events.values()];
+    return acceptedEvents(this.stream);
   }
 
   protected override write(fact: Fact, row: Row): void {
