@@ -45,7 +45,7 @@ export interface AttributionListener {
   /** Better evidence was found for an open observation. */
   corrected(observed: ObservedEvent, finding: Finding): void;
   opened(observed: ObservedEvent): void;
-  /** No better evidence is waited for any more. */
+  /** No better evidence is waited for, any more or from the beginning. */
   closed(observed: ObservedEvent): void;
 }
 
@@ -226,6 +226,7 @@ export class Attribution {
     open.closesAfterMs = this.#closesAfter(open, selection);
     if (isFinal(observed, grade) || open.closesAfterMs < this.#feed.timeOf(observed.source)) {
       if (held) this.#entries.set(open, null);
+      this.#listener.closed(observed);
       return;
     }
     observations.add(open);

@@ -50,7 +50,10 @@ export class State {
       const written = await this.#put(bucket, key, value!);
       if (bucket === "workflow_sessions" && written !== value) merged.push({ key, value: written });
     });
-    await concurrently(changes.filter(({ value }) => value === null), ({ bucket, key }) => this.#buckets[bucket].remove(key));
+    await concurrently(
+      changes.filter(({ value }) => value === null),
+      ({ bucket, key }) => this.#buckets[bucket].remove(key),
+    );
     return merged;
   }
 

@@ -34,7 +34,7 @@ const startOf = (found: Partial<Found>) => {
 describe("a partition", (test) => {
   test("starts where its checkpoint says when everything fits", () => {
     assert.equal(planStart(SOUND), {
-      at: { doneSeq: 100, rewindSeq: 80, doneAtMs: 5_000 },
+      at: { doneSeq: 100, rewindSeq: 80, doneAtMs: 5_000, firstSeq: 1 },
       findings: [],
       reset: false,
     });

@@ -9,6 +9,7 @@ import * as assert from "uvu/assert";
 import type { DeadLetter, StateChange } from "../../src/core/effects.ts";
 import type { Cell, Row, Table } from "../../src/core/emit/row.ts";
 import type { StoredMessage } from "../../src/core/event.ts";
+import { factKey, factOf } from "../../src/core/facts.ts";
 import { SnapshotFeed } from "../../src/core/feed.ts";
 import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";
 import { checkCells } from "../helpers/columns.ts";
@@ -41,6 +42,25 @@ interface Run {
   readonly state: StateChange[];
 }
 
+/** The rows of a fact as its table folds them, by key; any other rows as they are. */
+function folded(table: string, rows: readonly Row[]): readonly Row[] {
+  const fact = factOf(table);
+  if (fact === undefined) return rows;
+  const byKey = new Map<string, Row>();
+  for (const row of rows) {
+    const before = byKey.get(factKey(fact, row));
+    const isGreater = before === undefined || BigInt(before.version as string) <= BigInt(row.version as string);
+    if (isGreater) byKey.set(factKey(fact, row), row);
+  }
+  return [...byKey].sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
+}
+
+/** What the buckets hold in the end, by key. */
+function lastOfEach(changes: readonly StateChange[]): StateChange[] {
+  const last = new Map(changes.map((change) => [`${change.bucket} ${change.key}`, change]));
+  return [...last].sort(([a], [b]) => a < b ? -1 : 1).map(([, change]) => change);
+}
+
 /** Takes messages in order through one partition; every snapshot comes back to it, as its watcher would see it. */
 function run(messages: readonly StoredMessage[]): Run {
   const feed = new SnapshotFeed({ allowedLatenessMs: 3_600_000, mostSightings: 1_000_000 });
@@ -70,6 +90,8 @@ function run(messages: readonly StoredMessage[]): Run {
   }
   seal();
   seal(); // What the last snapshots corrected.
+  state.settle();
+  seal();
   return all;
 }
 
@@ -188,15 +210,17 @@ describe(`ten thousand mutated messages (seed ${SEED})`, (test) => {
 
   test("leave every row and every state entry of the valid messages exactly as it is without them", () => {
     const alone = run(valid);
-    for (const [table, rows] of alone.rows) {
-      const kept = result.rows.get(table)!.filter((row) => row.source === VALID_SOURCE);
+    for (const [table, all] of alone.rows) {
+      // How often a session is written depends on what else is in its batches; what it comes to does not.
+      const rows = folded(table, all);
+      const kept = folded(table, result.rows.get(table)!.filter((row) => row.source === VALID_SOURCE));
       assert.is(kept.length, rows.length, table);
       for (const [at, row] of rows.entries()) {
         if (JSON.stringify(kept[at]) !== JSON.stringify(row)) assert.equal(kept[at], row);
       }
     }
     const state = result.state.filter(({ key }) => key.startsWith(`${VALID_SOURCE}.`));
-    assert.is(JSON.stringify(state), JSON.stringify(alone.state));
+    assert.is(JSON.stringify(lastOfEach(state)), JSON.stringify(lastOfEach(alone.state)));
     assert.is(alone.deadLetters.length, 0);
     const attributed = alone.rows.get("fact_stream_status_samples")!.filter((row) => row.is_attributed === 1);
     assert.ok(attributed.length > 1_000, "the valid messages attribute something");

@@ -1,6 +1,6 @@
 /** The facts of a session's events other than status samples: trace edges, parameter updates, coverage, ingest samples. */
 import type { IngestEvent } from "../event.ts";
-import { evidenceOf, type Level, LEVEL, type Rank, versionOf } from "../evidence.ts";
+import { evidenceOf, LEVEL, type Rank, versionOf } from "../evidence.ts";
 import { sessionKeyOf } from "../identity.ts";
 import type { Edge } from "../observed.ts";
 import type { Claim, Method, UnattributedReason } from "../select.ts";
@@ -51,7 +51,7 @@ export function dependentRows(
   const { context: { streamId, requestId, gateway }, timeMs, uid } = signal;
   const ids = { uid, id: idOf(uid), timeMs, session: session.key, streamId, requestId, gateway };
   const version = versionOf(generation, session.evidence);
-  const unknown = isKnown ? UNASSIGNED : NOBODY;
+  const unknown = nobody(isKnown ? "pre_assignment" : "no_orchestrator", signal.support.claim.url);
   const then = supportThen === undefined ? unknown : lent(supportThen.claim);
   if (meaningOf(signal) === MEANING.paramsUpdate) {
     return { update: updateRow(session.source, ids, signal.text, then, version) };
@@ -86,21 +86,15 @@ export function ingestRow({ head, payload }: IngestEvent, generation: number): R
   };
 }
 
-/** Nobody served the event, as far as its whole session tells. */
-const NOBODY = unassigned("no_orchestrator");
-
-/** The event came before its session knew an orchestrator, which is no failure. */
-const UNASSIGNED = unassigned("pre_assignment");
-
-function unassigned(reason: Identity["reason"]): Identity {
-  const level: Level = LEVEL.nothingKnown;
+/** Of an event that came before its session knew an orchestrator; `url` is its own, as raw context. */
+function nobody(reason: "pre_assignment" | "no_orchestrator", url: string): Identity {
   return {
-    level,
+    level: LEVEL.nothingKnown,
     method: "none",
     confidence: 0,
     reason,
     canonical: "",
-    url: "",
+    url,
     pipeline: "",
     model: null,
     gpu: null,

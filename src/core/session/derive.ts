@@ -4,7 +4,7 @@
  */
 import { copyOf, NOTHING, presentRun, read, type Run, type Totals } from "./fold.ts";
 import type { Session } from "./session.ts";
-import { isTrace, MEANING, meaningOf, shows, SHOWS, type Signal } from "./signal.ts";
+import { isTrace, MEANING, meaningOf, SHOWS, shows, type Signal } from "./signal.ts";
 import type { Support } from "./support.ts";
 
 /** An event with rows of its own. */

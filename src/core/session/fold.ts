@@ -6,7 +6,7 @@
  * whatever order its events came in. Rejected: state that each arrival updates, which is what makes a late event of the
  * old orchestrator look like a swap back.
  */
-import { MEANING, meaningOf, type Signal, shows, SHOWS, traceTypeOf } from "./signal.ts";
+import { MEANING, meaningOf, SHOWS, shows, type Signal, traceTypeOf } from "./signal.ts";
 import type { Support } from "./support.ts";
 
 /** A stretch of a session with one orchestrator: what becomes a segment. */
@@ -146,7 +146,7 @@ function readIds(totals: Totals, { uid, context, support }: Signal): void {
   }
   totals.events++;
   totals.lastUid = uid;
-  if (totals.gateway === "") totals.gateway = context.gateway;
+  if (totals.gateway === "" && context.gateway.trim() !== "") totals.gateway = context.gateway;
 }
 
 /** All that was read before has a lesser K, so whether a playable edge was read tells before from after. */

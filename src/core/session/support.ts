@@ -2,7 +2,16 @@
  * Support: what the evidence for one event lets it claim, with the rest of its rank. It is kept with the session, so
  * that a session needs no snapshot to be read again. Signals that may claim the same share one object.
  */
-import { evidenceOf, type Grade, gradeOf, gradeOfLevel, isAttributed, isModelEqual, LEVEL, levelOf } from "../evidence.ts";
+import {
+  evidenceOf,
+  type Grade,
+  gradeOf,
+  gradeOfLevel,
+  isAttributed,
+  isModelEqual,
+  LEVEL,
+  levelOf,
+} from "../evidence.ts";
 import type { Claim, Selection } from "../select.ts";
 
 export interface Support {
