@@ -52,6 +52,17 @@ describe("WorkflowLifecycleCoverageAggregatorFunctionTest (§6.9)", (test) => {
     ]);
   });
 
+  test("without a request nothing is matched, whatever edges there are", () => {
+    states(whateverOrder([processed(1_000), playable(2_000, { id: "here" })]).event(COVERAGE, "here"), {
+      known_stream: 0,
+      has_first_processed_edge: 1,
+      has_first_playable_edge: 1,
+      startup_edge_matched: 0,
+      playable_edge_matched: 0,
+      unmatched_reason: "missing_stream_request_edge",
+    });
+  });
+
   test("has its session's identity as of its edge, which upstream left blank", () => {
     const all = whateverOrder([KNOWN, request(1_000, { id: "early" }), sent(2_000, A), close(3_000, { id: "late" })]);
     states(all.event(COVERAGE, "early"), { is_attributed: 0, unattributed_reason: "pre_assignment", gpu_id: null });
@@ -60,6 +71,8 @@ describe("WorkflowLifecycleCoverageAggregatorFunctionTest (§6.9)", (test) => {
       orchestrator_address: "0xca",
       gpu_attribution_method: "segment_window_join",
     });
+    const alone = whateverOrder([request(1_000, { id: "here" })]);
+    states(alone.event(COVERAGE, "here"), { is_attributed: 0, unattributed_reason: "no_orchestrator" });
   });
 
   test("has a row per edge and none for samples and errors", () => {

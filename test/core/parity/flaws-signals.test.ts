@@ -6,7 +6,7 @@
 import * as assert from "uvu/assert";
 import type { Row } from "../../../src/core/emit.ts";
 import { node, snapshot } from "../../helpers/events.ts";
-import { facts, factsOf, idOf, namesNobody, whateverOrder } from "../../helpers/facts.ts";
+import { type Facts, facts, factsOf, idOf, namesNobody, whateverOrder } from "../../helpers/facts.ts";
 import {
   A,
   B,
@@ -230,6 +230,15 @@ describe("flaws in what was counted", (test) => {
     // Fewer snapshots are less evidence, too.
     const blind = facts(events.slice(1)).session();
     states(blind, { is_attributed: 0, event_count: whole.event_count! });
+  });
+
+  test("F24: a row weighs what it depends on: its own evidence, or its session's", () => {
+    const some = [KNOWN, sent(1_000, { ...A, id: "named" }), close(2_000, { id: "nameless" })];
+    const [less, more] = [facts(some), facts([...some, error(3_000, "odd")])];
+    const version = (all: Facts, id: string) => BigInt(all.event(EDGES, id).version as string);
+    assert.is(version(less, "named"), version(more, "named"));
+    assert.ok(version(less, "nameless") < version(more, "nameless"));
+    assert.is(version(more, "nameless"), BigInt(more.session().version as string));
   });
 
   test("F24: a state that is lost and derived again writes the same rows", () => {

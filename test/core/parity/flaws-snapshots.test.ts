@@ -72,8 +72,14 @@ describe("flaws that a late snapshot brought out", (test) => {
   });
 
   test("F28: params_update → snapshot: the marker has the identity that was known by its time", () => {
-    const signals = [sent(1_000, A), streamEvent("params_update", 2_000, "{}", { id: "params" }), sent(3_000, B)];
-    const all = whateverOrder([KNOWN, ...signals], [[signals[1]!, signals[2]!, signals[0]!, KNOWN]]);
+    const before = streamEvent("params_update", 500, "{}", { id: "before" });
+    const params = streamEvent("params_update", 2_000, "{}", { id: "params" });
+    const after = streamEvent(" PARAMS_UPDATE", 4_000, "{}", { id: "after" });
+    const [a, b] = [sent(1_000, A), sent(3_000, B)];
+    const all = whateverOrder([KNOWN, before, a, params, b, after], [[params, after, b, a, before, KNOWN]]);
+    namesNobody(all.event("fact_workflow_param_updates", "before"), "pre_assignment");
+    states(all.event("fact_workflow_param_updates", "after"), { orchestrator_address: "0xcb", gpu_id: "GPU-b" });
+    namesNobody(facts([before]).event("fact_workflow_param_updates", "before"), "no_orchestrator");
     states(all.event("fact_workflow_param_updates", "params"), {
       is_attributed: 1,
       orchestrator_address: "0xca",

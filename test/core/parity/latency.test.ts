@@ -10,7 +10,14 @@ import { states } from "../../helpers/world.ts";
 
 describe("WorkflowLatencyDerivationTest (§6.8)", (test) => {
   test("derivesLatencyIntervalsFromSessionEdges: from the first edge of each kind", () => {
-    const all = whateverOrder([request(1_000), processed(1_200), processed(1_700), playable(4_300), playable(6_000)]);
+    const all = whateverOrder([
+      request(1_000),
+      processed(1_200),
+      request(1_500),
+      processed(1_700),
+      playable(4_300),
+      playable(6_000),
+    ]);
     states(all.session(), {
       first_stream_request_ts: 1_000,
       first_processed_ts: 1_200,

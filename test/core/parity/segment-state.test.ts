@@ -93,6 +93,13 @@ describe("segments, beyond the tests that are known (§3)", (test) => {
     assert.is(idOf(closed[0]!.source_event_uid), "sample@3000");
   });
 
+  test("of several closes the last one counts", () => {
+    states(segmentsOf(KNOWN, sent(1_000, A), close(2_000), close(3_000))[0]!, {
+      end_ts: 3_000,
+      reason: "stream_closed",
+    });
+  });
+
   test("an orchestrator change after a close overrides it", () => {
     const [first, second] = segmentsOf(KNOWN, sent(1_000, A), close(2_000), sent(3_000, B));
     states(first!, { end_ts: 3_000, reason: "orchestrator_change" });

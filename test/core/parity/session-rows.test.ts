@@ -56,7 +56,6 @@ describe("session rows of the second predecessor (§6.13)", (test) => {
       for (const [at, wire] of wires.entries()) {
         const subject = subjectOf(wire, 1);
         const message = stored(subject, bytesOf(wire.envelope), firstSequence + at, streamTimeMs);
-        world.stream.push(message);
         world.append(subject.slice(subject.lastIndexOf(".") + 1), message);
         world.drain();
       }

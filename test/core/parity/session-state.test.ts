@@ -22,6 +22,7 @@ import {
   sample,
   SD,
   sent,
+  streamEvent,
   swap,
 } from "../../helpers/session-events.ts";
 import { describe } from "../../helpers/suite.ts";
@@ -191,6 +192,27 @@ describe("sessions, beyond the tests that are known (§2)", (test) => {
       startup_unexcused: 0,
     });
     states(sessionOf(playable(1_000)), { known_stream: 0, startup_success: 1, startup_unexcused: 0 });
+  });
+
+  test("an error is one in any case and between blanks, and nothing else is", () => {
+    const events = [streamEvent(" ERROR ", 1_000, "odd"), streamEvent("errors", 2_000, "odd")];
+    states(sessionOf(...events), { error_count: 1, event_count: 2 });
+  });
+
+  test("a session that knows nobody says the most that any of its signals shows", () => {
+    const incompatible = sample(1_000, { ...A, model: "x" });
+    const row = sessionOf(KNOWN, incompatible, sent(2_000, { wallet: "0xz", url: "https://z" }), close(3_000));
+    states(row, {
+      is_attributed: 0,
+      unattributed_reason: "model_incompatible",
+      evidence_level: 2,
+      orchestrator_url: "https://z",
+    });
+  });
+
+  test("its workflow is the pipeline that its first signal claims, if that claims one", () => {
+    states(sessionOf(KNOWN, sent(1_000, A), close(2_000)), { workflow_id: LIVE });
+    states(sessionOf(KNOWN, request(900), sent(1_000, A)), { workflow_id: "ai_live_video_stream" });
   });
 
   test("no orchestrator excuses also after a selection (D7)", () => {

@@ -2,8 +2,9 @@
  * §6.10 of the parity list: what every signal carries into its session. How sessions are named without a stream or a
  * request is in identity.test.ts.
  */
+import * as assert from "uvu/assert";
 import { whateverOrder } from "../../helpers/facts.ts";
-import { error, request, sample } from "../../helpers/session-events.ts";
+import { error, ingest, request, sample } from "../../helpers/session-events.ts";
 import { describe } from "../../helpers/suite.ts";
 import { states } from "../../helpers/world.ts";
 
@@ -27,6 +28,16 @@ describe("signal mapping (§6.10)", (test) => {
       sample(3_000, { gateway: "g3" }),
     ];
     states(whateverOrder(events).session(), { gateway: "g2" });
+  });
+
+  test("transport figures are no signal: they make no session, and weigh nothing", () => {
+    const all = whateverOrder([ingest(1_000), ingest(2_000)], [], { generation: 3 });
+    assert.equal(all.of("fact_workflow_sessions"), []);
+    assert.equal(
+      all.of("fact_stream_ingest_samples").map((row) => row.version),
+      Array(2).fill(String((3n << 116n) + 1n)),
+    );
+    states(whateverOrder([request(1_000), ingest(2_000)]).session(), { event_count: 1, session_end_ts: 1_000 });
   });
 
   test("ids are trimmed, and a blank one is missing", () => {
