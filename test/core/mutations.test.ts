@@ -11,6 +11,7 @@ import type { Cell, Row, Table } from "../../src/core/emit/row.ts";
 import type { StoredMessage } from "../../src/core/event.ts";
 import { factKey, factOf } from "../../src/core/facts.ts";
 import { SnapshotFeed } from "../../src/core/feed.ts";
+import { judge } from "../../src/core/judge.ts";
 import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";
 import { checkCells } from "../helpers/columns.ts";
 import { Chance, MUTATIONS } from "../helpers/mutate.ts";
@@ -71,13 +72,15 @@ function run(messages: readonly StoredMessage[]): Run {
     feed,
     FROM_THE_START,
   );
+  const sessions = new Map<string, string>();
   const all: Run = { rows: new Map(), deadLetters: [], state: [] };
   const seal = () => {
     const effects = state.seal();
     for (const [table, rows] of effects.rows) all.rows.set(table, [...all.rows.get(table) ?? [], ...rows]);
     all.deadLetters.push(...effects.deadLetters);
     all.state.push(...effects.state);
-    for (const { bucket, value } of effects.state) {
+    for (const { bucket, key, value } of effects.state) {
+      if (bucket === "workflow_sessions") sessions.set(key, value!);
       if (bucket !== "capability_snapshots" || value === null) continue;
       const snapshot = JSON.parse(value);
       state.correct(snapshot, feed.apply(snapshot));
@@ -85,7 +88,9 @@ function run(messages: readonly StoredMessage[]): Run {
   };
   let valid = 0;
   for (const message of messages) {
-    state.take(message);
+    const judged = judge(message);
+    if (judged.sessionKey !== undefined) state.admit(judged.sessionKey, sessions.get(judged.sessionKey));
+    state.take(message, judged);
     if (message.subject.includes(VALID_SOURCE) && ++valid % BATCH === 0) seal();
   }
   seal();

@@ -82,6 +82,7 @@ export function statusWire(data: Wire = {}, envelope: Wire = {}): Wire {
     inference_status: {
       fps: 17.25,
       restart_count: 2,
+      last_restart_time: SENT_MS - 20_000,
       last_error: "image fetch timeout",
       last_error_time: SENT_MS - 5_000,
       last_params: { height: 512, width: 768, prompt: "a cat" },
