@@ -2,16 +2,22 @@
  * Real events under many orders: one digest, and the digest of what the oracle says.
  */
 import { createHash } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import type { Row } from "../../src/core/emit.ts";
-import type { Wire } from "../helpers/events.ts";
+import type { Envelope, Wire } from "../helpers/events.ts";
 import { type Attribution, differences, verdicts } from "../helpers/oracle.ts";
-import { productionEvents, productionFiles } from "../helpers/production.ts";
 import { describe } from "../helpers/suite.ts";
 import { inOrder, states, World } from "../helpers/world.ts";
 
+const FOLDER = new URL("../fixtures/production/", import.meta.url);
 const SHUFFLES = 50;
 const DUPLICATED = 0.3;
+
+function eventsOf(file: string): Wire[] {
+  const lines = readFileSync(new URL(file, FOLDER), "utf8").trim().split("\n");
+  return lines.map((line) => ({ source: "production", envelope: JSON.parse(line) as Envelope }));
+}
 
 /** Numbers from 0 to 1 out of a seed (mulberry32). */
 function randomFrom(seed: number): () => number {
@@ -52,12 +58,12 @@ function shuffled(events: readonly Wire[], seed: number): World {
 }
 
 describe("production events", (test) => {
-  const files = productionFiles();
+  const files = readdirSync(FOLDER).filter((name) => name.endsWith(".jsonl")).sort();
   test("are six files", () => assert.is(files.length, 6));
 
   for (const file of files) {
     test(`${file} gives one digest under ${SHUFFLES} shuffles with 30 % duplicates, and the oracle's`, () => {
-      const events = productionEvents(file);
+      const events = eventsOf(file);
       const expected = inOrder(events, { allowedLatenessMs: spanOf(events) });
       const verdict = verdicts(expected.events(), expected.settings.ttl);
       assert.equal(differences(expected.rows(), verdict), []);
@@ -76,7 +82,7 @@ describe("production events", (test) => {
   }
 
   test("of the gateway log: exactly the seven samples before the only snapshot are corrected, and end attributed", () => {
-    const events = productionEvents("gateway_log_2026-01-08.jsonl");
+    const events = eventsOf("gateway_log_2026-01-08.jsonl");
     const snapshotAt = events.findIndex(({ envelope }) => envelope.type === "network_capabilities");
     const early = events.slice(0, snapshotAt).filter(({ envelope }) => envelope.type === "ai_stream_status");
     assert.is(early.length, 7);
