@@ -5,7 +5,7 @@
  * who they are and which session they belong to; what an observation is attributed to is test/helpers/oracle.ts's to
  * say. The rows that follow from all this are in fact-oracle.ts.
  */
-import type { StatusEvent, StatusPayload, StreamEvent, TelemetryEvent, TraceEvent } from "../../src/core/event.ts";
+import type { StatusEvent, StreamEvent, TelemetryEvent, TraceEvent } from "../../src/core/event.ts";
 import { sessionKeyOf } from "../../src/core/identity.ts";
 import { TRACE } from "./events.ts";
 import { type Attribution, hintOf, type OracleEvent, type Selected, selector, unclaimed } from "./oracle.ts";
@@ -17,8 +17,6 @@ export interface Signal extends Selected {
   readonly isNamed: boolean;
   /** Its own url, "" when it names none. */
   readonly url: string;
-  /** When the runner last restarted, which only a status tells. */
-  readonly lastRestartTimeMs: number | null;
 }
 
 /** The signals of one session, in the order K. */
@@ -52,7 +50,7 @@ export function sessionsOf(events: readonly OracleEvent[], ttl: { beforeMs: numb
   });
 }
 
-function signalsOf({ event, wire }: OracleEvent, select: ReturnType<typeof selector>): Signal[] {
+function signalsOf({ event }: OracleEvent, select: ReturnType<typeof selector>): Signal[] {
   const isSignal = event.type === "ai_stream_status" || event.type === "stream_trace" ||
     event.type === "ai_stream_events";
   if (!isSignal) return [];
@@ -61,17 +59,7 @@ function signalsOf({ event, wire }: OracleEvent, select: ReturnType<typeof selec
   const hint = event.type === "ai_stream_status" ? hintOf(event.payload.pipeline) : "";
   const selected = select(event.head.source, { address, url, hint, at: event.head.eventTimeMs });
   const isNamed = address !== "" || url !== "";
-  const lastRestartTimeMs = event.type === "ai_stream_status" ? restartTimeOf(event.payload, wire.data) : null;
-  return [{ ...selected, event, isNamed, url, lastRestartTimeMs }];
-}
-
-/** From the decoded payload, and while that lacks it from the wire. */
-function restartTimeOf(payload: StatusPayload & { lastRestartTimeMs?: number | null }, data: unknown): number | null {
-  if (payload.lastRestartTimeMs !== undefined) return payload.lastRestartTimeMs;
-  const status = (typeof data === "string" ? JSON.parse(data) : data) as {
-    inference_status?: { last_restart_time?: number };
-  };
-  return status.inference_status?.last_restart_time ?? null;
+  return [{ ...selected, event, isNamed, url }];
 }
 
 const PRIORITY = { stream_trace: 1, ai_stream_status: 2, ai_stream_events: 3 } as const;
@@ -150,10 +138,14 @@ export function runsOf(session: Session): Run[] {
   });
 }
 
-/** The signal whose claim is its run's identity: the greatest of those that claim a model, else of those that claim. */
+/**
+ * The signal whose claim is its run's identity: of those that claim, the greatest whose hinted model was found, else the
+ * greatest that claims a model, else the greatest.
+ */
 function identifying(signals: readonly Signal[]): Signal | undefined {
   const claiming = signals.filter((one) => canonicalOf(one) !== "");
-  return claiming.findLast((one) => one.attribution.model_id !== null) ?? claiming.at(-1);
+  return claiming.findLast(({ rank }) => (rank >> 92n) % 2n === 1n) ??
+    claiming.findLast((one) => one.attribution.model_id !== null) ?? claiming.at(-1);
 }
 
 /** What a session without any claim says of itself. */

@@ -40,8 +40,8 @@ export function sessionRow(session: Session, version: string): FactRow {
   const firstTime = (type: string): number | null => traces(type)[0]?.event.head.eventTimeMs ?? null;
   const has = (type: string): boolean => traces(type).length > 0;
 
-  const statuses = signals.flatMap(({ event, lastRestartTimeMs }) =>
-    event.type === "ai_stream_status" ? [{ ...event.payload, at: event.head.eventTimeMs, lastRestartTimeMs }] : []
+  const statuses = signals.flatMap(({ event }) =>
+    event.type === "ai_stream_status" ? [{ ...event.payload, at: event.head.eventTimeMs }] : []
   );
   const state = (one: { readonly state: string }) => one.state.trim().toUpperCase();
   const starts = statuses.flatMap(({ startTimeMs, at }) =>

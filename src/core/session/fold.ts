@@ -17,8 +17,9 @@ export interface Run {
   /** When its last close edge was, not counting the signal that opened it; null without one. */
   closedMs: number | null;
   /**
-   * The identity of the run: the claim of its greatest signal in K that knows the orchestrator, one that claims a model
-   * before one that does not. While none knows it, the most that is known of any signal.
+   * The identity of the run: the claim of its greatest signal in K that knows the orchestrator, one whose hinted model
+   * was found before one that claims a model without a hint, and that before one that claims none. While none knows the
+   * orchestrator, the most that is known of any signal.
    */
   support: Support;
   /** The url that the greatest signal with one named itself, for a run that nothing is known of. */
@@ -181,10 +182,16 @@ function readRun(runs: Run[], signal: Signal): void {
 }
 
 /** Whether a later signal of a run takes over its identity. */
-function identifies({ canonical, support: present }: Run, { claim }: Support): boolean {
-  if (canonical !== "") return claim.canonical !== "" && (claim.model !== null || present.claim.model === null);
-  if (claim.canonical !== "") return true;
+function identifies({ canonical, support: present }: Run, support: Support): boolean {
+  const { claim } = support;
+  if (claim.canonical !== "") return canonical === "" || certainty(support) >= certainty(present);
+  if (canonical !== "") return false;
   const { level, reason } = present.claim;
   // Of two that are known by nothing, one that names somebody says more than one that does not.
   return claim.level > level || (claim.level === level && reason === "no_orchestrator");
+}
+
+/** How sure a claim is of the model. */
+function certainty({ claim, modelEqual }: Support): number {
+  return modelEqual ? 2 : claim.model !== null ? 1 : 0;
 }
