@@ -70,11 +70,33 @@ interface Sample {
   readonly corrections: number;
 }
 
+interface Session {
+  readonly start: string;
+  readonly requestId: string;
+  readonly outcome: string;
+  readonly orchestrator: string;
+  readonly model: string | null;
+  readonly reason: string;
+  readonly samples: number;
+  readonly errors: number;
+  readonly swaps: number;
+  readonly segments: readonly Segment[];
+}
+
+interface Segment {
+  readonly start: string;
+  /** Null while open. */
+  readonly end: string | null;
+  readonly orchestrator: string;
+  readonly reason: string;
+}
+
 interface Report {
   readonly events: number;
   readonly shuffledMessages: number;
   readonly seed: number;
   readonly samples: readonly Sample[];
+  readonly sessions: readonly Session[];
   readonly emptyKeyRate: { readonly before: number; readonly after: number };
   /** Samples whose first row had no orchestrator and whose last one has. */
   readonly repaired: number;
@@ -110,15 +132,18 @@ async function demonstrate(context: Context, folder: string, seed: number): Prom
       const disordered = shuffled(withDuplicates(events.map((event) => event.bytes), DUPLICATES, random), random);
       await publish(nc, config, SHUFFLED, disordered);
       await processor.drained();
+      await processor.settle();
       await processor.stop();
       const inOrder = await digests(clickhouse, config.database, { source: IN_ORDER });
       const other = await digests(clickhouse, config.database, { source: SHUFFLED });
-      const equal = inOrder.every((one, at) => one.rows > 0 && one.digest === other[at]?.digest);
+      const equal = inOrder.some(({ rows }) => rows > 0) &&
+        inOrder.every((one, at) => one.rows === other[at]?.rows && one.digest === other[at]?.digest);
       return {
         events: events.length,
         shuffledMessages: disordered.length,
         seed,
         samples: await samplesOf(clickhouse),
+        sessions: await sessionsOf(clickhouse),
         ...await effectOf(clickhouse),
         digests: { inOrder, shuffled: other },
         equal,
@@ -192,6 +217,32 @@ async function samplesOf(clickhouse: ClickHouse): Promise<Sample[]> {
   return rows.map(({ versions, ...row }) => ({ ...row, corrections: Number(versions) - 1 }));
 }
 
+async function sessionsOf(clickhouse: ClickHouse): Promise<Session[]> {
+  const sessions = await clickhouse.rows<Omit<Session, "segments"> & { readonly session: string }>(
+    `SELECT workflow_session_id AS session, toString(session_start_ts) AS start, request_id AS requestId,
+            multiIf(startup_success = 1, 'success', startup_excused = 1, 'excused', startup_unexcused = 1, 'failed',
+                    'unknown') AS outcome,
+            orchestrator_address AS orchestrator, model_id AS model, unattributed_reason AS reason,
+            status_sample_count AS samples, error_count AS errors, confirmed_swap_count AS swaps
+     FROM fact_workflow_sessions_current
+     WHERE source = {source:String}
+     ORDER BY session_start_ts, workflow_session_id`,
+    { source: IN_ORDER },
+  );
+  const segments = await clickhouse.rows<Segment & { readonly session: string }>(
+    `SELECT workflow_session_id AS session, toString(segment_start_ts) AS start, toString(segment_end_ts) AS end,
+            orchestrator_address AS orchestrator, reason
+     FROM fact_workflow_session_segments_current
+     WHERE source = {source:String}
+     ORDER BY workflow_session_id, segment_index`,
+    { source: IN_ORDER },
+  );
+  return sessions.map(({ session, ...one }) => ({
+    ...one,
+    segments: segments.filter((segment) => segment.session === session).map(({ session: _, ...segment }) => segment),
+  }));
+}
+
 async function effectOf(clickhouse: ClickHouse): Promise<Pick<Report, "emptyKeyRate" | "repaired" | "corrections">> {
   const rows = await clickhouse.rows<
     Record<"source" | "samples" | "emptyFirst" | "emptyLast" | "repaired" | "corrections", string>
@@ -231,6 +282,33 @@ function print(report: Report): void {
     ]),
   );
   printLine();
+  printTable(
+    ["session (UTC)", "request", "outcome", "orchestrator", "model or reason", "samples", "errors", "swaps"],
+    report.sessions.map((session) => [
+      session.start,
+      session.requestId,
+      session.outcome,
+      short(session.orchestrator) || "-",
+      session.model ?? (session.reason || "-"),
+      session.samples,
+      session.errors,
+      session.swaps,
+    ]),
+  );
+  printLine();
+  printTable(
+    ["segment (UTC)", "until", "request", "orchestrator", "reason"],
+    report.sessions.flatMap(({ requestId, segments }) =>
+      segments.map(({ start, end, orchestrator, reason }) => [
+        start,
+        end ?? "open",
+        requestId,
+        short(orchestrator) || "-",
+        reason,
+      ])
+    ),
+  );
+  printLine();
   printLine(
     `${report.events} production events in order, then ${report.shuffledMessages} messages: the same, shuffled (seed ${report.seed}) with duplicates.`,
   );
@@ -243,7 +321,7 @@ function print(report: Report): void {
     `Corrections: ${report.corrections.inOrder} in order (${report.repaired} filled an empty key), ${report.corrections.shuffled} shuffled.`,
   );
   for (const [at, one] of report.digests.inOrder.entries()) {
-    printLine(`${one.table}, ${one.rows} rows`);
+    printLine(`${one.table}, ${one.rows} ${one.rows === 1 ? "row" : "rows"}`);
     printLine(`  in order  ${one.digest}`);
     printLine(`  shuffled  ${report.digests.shuffled[at]?.digest}`);
   }

@@ -57,7 +57,8 @@ export function registerRun(program: Command, context: Context): void {
       requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
       const processor = await startProcessor(config, nc, clickhouse, log);
       const stopped = new Promise<void>((resolve) => context.signal.addEventListener("abort", () => resolve()));
-      await Promise.race([flags.untilDrained ? processor.drained() : processor.finished(), stopped]);
+      const done = flags.untilDrained ? processor.drained().then(() => processor.settle()) : processor.finished();
+      await Promise.race([done, stopped]);
       if (context.signal.aborted) log.info({}, "stopping: finishing the batches in hand");
       await processor.stop();
       summarise(processor, flags);

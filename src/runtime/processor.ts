@@ -127,6 +127,12 @@ export class Processor {
     }
   }
 
+  /** Writes the sessions in memory once more with the evidence that there is; resolves when all of it is durable. */
+  async settle(): Promise<void> {
+    for (const { pipeline } of this.#owned.values()) pipeline.settle();
+    await this.drained();
+  }
+
   /** Finishes the batches in hand, commits them, gives up the leases and leaves. May be called twice. */
   async stop(): Promise<void> {
     this.#stopping.abort();

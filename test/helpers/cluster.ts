@@ -184,7 +184,7 @@ export class Cluster {
     };
     const running: Running = {
       processor,
-      drained: () => within("drained", processor.drained()),
+      drained: () => within("drained", processor.drained().then(() => processor.settle())),
       stop: async () => {
         try {
           await within("processor stopped", processor.stop());

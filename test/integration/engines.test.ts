@@ -37,7 +37,7 @@ async function digestThrough(folder: string, clickhouseUrl: string, seed: number
         const events = shuffled(productionEvents(), seeded(seed));
         await publishMessages(nc, events, { source: "org", partitions: 1, messageIds: false, rate: 0 });
         const processor = await startProcessor(config, nc, clickhouse, new Journal());
-        await within("drained", processor.drained());
+        await within("drained", processor.drained().then(() => processor.settle()));
         await processor.stop();
         const [digest] = await digests(clickhouse, config.database, { source: "org" });
         const [archived] = await clickhouse.rows<{ n: string }>("SELECT count() AS n FROM raw_streaming_events FINAL");
