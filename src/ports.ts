@@ -83,6 +83,7 @@ export interface Bucket {
   remove(key: string): Promise<void>;
   /** Every entry that was stored before the call. */
   entries(): Promise<BucketEntry[]>;
+  isEmpty(): Promise<boolean>;
 }
 
 /** The buckets of the processor, by name. */

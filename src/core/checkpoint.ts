@@ -24,6 +24,7 @@ const schema = v.object({
   doneAtMs: whole,
   held: whole,
   heldSeq: whole,
+  hasSessions: v.boolean(),
   generation: whole,
   hash: v.string(),
 });
@@ -115,6 +116,7 @@ export function planStart({ checkpoint, hash, stream, ...found }: Found): Start 
   if (checkpoint.hash !== hash) findings.push({ kind: "other_settings" });
   else if (!found.hasItsState) findings.push({ kind: "state_purged" });
   if (checkpoint.hash !== hash || !found.hasItsState) ({ rewindSeq } = FROM_THE_START);
-  const at = { doneSeq, rewindSeq, doneAtMs: checkpoint.doneAtMs, firstSeq: stream.firstSeq };
+  const { doneAtMs, hasSessions } = checkpoint;
+  const at = { doneSeq, rewindSeq, doneAtMs, hasSessions, firstSeq: stream.firstSeq };
   return { at, findings, reset: findings.length > 0 };
 }

@@ -44,6 +44,8 @@ export interface Progress {
   /** How many open observations live in `unmatched_status`, and the least stream sequence among them (0: none). */
   readonly held: number;
   readonly heldSeq: number;
+  /** True once any session of the partition has an entry in `workflow_sessions`. */
+  readonly hasSessions: boolean;
 }
 
 /** What a bound of memory or lateness cost, with the span of event time whose replay repairs it. */

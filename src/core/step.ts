@@ -31,13 +31,19 @@ export interface StepSettings extends AttributionSettings, SessionsSettings {
 }
 
 /** Where a partition starts. */
-export interface StartingPoint extends Pick<Progress, "doneSeq" | "rewindSeq" | "doneAtMs"> {
+export interface StartingPoint extends Pick<Progress, "doneSeq" | "rewindSeq" | "doneAtMs" | "hasSessions"> {
   /** The first sequence that the stream holds. */
   readonly firstSeq: number;
 }
 
 /** Before the first message of a stream that has lost none. */
-export const FROM_THE_START: StartingPoint = { doneSeq: 0, rewindSeq: 1, doneAtMs: 0, firstSeq: 1 };
+export const FROM_THE_START: StartingPoint = {
+  doneSeq: 0,
+  rewindSeq: 1,
+  doneAtMs: 0,
+  hasSessions: false,
+  firstSeq: 1,
+};
 
 export class PartitionState {
   readonly #settings: StepSettings;
@@ -49,6 +55,7 @@ export class PartitionState {
   #batch = newBatch();
   #takenSeq: number;
   #takenAtMs = 0;
+  #hasSessions: boolean;
 
   /**
    * Starts from a checkpoint: up to `doneSeq` every message was processed by an earlier owner, and from
@@ -59,6 +66,7 @@ export class PartitionState {
     this.#feed = feed;
     this.#start = start;
     this.#takenSeq = start.rewindSeq - 1;
+    this.#hasSessions = start.hasSessions;
     this.#seen = new SeenEvents(settings.mostSeen);
     this.#sessions = new Sessions(settings);
     this.#attribution = new Attribution(settings, feed, {
@@ -165,6 +173,7 @@ export class PartitionState {
     });
     const streamedSeq = this.#attribution.leastStreamedSequence;
     const sessions = this.#sessions.seal(streamedSeq, (table, row) => this.#fact(table, row));
+    this.#hasSessions ||= sessions.length > 0;
     const { rows, facts, deadLetters, state, costs, counts } = this.#batch;
     for (const [table, list] of facts) rows.set(table, [...list.values()]);
     const takenSeq = this.#takenSeq;
@@ -177,6 +186,7 @@ export class PartitionState {
       doneAtMs: takenSeq >= doneBefore ? this.#takenAtMs || doneBeforeAtMs : doneBeforeAtMs,
       held: this.#attribution.heldCount,
       heldSeq: this.#attribution.leastHeldSequence,
+      hasSessions: this.#hasSessions,
     };
     this.#batch = newBatch();
     return { rows, deadLetters, state: [...state, ...sessions, ...unmatched], costs, counts, progress };

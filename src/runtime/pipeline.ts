@@ -223,9 +223,8 @@ export class PartitionPipeline {
     const { deadLetters: queue, sink, state, source, log } = this.#ports;
     const { partition, generation, contentHash: hash } = this.#settings;
     if (deadLetters.length > 0) await this.#step(() => queue.publish(deadLetters));
-    for (const [table, list] of rows) {
-      if (list.length > 0) await this.#step(() => sink.write(table, list));
-    }
+    // In any order, for rows of different tables do not lean on each other.
+    await this.#step(() => Promise.all([...rows].map(([table, list]) => sink.write(table, list))));
     if (changes.length > 0) {
       const merged = await this.#step(() => state.write(changes));
       for (const { key, value } of merged) this.#state.adopt(key, value!);

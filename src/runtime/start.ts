@@ -51,8 +51,10 @@ export async function startOf(
   for (const [partition, checkpoint] of checkpoints) {
     const own = entries.filter((entry) => partitionOfEntry(entry, settings.partitions) === partition);
     const known = typeof checkpoint === "object" ? checkpoint : undefined;
-    const isEmptied = partition === PARTITION_ALL && !knowsSnapshots && known !== undefined &&
-      await stream.lastSeqOf(PARTITION_ALL, "network_capabilities") > 0;
+    const isEmptied = known !== undefined &&
+      (partition === PARTITION_ALL
+        ? !knowsSnapshots && await stream.lastSeqOf(PARTITION_ALL, "network_capabilities") > 0
+        : known.hasSessions && await state.hasNoSessions());
     const start = planStart({
       checkpoint,
       hash,
@@ -96,7 +98,7 @@ const SAYINGS: Readonly<Record<StartFinding["kind"], string>> = {
   no_checkpoint: "no checkpoint: reading from the start of the stream",
   checkpoint_corrupt: "the checkpoint cannot be read: reading from the start of the stream",
   other_settings: "the checkpoint was made under other settings: deriving again from the start of the stream",
-  state_purged: "the snapshots are gone from their bucket: deriving them again from the start of the stream",
+  state_purged: "snapshots or sessions are gone from their bucket: deriving them again from the start of the stream",
   entries_missing: "entries of unmatched_status are gone: reading from further back to have them again",
   stream_rewritten: "the stream lost messages that were processed, and gave their sequences to others: reading these",
   head_expired: "the stream no longer holds messages that were to be read",

@@ -68,6 +68,10 @@ export class State {
     return entries;
   }
 
+  async hasNoSessions(): Promise<boolean> {
+    return await this.#buckets.workflow_sessions.isEmpty();
+  }
+
   /** The open observations that earlier owners left under the same settings, in stream order. */
   async unmatched(hash: string): Promise<UnmatchedEntry[]> {
     const entries = await this.#buckets.unmatched_status.entries();

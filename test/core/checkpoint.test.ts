@@ -10,6 +10,7 @@ const CHECKPOINT: Checkpoint = {
   doneAtMs: 5_000,
   held: 2,
   heldSeq: 30,
+  hasSessions: false,
   generation: 1,
   hash: "h",
 };
@@ -34,7 +35,7 @@ const startOf = (found: Partial<Found>) => {
 describe("a partition", (test) => {
   test("starts where its checkpoint says when everything fits", () => {
     assert.equal(planStart(SOUND), {
-      at: { doneSeq: 100, rewindSeq: 80, doneAtMs: 5_000, firstSeq: 1 },
+      at: { doneSeq: 100, rewindSeq: 80, doneAtMs: 5_000, hasSessions: false, firstSeq: 1 },
       findings: [],
       reset: false,
     });

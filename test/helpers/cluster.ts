@@ -226,10 +226,11 @@ export class Cluster {
     return Number(Object.values(row ?? {})[0]);
   }
 
-  /** The digest of a source's status facts, which must be so many. */
-  async digest(source: string): Promise<{ rows: number; digest: string }> {
-    const [one] = await digests(this.clickhouse, this.config.database, { source });
-    return { rows: one!.rows, digest: one!.digest };
+  /** The digest of a source's facts in one table. */
+  async digest(source: string, table = "fact_stream_status_samples"): Promise<{ rows: number; digest: string }> {
+    const all = await digests(this.clickhouse, this.config.database, { source });
+    const { rows, digest } = all.find((one) => one.table === table)!;
+    return { rows, digest };
   }
 
   /** The folded facts of a source, versions and all, in one order. */

@@ -198,8 +198,8 @@ export function attribute(fields: StatusFields, snapshots: Wire[], settings: Par
   return world.row();
 }
 
-/** Asserts some columns of a row. */
-export function states(row: Row, expected: Row): void {
+/** Asserts some columns of a row, or fields of anything else. */
+export function states(row: Readonly<Record<string, unknown>>, expected: Readonly<Record<string, unknown>>): void {
   assert.equal(Object.fromEntries(Object.keys(expected).map((column) => [column, row[column]])), expected);
 }
 

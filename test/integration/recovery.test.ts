@@ -25,6 +25,11 @@ const isSnapshot = (event: Uint8Array) => typeOf(event) === "network_capabilitie
 const SNAPSHOTS = LOG.filter(isSnapshot);
 const SAMPLES = LOG.filter((event) => typeOf(event) === "ai_stream_status");
 const OTHERS = LOG.filter((event) => !isSnapshot(event));
+/** Samples, and edges that name their orchestrator. */
+const OBSERVATIONS = OTHERS.filter((event) =>
+  ["ai_stream_status", "stream_trace"].includes(typeOf(event)) &&
+  new TextDecoder().decode(event).includes('"address":"0x')
+);
 
 const said = (cluster: Cluster, message: RegExp) => cluster.journal.lines.filter((line) => message.test(line.message));
 
@@ -36,7 +41,7 @@ async function kv(cluster: Cluster, bucket: string) {
 async function waiting(cluster: Cluster, happens: () => Promise<unknown>) {
   await cluster.publish("org", OTHERS);
   await cluster.process();
-  assert.is((await cluster.keys("unmatched_status")).length, SAMPLES.length);
+  assert.is((await cluster.keys("unmatched_status")).length, OBSERVATIONS.length);
   await happens();
   await cluster.publish("org", SNAPSHOTS);
   const processor = await cluster.process();
@@ -72,10 +77,40 @@ describe("a checkpoint", (test) => {
       const { counts } = await waiting(cluster, async () => {
         const bucket = await kv(cluster, "unmatched_status");
         for (const [at, key] of (await cluster.keys("unmatched_status")).entries()) {
-          if (at < 3) await bucket.put(key, ["no JSON", "{}", '{"sample":{}}'][at]!);
+          if (at < 3) await bucket.put(key, ["no JSON", "{}", '{"observed":{}}'][at]!);
         }
       });
       assert.is(counts.get("entries_missing"), 1);
+    }));
+});
+
+describe("the sessions", (test) => {
+  test("are derived again from the stream when their bucket was purged", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", LOG.slice(0, 30));
+      await cluster.process();
+      assert.ok((await cluster.keys("workflow_sessions")).length > 0);
+      await cluster.jsm.streams.purge("KV_workflow_sessions");
+      await cluster.publish("org", LOG.slice(30));
+      const { counts } = await cluster.process();
+      assert.is(counts.get("state_purged"), 1);
+      const purged = await cluster.digest("org", "fact_workflow_sessions");
+      await cluster.publish("undisturbed", LOG);
+      await cluster.process();
+      assert.equal(await cluster.digest("undisturbed", "fact_workflow_sessions"), purged);
+    }));
+
+  test("that are settled and gone from memory are gone on with when an event comes for them", () =>
+    withCluster({ allowedLatenessMs: "0s", ttlAfterMs: "1s" }, async (cluster) => {
+      for (const [at, event] of LOG.entries()) {
+        await cluster.publish("org", [event]);
+        if (at % 7 === 0) await cluster.process();
+      }
+      await cluster.process();
+      const parts = await cluster.digest("org", "fact_workflow_sessions");
+      await cluster.publish("whole", LOG);
+      await cluster.process();
+      assert.equal(await cluster.digest("whole", "fact_workflow_sessions"), parts);
     }));
 });
 

@@ -23,6 +23,9 @@ class MemoryBucket implements Bucket {
   entries(): Promise<BucketEntry[]> {
     return Promise.resolve([...this.#entries.values()]);
   }
+  isEmpty(): Promise<boolean> {
+    return Promise.resolve(this.#entries.size === 0);
+  }
   /** What the age limit does to a process that no longer renews. */
   async expire(owner: string): Promise<void> {
     for (const { key, value } of await this.entries()) if (value.includes(`"${owner}"`)) this.#entries.delete(key);

@@ -11,6 +11,7 @@ import type { Totals } from "./fold.ts";
 import { type Base, isSameContext, Session } from "./session.ts";
 import type { Context } from "./signal.ts";
 import { NAMELESS, type Support } from "./support.ts";
+import { packUid, unpackUid } from "./uid.ts";
 
 const text = v.string();
 const whole = v.pipe(v.number(), v.safeInteger());
@@ -19,6 +20,7 @@ const level = v.picklist(Object.values(LEVEL));
 
 /** canonical, url, pipeline, model, gpu, how many gpus */
 const nodeSchema = v.strictTuple([text, text, text, v.nullable(text), v.nullable(text), count]);
+/** packed uid, time */
 const snapshotSchema = v.strictTuple([text, whole]);
 const contextSchema = v.strictTuple([text, text, text]);
 const supportSchema = v.union([
@@ -27,7 +29,7 @@ const supportSchema = v.union([
   /** level, 1 for the hinted model, method, confidence, node, snapshot, tie-break in base 36 */
   v.strictTuple([level, count, text, v.number(), count, count, text]),
 ]);
-/** uid, time after the first one's, mark, support (0 is nameless), context; the text of a parameter update */
+/** packed uid, time after the first one's, mark, support (0 is nameless), context; the text of a parameter update */
 const signalSchema = v.union([
   v.strictTuple([text, whole, count, count, count]),
   v.strictTuple([text, whole, count, count, count, text]),
@@ -92,7 +94,7 @@ export function writeSession(session: Session, hash: string): string {
   const shared = new Shared();
   const fromMs = session.signals[0]?.timeMs ?? 0;
   const signals = session.signals.map(({ uid, timeMs, mark, support, context, text }): Entry["signals"][number] => {
-    const head = [uid, timeMs - fromMs, mark, shared.support(support), shared.context(context)] as const;
+    const head = [packUid(uid), timeMs - fromMs, mark, shared.support(support), shared.context(context)] as const;
     return text === "" ? [...head] : [...head, text];
   });
   const { base, headSequence: head, reportedStartMs } = session;
@@ -142,7 +144,8 @@ function sessionOf(key: string, entry: Entry): Session {
   ];
   if (entry.base !== undefined) session.standOn(readBase(entry.base, supports));
   const contexts = entry.contexts.map(([gateway, streamId, requestId]) => ({ gateway, streamId, requestId }));
-  for (const [uid, afterMs, mark, support, context, text = ""] of entry.signals) {
+  for (const [packed, afterMs, mark, support, context, text = ""] of entry.signals) {
+    const uid = unpackUid(packed);
     const timeMs = entry.fromMs + afterMs;
     const known = { support: at(supports, support), context: at(contexts, context) };
     session.add({ uid, timeMs, mark, text, written: 0, open: false, ...known });
@@ -159,8 +162,8 @@ function readSupport(one: Entry["supports"][number], { nodes, snapshots }: Entry
   }
   const [level, modelEqual, method, confidence, node, snapshot, tie] = one;
   const [canonical, url, pipeline, model, gpu, gpuCount] = at(nodes, node);
-  const [snapshotUid, snapshotTimeMs] = at(snapshots, snapshot);
-  const identity = { canonical, url, pipeline, model, gpu, gpuCount, snapshotUid, snapshotTimeMs };
+  const [packed, snapshotTimeMs] = at(snapshots, snapshot);
+  const identity = { canonical, url, pipeline, model, gpu, gpuCount, snapshotUid: unpackUid(packed), snapshotTimeMs };
   return [{ level, method: method as Method, confidence, reason: "", ...identity }, modelEqual === 1, readTie(tie)];
 }
 
@@ -216,7 +219,7 @@ class Shared {
     if (snapshotTimeMs === null) return [level, reason, claim.url];
     const { canonical, url, pipeline, model, gpu, gpuCount } = claim;
     const node = this.#place(this.tables.nodes, [canonical, url, pipeline, model, gpu, gpuCount]);
-    const snapshot = this.#place(this.tables.snapshots, [snapshotUid, snapshotTimeMs]);
+    const snapshot = this.#place(this.tables.snapshots, [packUid(snapshotUid), snapshotTimeMs]);
     return [level, modelEqual ? 1 : 0, method, confidence, node, snapshot, tie.toString(36)];
   }
 

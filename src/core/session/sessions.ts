@@ -37,7 +37,8 @@ const LARGEST_ENTRY = 1_000_000;
 /** A session in memory. */
 interface Live {
   readonly key: string;
-  readonly session: Session;
+  /** Its state, or while it rests, settled and with nothing new, the value of its entry: far less to keep. */
+  state: Session | string;
   /** The evidence that its row was last written with, and that all its rows were, when it settled; 0 before. */
   written: bigint;
   settled: bigint;
@@ -102,7 +103,7 @@ export class Sessions {
     if (read === undefined || read.hash !== this.#settings.contentHash) return;
     const live = this.#live.get(key);
     if (live === undefined) this.#touched.add(this.#add(key, read.session, false));
-    else if (!live.frozen && live.session.union(read.session) !== "known") this.#touched.add(live);
+    else if (!live.frozen && this.#awake(live).union(read.session) !== "known") this.#touched.add(live);
   }
 
   /** Notes an event, with what was found for it where it is an observation. */
@@ -111,7 +112,7 @@ export class Sessions {
     // Also where nothing is new: what is read again after a start is written again.
     this.#touched.add(live);
     if (live.frozen) return "ignored";
-    const noted = live.session.note(event, streamSequence, finding);
+    const noted = this.#awake(live).note(event, streamSequence, finding);
     if ((noted === "added" || noted === "improved") && !this.#uncovered.has(live)) {
       this.#uncovered.set(live, streamSequence);
     }
@@ -121,19 +122,20 @@ export class Sessions {
   /** Raises the support of an observation that was noted. */
   improve(observed: ObservedEvent, { selection, claim }: Finding): void {
     const live = this.#live.get(keyOf(observed));
-    if (live === undefined || live.session.improve(placeOf(observed), selection, claim) !== "improved") return;
+    if (live === undefined || this.#awake(live).improve(placeOf(observed), selection, claim) !== "improved") return;
     live.stale = true;
     this.#touched.add(live);
   }
 
   opened(observed: ObservedEvent): void {
-    this.#live.get(keyOf(observed))?.session.setOpen(placeOf(observed), true);
+    const live = this.#live.get(keyOf(observed));
+    if (live !== undefined) this.#awake(live).setOpen(placeOf(observed), true);
   }
 
   closed(observed: ObservedEvent): void {
     const live = this.#live.get(keyOf(observed));
     if (live === undefined) return;
-    live.session.setOpen(placeOf(observed), false);
+    this.#awake(live).setOpen(placeOf(observed), false);
     this.#touched.add(live);
     if (live.stale) this.#due.add(live);
   }
@@ -143,7 +145,7 @@ export class Sessions {
     for (const live of this.#live.values()) {
       live.settled = 0n;
       live.written = 0n;
-      for (const signal of live.session.signals) signal.written = 0;
+      for (const signal of this.#awake(live).signals) signal.written = 0;
       this.#touched.add(live);
     }
   }
@@ -169,7 +171,7 @@ export class Sessions {
   }
 
   #emitRows(live: Live, emit: EmitFact): void {
-    const { session } = live;
+    const session = this.#awake(live);
     if (session.isEmpty || live.frozen) return;
     const { generation } = this.#settings;
     const isSettling = session.open === 0 && live.settled !== session.evidence;
@@ -193,16 +195,31 @@ export class Sessions {
   }
 
   #cover(live: Live): StateChange {
-    const { key, session } = live;
-    let value = writeSession(session, this.#settings.contentHash);
-    // Ids are bounded and mostly short; where they are not, fewer events are kept apart.
-    while (value.length * 3 > LARGEST_ENTRY && new TextEncoder().encode(value).length > LARGEST_ENTRY) {
-      session.fold(session.signals.length / 2, false);
-      value = writeSession(session, this.#settings.contentHash);
-    }
     live.stale = false;
     this.#uncovered.delete(live);
-    return { bucket: "workflow_sessions", key, value };
+    return { bucket: "workflow_sessions", key: live.key, value: this.#valueOf(live) };
+  }
+
+  /** The value of a session's entry. */
+  #valueOf({ state }: Live): string {
+    if (typeof state === "string") return state;
+    let value = writeSession(state, this.#settings.contentHash);
+    // Ids are bounded and mostly short; where they are not, fewer events are kept apart.
+    while (value.length * 3 > LARGEST_ENTRY && new TextEncoder().encode(value).length > LARGEST_ENTRY) {
+      state.fold(state.signals.length / 2, false);
+      value = writeSession(state, this.#settings.contentHash);
+    }
+    return value;
+  }
+
+  #awake(live: Live): Session {
+    if (typeof live.state === "string") {
+      // It was written by this very process.
+      live.state = readSession(live.key, live.state)!.session;
+      live.written = 0n;
+      live.settled = 0n;
+    }
+    return live.state;
   }
 
   /** Makes room: sessions without open events are written, the oldest first, so that they can leave. */
@@ -210,23 +227,29 @@ export class Sessions {
     let over = this.#live.size - this.#settings.mostSessions;
     for (const live of this.#live.values()) {
       if (over <= 0) return;
-      if (live.session.open > 0) continue;
+      if (isOpen(live)) continue;
       over--;
       if (this.#uncovered.has(live)) this.#due.add(live);
       else this.#leaving.push(live);
     }
   }
 
+  /** What waits for nothing leaves the memory; what waits only for its entry to be due rests. */
   #leave(live: Live): void {
-    if (live.session.open > 0 || live.stale || this.#uncovered.has(live)) return;
-    this.#live.delete(live.key);
+    if (isOpen(live) || live.stale) return;
+    if (!this.#uncovered.has(live)) this.#live.delete(live.key);
+    else if (!live.frozen) live.state = this.#valueOf(live);
   }
 
-  #add(key: string, session: Session, frozen: boolean): Live {
-    const live: Live = { key, session, written: 0n, settled: 0n, stale: false, frozen };
+  #add(key: string, state: Session, frozen: boolean): Live {
+    const live: Live = { key, state, written: 0n, settled: 0n, stale: false, frozen };
     this.#live.set(key, live);
     return live;
   }
+}
+
+function isOpen({ state }: Live): boolean {
+  return typeof state !== "string" && state.open > 0;
 }
 
 /** The entry's key of the session that an event belongs to. */
