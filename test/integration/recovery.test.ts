@@ -93,7 +93,8 @@ describe("the sessions", (test) => {
       await cluster.jsm.streams.purge("KV_workflow_sessions");
       await cluster.publish("org", LOG.slice(30));
       const { counts } = await cluster.process();
-      assert.is(counts.get("state_purged"), 1);
+      // A partition whose lease is lost and taken again meanwhile says it again.
+      assert.ok(counts.get("state_purged")! >= 1);
       const purged = await cluster.digest("org", "fact_workflow_sessions");
       await cluster.publish("undisturbed", LOG);
       await cluster.process();
