@@ -10,8 +10,8 @@ import type { Decoded } from "./decode.ts";
 import type { UnmatchedEntry } from "./entry.ts";
 import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, unknownRow } from "./emit/archive.ts";
-import { snapshotRows } from "./emit/capabilities.ts";
 import type { Row, Table } from "./emit/row.ts";
+import { addTypedRows } from "./emit/typed.ts";
 import type { StoredMessage, TelemetryEvent } from "./event.ts";
 import type { Applied, SnapshotFeed } from "./feed.ts";
 import { judge } from "./judge.ts";
@@ -158,6 +158,7 @@ export class PartitionState {
   }
 
   #accept({ streamSequence }: StoredMessage, event: TelemetryEvent, snapshot: StateChange | undefined): void {
+    addTypedRows(event, this.#rows);
     switch (event.type) {
       case "ai_stream_status": {
         const sample = sampleOf(event);
@@ -167,11 +168,10 @@ export class PartitionState {
       }
       case "network_capabilities":
         this.#batch.state.push(snapshot!);
-        this.#rows("dim_orchestrator_capability_snapshots").push(...snapshotRows(event));
         if (event.payload.unreadable > 0) this.#count("capability_entries_unreadable", event.payload.unreadable);
         return;
       default:
-        return; // Archived; no fact is derived from it yet.
+        return; // Archived and typed; no fact is derived from it yet.
     }
   }
 
@@ -223,14 +223,15 @@ export class PartitionState {
     this.#batch.counts.set(name, (this.#batch.counts.get(name) ?? 0) + by);
   }
 
-  #rows(table: Table): Row[] {
+  /** Where the batch collects the rows of a table. */
+  readonly #rows = (table: Table): Row[] => {
     let rows = this.#batch.rows.get(table);
     if (rows === undefined) {
       rows = [];
       this.#batch.rows.set(table, rows);
     }
     return rows;
-  }
+  };
 }
 
 function versionIn(row: Row): bigint {
