@@ -1,6 +1,6 @@
 -- Capability dimensions beside the snapshots, the newest state of the nodes, and the catalogue. Read by: serving views,
 -- assertion packs, triage. Like the snapshots, every row is a function of its message, so repeats are equal rows that
--- fold; in all three tables the row key is what ORDER BY names.
+-- fold; in the three tables that follow the row key is what ORDER BY names, by time for the reason told in 0004.
 
 -- One row is one capability that a node advertises in one snapshot.
 CREATE TABLE IF NOT EXISTS dim_orchestrator_capability_advertised_snapshots
@@ -22,8 +22,8 @@ CREATE TABLE IF NOT EXISTS dim_orchestrator_capability_advertised_snapshots
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(snapshot_ts)
-ORDER BY (source, orchestrator_address, orchestrator_proxy_address, orchestrator_url, capability_id,
-          snapshot_ts, source_event_uid);
+ORDER BY (source, snapshot_ts, source_event_uid, orchestrator_address, orchestrator_proxy_address, orchestrator_url,
+          capability_id);
 
 -- One row is one model that a node serves under a capability in one snapshot.
 CREATE TABLE IF NOT EXISTS dim_orchestrator_capability_model_constraints
@@ -49,8 +49,8 @@ CREATE TABLE IF NOT EXISTS dim_orchestrator_capability_model_constraints
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(snapshot_ts)
-ORDER BY (source, orchestrator_address, orchestrator_proxy_address, orchestrator_url, capability_id,
-          model_id, snapshot_ts, source_event_uid);
+ORDER BY (source, snapshot_ts, source_event_uid, orchestrator_address, orchestrator_proxy_address, orchestrator_url,
+          capability_id, model_id);
 
 -- One row is one price that a node asks in one snapshot.
 CREATE TABLE IF NOT EXISTS dim_orchestrator_capability_prices
@@ -74,8 +74,8 @@ CREATE TABLE IF NOT EXISTS dim_orchestrator_capability_prices
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(snapshot_ts)
-ORDER BY (source, orchestrator_address, orchestrator_proxy_address, orchestrator_url, capability_id,
-          ifNull(constraint_name, ''), snapshot_ts, source_event_uid);
+ORDER BY (source, snapshot_ts, source_event_uid, orchestrator_address, orchestrator_proxy_address, orchestrator_url,
+          capability_id, ifNull(constraint_name, ''));
 
 -- What the newest snapshot of a source says of an orchestrator, pipeline, model, capability and GPU. One row is taken
 -- whole: of one instant the greatest uid, of one message the greatest url. An argMax of each column for itself would
