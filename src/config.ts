@@ -140,7 +140,7 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
   batchRows: {
     env: "LATECOMER_BATCH_ROWS",
     fallback: "10000",
-    help: "messages or rows that end a batch",
+    help: "messages or facts that end a batch; eight other rows of a table count as one",
     parse: count(1, 1_000_000),
   },
   lingerMs: {

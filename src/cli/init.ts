@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import type { NatsConnection } from "nats";
 import type { Config } from "../config.ts";
+import { writeCatalogue } from "../clickhouse/catalogue.ts";
 import { applyRetention, ensureDatabase, migrate } from "../clickhouse/migrate.ts";
 import { storedGeneration } from "../clickhouse/generation.ts";
 import { connectNats } from "../nats/connection.ts";
@@ -71,6 +72,7 @@ export async function initialise(
   const clickhouse = await openWarehouse(config, logOf(config));
   try {
     const migrations = await migrate(clickhouse, config.database);
+    await writeCatalogue(clickhouse);
     await applyRetention(clickhouse, config);
     const stored = await storedGeneration(clickhouse);
     const generation = await ensureGeneration(nc, config, options.raiseGeneration === true, stored);

@@ -62,9 +62,15 @@ const ROWS: readonly (readonly [id: number, name: string, group: string, pipelin
   [37, "byoc", "byoc"],
 ];
 
-const BY_ID: ReadonlyMap<number, Capability> = new Map(
-  ROWS.map(([id, name, group, pipeline = ""]) => [id, { id, name, group, pipeline }]),
-);
+/** Every capability there is, by id. */
+export const CATALOGUE: readonly Capability[] = ROWS.map(([id, name, group, pipeline = ""]) => ({
+  id,
+  name,
+  group,
+  pipeline,
+}));
+
+const BY_ID: ReadonlyMap<number, Capability> = new Map(CATALOGUE.map((one) => [one.id, one]));
 
 /** The capability of this id; an id on no list keeps its number under the name `unknown`. */
 export function capabilityOf(id: number): Capability {

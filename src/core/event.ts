@@ -128,16 +128,17 @@ export interface ModelConstraint {
   readonly model: string;
   readonly warm: boolean;
   readonly runnerVersion: string;
-  /** Free slots; upstream omits 0. */
-  readonly capacity: number;
-  readonly capacityInUse: number;
+  /** Free slots; 0 when left out, as upstream omits it, null when it cannot be read. */
+  readonly capacity: number | null;
+  /** Busy slots, likewise. */
+  readonly capacityInUse: number | null;
 }
 
 export interface CapabilityPrice {
   readonly capabilityId: number | null;
   readonly constraint: string;
-  /** Wei per `pixelsPerUnit` pixels; upstream omits 0. */
-  readonly pricePerUnit: number;
+  /** Wei per `pixelsPerUnit` pixels; 0 when left out, as upstream omits it, null when it cannot be read. */
+  readonly pricePerUnit: number | null;
   readonly pixelsPerUnit: number | null;
 }
 

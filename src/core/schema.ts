@@ -270,6 +270,8 @@ function lenient(low: number, high: number) {
 }
 const lenientText = v.fallback(text, "");
 const countOrNull = lenient(0, Number.MAX_SAFE_INTEGER);
+/** A count that upstream leaves out when it is 0; null stays what cannot be read. */
+const count = v.fallback(numberWithin<number | null>(0, Number.MAX_SAFE_INTEGER, 0, true), null);
 
 const gpu = v.pipe(
   record({
@@ -311,21 +313,21 @@ const hardware = v.pipe(
 const model = record({
   warm: v.pipe(anything, v.transform((value) => value === true || value === 1)),
   runnerVersion: lenientText,
-  capacity: countOrNull,
-  capacityInUse: countOrNull,
+  capacity: count,
+  capacityInUse: count,
 });
 
 const price = v.pipe(
   record({
     capability: lenient(-2, 2_147_483_647),
     constraint: lenientText,
-    pricePerUnit: countOrNull,
+    pricePerUnit: count,
     pixelsPerUnit: countOrNull,
   }),
   v.transform((one): CapabilityPrice => ({
     capabilityId: one.capability,
-    constraint: one.constraint,
-    pricePerUnit: one.pricePerUnit ?? 0,
+    constraint: one.constraint.trim(),
+    pricePerUnit: one.pricePerUnit,
     pixelsPerUnit: one.pixelsPerUnit,
   })),
 );
@@ -357,8 +359,8 @@ function constraintsOf(perCapability: unknown): ModelConstraint[] {
         model: name.trim(),
         warm,
         runnerVersion,
-        capacity: capacity ?? 0,
-        capacityInUse: capacityInUse ?? 0,
+        capacity,
+        capacityInUse,
       }];
     });
   });
@@ -387,10 +389,7 @@ export const capabilityEntrySchema = v.pipe(
       localAddress: entry.local_address,
       url: normalUrl(entry.orch_uri) || normalUrl(entry.uri),
       version: entry.capabilities.version,
-      capacities: capabilityIds(capacities).map((one) => {
-        const held = capacities[String(one)];
-        return [one, typeof held === "number" ? Math.trunc(held) : null];
-      }),
+      capacities: capabilityIds(capacities).map((one) => [one, v.parse(countOrNull, capacities[String(one)])]),
       constraints: constraintsOf(entry.capabilities.constraints.PerCapability),
       prices: pricesOf(entry.capabilities_prices),
       hardware: entry.hardware,

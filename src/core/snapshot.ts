@@ -6,7 +6,8 @@
 import * as v from "valibot";
 import { capabilityOf, NO_CAPABILITY } from "./catalogue.ts";
 import { DECODER_VERSION } from "./decode.ts";
-import type { CapabilitiesEvent, CapabilityEntry, ModelConstraint } from "./event.ts";
+import type { CapabilitiesEvent, CapabilityEntry, Hardware, ModelConstraint } from "./event.ts";
+import { canonicalPipeline } from "./normalise.ts";
 
 /** One thing a node runs. A node whose models are unknown has one item with a blank model. */
 export interface Item {
@@ -58,7 +59,7 @@ const LAST_BUILT_IN = 36;
 export function itemsOf(entry: CapabilityEntry): AdvertisedItem[] {
   if (entry.hardware.length > 0) {
     return entry.hardware.flatMap((element): AdvertisedItem[] => {
-      const constraint = entry.constraints.find((one) => one.model === element.model);
+      const constraint = constraintOf(entry, element);
       const line = {
         entry,
         pipeline: element.pipeline,
@@ -73,7 +74,8 @@ export function itemsOf(entry: CapabilityEntry): AdvertisedItem[] {
   const builtIn = entry.constraints
     .filter((one) => one.capabilityId >= FIRST_BUILT_IN && one.capabilityId <= LAST_BUILT_IN)
     .toSorted((a, b) =>
-      Number(b.warm) - Number(a.warm) || b.capacity - a.capacity || (a.model < b.model ? -1 : a.model > b.model ? 1 : 0)
+      Number(b.warm) - Number(a.warm) || (b.capacity ?? 0) - (a.capacity ?? 0) ||
+      (a.model < b.model ? -1 : a.model > b.model ? 1 : 0)
     );
   if (builtIn.length === 0) {
     return [{ entry, pipeline: "", model: "", gpu: undefined, capabilityId: NO_CAPABILITY, constraint: undefined }];
@@ -86,6 +88,16 @@ export function itemsOf(entry: CapabilityEntry): AdvertisedItem[] {
     capabilityId: constraint.capabilityId,
     constraint,
   }));
+}
+
+/**
+ * The constraint that speaks of a hardware element: it names the element's model, and where several capabilities do, it
+ * is the one that runs the element's pipeline. Undefined when that is in doubt: another's version and price are wrong.
+ */
+function constraintOf(entry: CapabilityEntry, { pipeline, model }: Hardware): ModelConstraint | undefined {
+  const naming = entry.constraints.filter((one) => one.model === model);
+  if (naming.length < 2) return naming[0];
+  return naming.find((one) => capabilityOf(one.capabilityId).pipeline === canonicalPipeline(pipeline));
 }
 
 /** The largest entry that a bucket takes, in bytes: a server's default limit is 1 MiB with headers. */

@@ -10,10 +10,10 @@ import type { Decoded } from "./decode.ts";
 import type { UnmatchedEntry } from "./entry.ts";
 import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, unknownRow } from "./emit/archive.ts";
-import { snapshotRows } from "./emit/capabilities.ts";
 import { edgeRow, ingestRow } from "./emit/lifecycle.ts";
 import type { Row, Table } from "./emit/row.ts";
 import { statusRow } from "./emit/status.ts";
+import { addTypedRows } from "./emit/typed.ts";
 import type { StoredMessage, TelemetryEvent } from "./event.ts";
 import type { Applied, SnapshotFeed } from "./feed.ts";
 import type { FactTable } from "./facts.ts";
@@ -44,6 +44,12 @@ export const FROM_THE_START: StartingPoint = {
   hasSessions: false,
   firstSeq: 1,
 };
+
+/**
+ * So many rows of a table weigh as one message: those that a capability message fans out into are small, while an insert
+ * costs 16 ms of CPU however few rows it brings (embedded engine), for each of its ten tables.
+ */
+const FANNED_OUT = 8;
 
 export class PartitionState {
   readonly #settings: StepSettings;
@@ -140,11 +146,11 @@ export class PartitionState {
     this.#sessions.settleAll();
   }
 
-  /** What waits to be sealed, in messages or rows, whichever are more; 0 means that a batch would be empty. */
+  /** What waits to be sealed, in messages or facts, whichever are more; 0 means that a batch would be empty. */
   get pending(): number {
     const { messages, rows, facts } = this.#batch;
     let most = messages;
-    for (const list of rows.values()) most = Math.max(most, list.length);
+    for (const list of rows.values()) most = Math.max(most, Math.ceil(list.length / FANNED_OUT));
     for (const list of facts.values()) most = Math.max(most, list.size);
     return most === 0 && (this.#attribution.hasEntries || this.#sessions.hasWork) ? 1 : most;
   }
@@ -201,6 +207,7 @@ export class PartitionState {
   }
 
   #accept({ streamSequence }: StoredMessage, event: TelemetryEvent, { snapshot, sessionKey }: Judged): void {
+    addTypedRows(event, this.#rows);
     switch (event.type) {
       case "ai_stream_status":
         return this.#observe(sampleOf(event), event, sessionKey!, streamSequence);
@@ -214,11 +221,10 @@ export class PartitionState {
         return this.#fact("fact_stream_ingest_samples", ingestRow(event, this.#settings.generation));
       case "network_capabilities":
         this.#batch.state.push(snapshot!);
-        this.#rows("dim_orchestrator_capability_snapshots").push(...snapshotRows(event));
         if (event.payload.unreadable > 0) this.#count("capability_entries_unreadable", event.payload.unreadable);
         return;
       default:
-        return; // Archived; no fact is derived from it.
+        return; // Archived and typed; no fact is derived from it.
     }
   }
 
@@ -304,14 +310,15 @@ export class PartitionState {
     this.#batch.counts.set(name, (this.#batch.counts.get(name) ?? 0) + by);
   }
 
-  #rows(table: Table): Row[] {
+  /** Where the batch collects the rows of a table. */
+  readonly #rows = (table: Table): Row[] => {
     let rows = this.#batch.rows.get(table);
     if (rows === undefined) {
       rows = [];
       this.#batch.rows.set(table, rows);
     }
     return rows;
-  }
+  };
 }
 
 function versionIn(row: Row): bigint {

@@ -22,7 +22,7 @@ export interface PipelineSettings {
   readonly generation: number;
   /** The hash of what decides content; checkpoints tell it. */
   readonly contentHash: string;
-  /** Messages or rows that end a batch. */
+  /** What ends a batch, in messages or facts, as the partition counts what is pending. */
   readonly batchRows: number;
   /** How long a batch that is not full waits for more. */
   readonly lingerMs: number;

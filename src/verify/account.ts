@@ -1,7 +1,8 @@
 /**
  * The account of a range of the event stream: page by page every stored message is judged again and compared with
- * what stands about it. A page is what is held in memory, beside a bounded number of events that may turn out to be
- * the originals of duplicates.
+ * what stands about it: archive, dead letters, facts. Typed rows and dimensions are not compared, for they say nothing
+ * that the archive does not. A page is what is held in memory, beside a bounded number of events that may turn out to
+ * be the originals of duplicates.
  */
 import type { ArchivedMessage, FactPlace } from "../clickhouse/records.ts";
 import type { Outcome } from "../core/emit/archive.ts";

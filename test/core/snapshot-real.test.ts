@@ -4,11 +4,10 @@
  */
 import * as assert from "uvu/assert";
 import { capabilityOf } from "../../src/core/catalogue.ts";
-import { snapshotRows } from "../../src/core/emit/capabilities.ts";
 import type { Row } from "../../src/core/emit/row.ts";
 import { snapshotOf } from "../../src/core/snapshot.ts";
 import { describe } from "../helpers/suite.ts";
-import { capabilitiesWire, eventOf, productionLines, productionListing, SENT_MS } from "../helpers/wire.ts";
+import { capabilitiesWire, eventOf, productionLines, productionListing, rowsIn, SENT_MS } from "../helpers/wire.ts";
 
 /** What the real entries hold; nothing here is optional that is always there. */
 interface Entry {
@@ -29,7 +28,7 @@ interface Entry {
 
 const listingOf = (name: Parameters<typeof productionListing>[0]) => productionListing(name) as unknown as Entry[];
 const capabilities = (entries: readonly unknown[]) => eventOf("network_capabilities", capabilitiesWire(entries));
-const rowsOf = (...entries: unknown[]): Row[] => snapshotRows(capabilities(entries));
+const rowsOf = (...entries: unknown[]): Row[] => rowsIn("dim_orchestrator_capability_snapshots", capabilities(entries));
 
 /** Every (node, pipeline, model, GPU) that a listing states, by the plainest reading of its fields. */
 function plainKeys(entries: readonly Entry[]): Set<string> {
@@ -101,7 +100,10 @@ describe("capability snapshots: the real ones", (test) => {
     assert.is(messages.length, 10);
     for (const message of messages) {
       const event = eventOf("network_capabilities", { ...message, timestamp: SENT_MS });
-      assert.equal(snapshotRows(event).map(keyOf).sort(), [...plainKeys(message.data)].sort());
+      assert.equal(
+        rowsIn("dim_orchestrator_capability_snapshots", event).map(keyOf).sort(),
+        [...plainKeys(message.data)].sort(),
+      );
     }
   });
 });

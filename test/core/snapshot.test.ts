@@ -5,7 +5,6 @@
 import * as assert from "uvu/assert";
 import { capabilityOf } from "../../src/core/catalogue.ts";
 import { LARGEST_MESSAGE } from "../../src/core/decode.ts";
-import { snapshotRows } from "../../src/core/emit/capabilities.ts";
 import type { Row } from "../../src/core/emit/row.ts";
 import { SnapshotFeed } from "../../src/core/feed.ts";
 import { type Item, type Node, readSnapshotEntry, snapshotOf } from "../../src/core/snapshot.ts";
@@ -23,13 +22,14 @@ import {
   NODE,
   outcomeOf,
   perCapability,
+  rowsIn,
   SENT_MS,
   stored,
 } from "../helpers/wire.ts";
 
 const capabilities = (entries: unknown[]) => eventOf("network_capabilities", capabilitiesWire(entries));
 const nodesOf = (...entries: unknown[]): readonly Node[] => snapshotOf(capabilities(entries)).nodes;
-const rowsOf = (...entries: unknown[]): Row[] => snapshotRows(capabilities(entries));
+const rowsOf = (...entries: unknown[]): Row[] => rowsIn("dim_orchestrator_capability_snapshots", capabilities(entries));
 
 /** The items of a message's only node. */
 function itemsOf(entry: unknown): readonly Item[] {

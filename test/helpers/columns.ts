@@ -5,8 +5,7 @@ import type { Cell, Row, Table } from "../../src/core/emit/row.ts";
 const UINT = (bits: number) => (cell: Cell) =>
   isNumber(cell) && Number.isInteger(cell) && cell >= 0 && cell <= 2 ** bits - 1;
 const isNumber = (cell: Cell): cell is number => typeof cell === "number" && Number.isFinite(cell);
-/** Of a pair of surrogates `u` sees one character, so what is left is a lone one. */
-/** Bytes are text that is kept as it came. */
+/** Bytes are text that is kept as it came. Of a pair of surrogates `u` sees one character: what is left is a lone one. */
 const TEXT = (cell: Cell) => cell instanceof Uint8Array || (typeof cell === "string" && !/\p{Surrogate}/u.test(cell));
 const INSTANT = (cell: Cell) => isNumber(cell) && Number.isInteger(cell) && cell >= 0 && cell <= 10_413_791_999_999;
 const INT32 = (cell: Cell) => isNumber(cell) && Number.isInteger(cell) && cell >= -(2 ** 31) && cell < 2 ** 31;
@@ -36,7 +35,7 @@ const IDENTITY = {
   selected_snapshot_ts: orNull(INSTANT),
 };
 /** What every fact of an event states of it. */
-const EVENT = {
+const FACT_EVENT = {
   source: TEXT,
   source_event_uid: TEXT,
   source_event_id: TEXT,
@@ -57,6 +56,36 @@ const SEGMENT = {
 };
 const columnsOf = (holds: (cell: Cell) => boolean, names: string) =>
   Object.fromEntries(names.split(" ").map((name) => [name, holds]));
+
+/** The columns that the typed rows of an event begin with, and those of a node. */
+const EVENT = { source: TEXT, raw_event_uid: TEXT, event_timestamp: INSTANT };
+const SESSION = { ...EVENT, stream_id: TEXT, request_id: TEXT, gateway: TEXT };
+const NODE = { ...EVENT, source_event_id: TEXT, orchestrator_address: TEXT, local_address: TEXT, orch_uri: TEXT };
+const NODE_IN_DIMENSION = {
+  ...{ source: TEXT, source_event_uid: TEXT, source_event_id: TEXT, snapshot_ts: INSTANT },
+  ...{ orchestrator_address: TEXT, orchestrator_proxy_address: TEXT, orchestrator_url: TEXT },
+};
+
+/** The columns of a capability, and of its three families. */
+const CAPABILITY = {
+  ...{ capability_id: INT32, capability_name: TEXT, capability_group: TEXT, capability_catalog_version: TEXT },
+};
+const ADVERTISED = { capacity: orNull(UINT64) };
+const CONSTRAINT = {
+  ...{ model_id: TEXT, runner_version: orNull(TEXT), capacity: orNull(UINT64), capacity_in_use: orNull(UINT64) },
+  warm: UINT(8),
+};
+const PRICE = { constraint_name: orNull(TEXT), price_per_unit: orNull(UINT64), pixels_per_unit: orNull(UINT64) };
+
+/** The columns of one track of a WebRTC input. */
+function track(kind: string): Record<string, (cell: Cell) => boolean> {
+  const reals = ["jitter", "packet_loss_pct", "rtt", "last_input_ts", "latency"];
+  const counts = ["packets_received", "packets_lost"];
+  return Object.fromEntries([
+    ...reals.map((name) => [`${kind}_${name}`, FLOAT32] as const),
+    ...counts.map((name) => [`${kind}_${name}`, UINT(32)] as const),
+  ]);
+}
 
 /** What the columns of the warehouse hold; a row has exactly these. */
 const COLUMNS: Record<Table, Record<string, (cell: Cell) => boolean>> = {
@@ -95,6 +124,55 @@ const COLUMNS: Record<Table, Record<string, (cell: Cell) => boolean>> = {
       raw_json: TEXT,
     },
   },
+  raw_ai_stream_status: {
+    ...SESSION,
+    ...{ orchestrator_address: TEXT, orchestrator_url: TEXT, pipeline: TEXT, state: TEXT, params_hash: TEXT },
+    ...{ output_fps: FLOAT32, input_fps: FLOAT32, restart_count: UINT(32), last_error: orNull(TEXT) },
+    ...{ last_error_time: orNull(INSTANT), prompt_text: orNull(TEXT), prompt_width: UINT(16), prompt_height: UINT(16) },
+    start_time: orNull(INSTANT),
+  },
+  raw_stream_trace_events: {
+    ...SESSION,
+    ...{ orchestrator_address: TEXT, orchestrator_url: TEXT, trace_type: TEXT, data_timestamp: INSTANT, message: TEXT },
+  },
+  raw_ai_stream_events: { ...SESSION, pipeline: TEXT, event_type: TEXT, message: TEXT, capability: TEXT },
+  raw_stream_ingest_metrics: {
+    ...SESSION,
+    ...{ connection_quality: TEXT, bytes_received: UINT64, bytes_sent: UINT64 },
+    ...track("video"),
+    ...track("audio"),
+  },
+  raw_discovery_results: {
+    ...EVENT,
+    ...{ position: UINT(32), gateway: TEXT, orchestrator_address: TEXT, orchestrator_url: TEXT, latency_ms: UINT(32) },
+  },
+  raw_payment_events: {
+    ...EVENT,
+    ...{ request_id: TEXT, session_id: TEXT, manifest_id: TEXT, gateway: TEXT, sender: TEXT, recipient: TEXT },
+    ...{ orchestrator: TEXT, face_value: TEXT, price: TEXT, num_tickets: TEXT, win_prob: TEXT, client_ip: TEXT },
+    capability: TEXT,
+  },
+  raw_network_capabilities: {
+    ...NODE,
+    ...{
+      pipeline: TEXT,
+      model_id: TEXT,
+      gpu_id: orNull(TEXT),
+      gpu_name: orNull(TEXT),
+      gpu_memory_total: orNull(UINT64),
+    },
+    ...{ gpu_memory_free: orNull(UINT64), gpu_major: orNull(UINT(8)), gpu_minor: orNull(UINT(8)) },
+    ...{ capability_id: orNull(INT32), capability_name: orNull(TEXT), capability_group: orNull(TEXT) },
+    ...{ capability_catalog_version: TEXT, runner_version: orNull(TEXT), capacity: orNull(UINT64) },
+    ...{ capacity_in_use: orNull(UINT64), warm: orNull(UINT(8)), price_per_unit: orNull(UINT64) },
+    ...{ pixels_per_unit: orNull(UINT64), orchestrator_version: TEXT },
+  },
+  raw_network_capabilities_advertised: { ...NODE, ...CAPABILITY, ...ADVERTISED },
+  raw_network_capabilities_model_constraints: { ...NODE, ...CAPABILITY, ...CONSTRAINT },
+  raw_network_capabilities_prices: { ...NODE, ...CAPABILITY, ...PRICE },
+  dim_orchestrator_capability_advertised_snapshots: { ...NODE_IN_DIMENSION, ...CAPABILITY, ...ADVERTISED },
+  dim_orchestrator_capability_model_constraints: { ...NODE_IN_DIMENSION, ...CAPABILITY, ...CONSTRAINT },
+  dim_orchestrator_capability_prices: { ...NODE_IN_DIMENSION, ...CAPABILITY, ...PRICE },
   dim_orchestrator_capability_snapshots: {
     ...{
       source: TEXT,
@@ -135,18 +213,18 @@ const COLUMNS: Record<Table, Record<string, (cell: Cell) => boolean>> = {
     ...{ selected_snapshot_uid: TEXT, selected_snapshot_ts: orNull(INSTANT), version: UINT128, is_deleted: UINT(8) },
   },
   fact_stream_trace_edges: {
-    ...EVENT,
+    ...FACT_EVENT,
     ...IDENTITY,
     ...{ edge_ts: INSTANT, trace_type: TEXT, trace_category: TEXT, is_swap_event: FLAG },
   },
   fact_stream_ingest_samples: {
-    ...EVENT,
+    ...FACT_EVENT,
     ...{ sample_ts: INSTANT, connection_quality: TEXT, bytes_received: UINT64, bytes_sent: UINT64 },
     ...columnsOf(FLOAT32, "video_jitter audio_jitter video_latency audio_latency"),
   },
-  fact_workflow_param_updates: { ...EVENT, ...IDENTITY, update_ts: INSTANT, update_type: TEXT, message: TEXT },
+  fact_workflow_param_updates: { ...FACT_EVENT, ...IDENTITY, update_ts: INSTANT, update_type: TEXT, message: TEXT },
   fact_lifecycle_edge_coverage: {
-    ...EVENT,
+    ...FACT_EVENT,
     ...IDENTITY,
     ...{ signal_ts: INSTANT, trace_type: TEXT, unmatched_reason: TEXT },
     ...columnsOf(FLAG, "known_stream has_first_processed_edge has_first_playable_edge startup_edge_matched"),

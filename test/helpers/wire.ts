@@ -7,6 +7,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { Decoded } from "../../src/core/decode.ts";
 import { decode } from "../../src/core/decode.ts";
+import type { Row, Table } from "../../src/core/emit/row.ts";
+import { addTypedRows } from "../../src/core/emit/typed.ts";
 import type { EventType, StoredMessage, TelemetryEvent } from "../../src/core/event.ts";
 
 /** A JSON object of the wire. */
@@ -53,6 +55,21 @@ export function eventOf<Type extends EventType>(
   if (result.outcome !== "accepted") throw new Error(`not accepted: ${outcomeOf(content)}`);
   if (result.event.type !== type) throw new Error(`is a ${result.event.type}`);
   return result.event as Extract<TelemetryEvent, { type: Type }>;
+}
+
+/** The rows that an event gives in the typed tables and the capability dimensions, by table. */
+export function rowsByTable(event: TelemetryEvent): Map<Table, Row[]> {
+  const rows = new Map<Table, Row[]>();
+  addTypedRows(event, (table) => {
+    if (!rows.has(table)) rows.set(table, []);
+    return rows.get(table)!;
+  });
+  return rows;
+}
+
+/** The rows that an event gives in one table. */
+export function rowsIn(table: Table, event: TelemetryEvent): Row[] {
+  return rowsByTable(event).get(table) ?? [];
 }
 
 /** What became of a message in one word: `accepted`, the reason of a refusal, or `ignored:` with its reason. */

@@ -1,39 +1,194 @@
-/** The capability dimensions: what a capability message says of the nodes. */
-import { capabilityOf, CATALOGUE_VERSION } from "../catalogue.ts";
-import type { CapabilitiesEvent } from "../event.ts";
-import { itemsOf } from "../snapshot.ts";
-import type { Row } from "./row.ts";
+/**
+ * What a capability message says of the nodes: four families of rows, each in a typed table and in a dimension.
+ *
+ * What a message says twice is one row, and where it contradicts itself the first counts: within a message a row's key
+ * is its node and what its family tells apart. A listing of fifty nodes advertises over a thousand capabilities, so
+ * their rows are made in place: a spread of an object costs more than the row.
+ */
+import { capabilityOf, CATALOGUE, CATALOGUE_VERSION, NO_CAPABILITY } from "../catalogue.ts";
+import type { CapabilitiesEvent, CapabilityEntry, EventHead } from "../event.ts";
+import { type AdvertisedItem, itemsOf } from "../snapshot.ts";
+import type { Cell, Row, RowsOf } from "./row.ts";
 
-/** The rows of `dim_orchestrator_capability_snapshots` that one capability message gives. */
-export function snapshotRows({ head, payload }: CapabilitiesEvent): Row[] {
-  const rows = new Map<string, Row>();
-  for (const { entry, pipeline, model, gpu, capabilityId, constraint } of payload.entries.flatMap(itemsOf)) {
-    const capability = capabilityOf(capabilityId);
-    const row: Row = {
-      source: head.source,
-      source_event_uid: head.uid,
-      source_event_id: head.id,
-      snapshot_ts: head.eventTimeMs,
-      orchestrator_address: entry.address,
-      orchestrator_proxy_address: entry.localAddress,
-      orchestrator_url: entry.url,
-      pipeline,
-      model_id: model,
-      capability_id: capabilityId,
-      capability_name: capability.name,
-      capability_group: capability.group,
-      capability_catalog_version: CATALOGUE_VERSION,
-      gpu_id: gpu?.id ?? null,
-      gpu_name: gpu?.name || null,
-      gpu_memory_total: gpu?.memoryTotal ?? null,
-      gpu_major: gpu?.major ?? null,
-      gpu_minor: gpu?.minor ?? null,
-      runner_version: constraint?.runnerVersion || null,
-      region: null,
+/** Adds the rows of a capability message. */
+export function addCapabilityRows({ head, payload }: CapabilitiesEvent, rowsOf: RowsOf): void {
+  const seen = new Set<string>();
+  for (const entry of payload.entries) {
+    const node = JSON.stringify([entry.address, entry.localAddress, entry.url]);
+    const isNew: IsNew = (what) => {
+      const before = seen.size;
+      return seen.add(node + what).size > before;
     };
-    // Two elements that differ in nothing a row states are one row, as two entries are that are equal.
-    const key = [entry.address, entry.localAddress, entry.url, pipeline, model, capabilityId, row.gpu_id];
-    rows.set(JSON.stringify(key), row);
+    addItems(head, entry, isNew, rowsOf);
+    addAdvertised(head, entry, isNew, rowsOf);
+    addConstraints(head, entry, isNew, rowsOf);
+    addPrices(head, entry, isNew, rowsOf);
   }
-  return [...rows.values()];
+}
+
+/** Whether a message says this of a node for the first time. */
+type IsNew = (what: string) => boolean;
+
+/** The rows of `dim_capability_catalogue`: the whole catalogue. */
+export function catalogueRows(): Row[] {
+  return CATALOGUE.map(({ id, name, group, pipeline }) => ({
+    capability_catalog_version: CATALOGUE_VERSION,
+    capability_id: id,
+    capability_name: name,
+    capability_group: group,
+    pipeline,
+  }));
+}
+
+function addItems(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf: RowsOf): void {
+  for (const item of itemsOf(entry)) {
+    const { pipeline, model, gpu, capabilityId } = item;
+    if (!isNew(`item ${JSON.stringify([pipeline, model, capabilityId, gpu?.id])}`)) continue;
+    rowsOf("raw_network_capabilities").push(itemRow(head, item));
+    rowsOf("dim_orchestrator_capability_snapshots").push(itemSnapshotRow(head, item));
+  }
+}
+
+/** Null stands for "no constraint names the model", where the dimension has `NO_CAPABILITY`. */
+function itemRow(head: EventHead, { entry, pipeline, model, gpu, capabilityId, constraint }: AdvertisedItem): Row {
+  const capability = constraint && capabilityOf(capabilityId);
+  // Of no other capability and no other model: a node lists prices for what it does not run.
+  const price = constraint &&
+    entry.prices.find((one) => one.capabilityId === capabilityId && one.constraint === model);
+  return {
+    source: head.source,
+    raw_event_uid: head.uid,
+    source_event_id: head.id,
+    event_timestamp: head.eventTimeMs,
+    orchestrator_address: entry.address,
+    local_address: entry.localAddress,
+    orch_uri: entry.url,
+    pipeline,
+    model_id: model,
+    gpu_id: gpu?.id ?? null,
+    gpu_name: gpu?.name || null,
+    gpu_memory_total: gpu?.memoryTotal ?? null,
+    gpu_memory_free: gpu?.memoryFree ?? null,
+    gpu_major: gpu?.major ?? null,
+    gpu_minor: gpu?.minor ?? null,
+    capability_id: capability?.id ?? null,
+    capability_name: capability?.name ?? null,
+    capability_group: capability?.group ?? null,
+    capability_catalog_version: CATALOGUE_VERSION,
+    runner_version: constraint?.runnerVersion || null,
+    capacity: constraint?.capacity ?? null,
+    capacity_in_use: constraint?.capacityInUse ?? null,
+    warm: constraint ? Number(constraint.warm) : null,
+    price_per_unit: price?.pricePerUnit ?? null,
+    pixels_per_unit: price?.pixelsPerUnit ?? null,
+    orchestrator_version: entry.version,
+  };
+}
+
+function itemSnapshotRow(head: EventHead, item: AdvertisedItem): Row {
+  const { entry, gpu, constraint } = item;
+  const capability = capabilityOf(item.capabilityId);
+  return {
+    source: head.source,
+    source_event_uid: head.uid,
+    source_event_id: head.id,
+    snapshot_ts: head.eventTimeMs,
+    orchestrator_address: entry.address,
+    orchestrator_proxy_address: entry.localAddress,
+    orchestrator_url: entry.url,
+    pipeline: item.pipeline,
+    model_id: item.model,
+    capability_id: capability.id,
+    capability_name: capability.name,
+    capability_group: capability.group,
+    capability_catalog_version: CATALOGUE_VERSION,
+    gpu_id: gpu?.id ?? null,
+    gpu_name: gpu?.name || null,
+    gpu_memory_total: gpu?.memoryTotal ?? null,
+    gpu_major: gpu?.major ?? null,
+    gpu_minor: gpu?.minor ?? null,
+    runner_version: constraint?.runnerVersion || null,
+    region: null,
+  };
+}
+
+function addAdvertised(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf: RowsOf): void {
+  const typed = rowsOf("raw_network_capabilities_advertised");
+  const dimension = rowsOf("dim_orchestrator_capability_advertised_snapshots");
+  for (const [capabilityId, capacity] of entry.capacities) {
+    if (!isNew(`advertised ${capabilityId}`)) continue;
+    const typedRow = typedColumns(head, entry, capabilityId);
+    typedRow.capacity = capacity;
+    typed.push(typedRow);
+    const dimensionRow = dimensionColumns(head, entry, capabilityId);
+    dimensionRow.capacity = capacity;
+    dimension.push(dimensionRow);
+  }
+}
+
+function addConstraints(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf: RowsOf): void {
+  for (const { capabilityId, model, runnerVersion, capacity, capacityInUse, warm } of entry.constraints) {
+    if (!isNew(`constraint ${capabilityId} ${model}`)) continue;
+    const columns = {
+      model_id: model,
+      runner_version: runnerVersion || null,
+      capacity,
+      capacity_in_use: capacityInUse,
+      warm: Number(warm),
+    };
+    rowsOf("raw_network_capabilities_model_constraints")
+      .push({ ...typedColumns(head, entry, capabilityId), ...columns });
+    rowsOf("dim_orchestrator_capability_model_constraints")
+      .push({ ...dimensionColumns(head, entry, capabilityId), ...columns });
+  }
+}
+
+function addPrices(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf: RowsOf): void {
+  for (const price of entry.prices) {
+    const capabilityId = price.capabilityId ?? NO_CAPABILITY;
+    if (!isNew(`price ${capabilityId} ${price.constraint}`)) continue;
+    const columns = {
+      constraint_name: price.constraint || null,
+      price_per_unit: price.pricePerUnit,
+      pixels_per_unit: price.pixelsPerUnit,
+    };
+    rowsOf("raw_network_capabilities_prices").push({ ...typedColumns(head, entry, capabilityId), ...columns });
+    rowsOf("dim_orchestrator_capability_prices").push({ ...dimensionColumns(head, entry, capabilityId), ...columns });
+  }
+}
+
+/** What the typed rows of the three families of a capability have in common. */
+function typedColumns(head: EventHead, entry: CapabilityEntry, capabilityId: number): Record<string, Cell> {
+  const capability = capabilityOf(capabilityId);
+  return {
+    source: head.source,
+    raw_event_uid: head.uid,
+    source_event_id: head.id,
+    event_timestamp: head.eventTimeMs,
+    orchestrator_address: entry.address,
+    local_address: entry.localAddress,
+    orch_uri: entry.url,
+    capability_id: capabilityId,
+    capability_name: capability.name,
+    capability_group: capability.group,
+    capability_catalog_version: CATALOGUE_VERSION,
+  };
+}
+
+/** The same in the names of the dimensions. */
+function dimensionColumns(head: EventHead, entry: CapabilityEntry, capabilityId: number): Record<string, Cell> {
+  const capability = capabilityOf(capabilityId);
+  return {
+    source: head.source,
+    source_event_uid: head.uid,
+    source_event_id: head.id,
+    snapshot_ts: head.eventTimeMs,
+    orchestrator_address: entry.address,
+    orchestrator_proxy_address: entry.localAddress,
+    orchestrator_url: entry.url,
+    capability_id: capabilityId,
+    capability_name: capability.name,
+    capability_group: capability.group,
+    capability_catalog_version: CATALOGUE_VERSION,
+  };
 }

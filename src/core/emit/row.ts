@@ -16,8 +16,24 @@ export type Table =
   | "raw_streaming_events"
   | "raw_streaming_events_dlq"
   | "raw_unknown_events"
+  | "raw_ai_stream_status"
+  | "raw_stream_trace_events"
+  | "raw_ai_stream_events"
+  | "raw_stream_ingest_metrics"
+  | "raw_discovery_results"
+  | "raw_payment_events"
+  | "raw_network_capabilities"
+  | "raw_network_capabilities_advertised"
+  | "raw_network_capabilities_model_constraints"
+  | "raw_network_capabilities_prices"
   | "dim_orchestrator_capability_snapshots"
+  | "dim_orchestrator_capability_advertised_snapshots"
+  | "dim_orchestrator_capability_model_constraints"
+  | "dim_orchestrator_capability_prices"
   | FactTable;
+
+/** Where the rows of a table are collected. */
+export type RowsOf = (table: Table) => Row[];
 
 /** True when two cells hold the same value. */
 export function isSameCell(a: Cell | undefined, b: Cell | undefined): boolean {

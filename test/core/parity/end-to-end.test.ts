@@ -4,7 +4,6 @@
  */
 import * as assert from "uvu/assert";
 import { decode } from "../../../src/core/decode.ts";
-import { snapshotRows } from "../../../src/core/emit/capabilities.ts";
 import { bytesOf, node, snapshot, stored, subjectOf, type Wire } from "../../helpers/events.ts";
 import { facts, idOf, namesNobody, whateverOrder } from "../../helpers/facts.ts";
 import {
@@ -24,6 +23,7 @@ import {
   swap,
 } from "../../helpers/session-events.ts";
 import { describe } from "../../helpers/suite.ts";
+import { rowsIn } from "../../helpers/wire.ts";
 import { HOUR_MS, states } from "../../helpers/world.ts";
 
 const MINUTE_MS = 60_000;
@@ -34,7 +34,7 @@ const sessionOf = (...events: Wire[]) => whateverOrder(events).session();
 function dimensionOf(wire: Wire) {
   const decoded = decode(stored(subjectOf(wire, 1), bytesOf(wire.envelope), 1, T + HOUR_MS));
   if (decoded.outcome !== "accepted" || decoded.event.type !== "network_capabilities") throw new Error("no snapshot");
-  return snapshotRows(decoded.event);
+  return rowsIn("dim_orchestrator_capability_snapshots", decoded.event);
 }
 
 describe("attribution of sessions (§6.15)", (test) => {
