@@ -30,6 +30,22 @@ export interface EventStream {
   open(partition: string, fromSequence: number, reader: string, onRebound: OnRebound): Promise<MessageSource>;
 }
 
+/** Sequences of the stream, both ends included. */
+export interface SequenceRange {
+  readonly fromSeq: number;
+  readonly toSeq: number;
+}
+
+/** The event stream as a replay reads it: whatever the partition, and through a consumer that outlives the reader. */
+export interface ReplayedStream extends EventStream {
+  /** The messages of a range on these subjects, in order, in slices; nothing is left behind. */
+  messages(range: SequenceRange, subject: string): AsyncIterable<readonly StoredMessage[]>;
+  /** Opens all messages from a sequence on through the consumer of this name, which stays until it is removed. */
+  openDurable(name: string, fromSequence: number, onRebound: OnRebound): Promise<MessageSource>;
+  /** Removes the consumer of this name; one that is not there is no error. */
+  removeDurable(name: string): Promise<void>;
+}
+
 /** Told when a source had to make another consumer, and why. */
 export type OnRebound = (why: string) => void;
 
@@ -91,6 +107,7 @@ export interface Buckets {
   readonly unmatched_status: Bucket;
   readonly checkpoints: Bucket;
   readonly leases: Bucket;
+  readonly replays: Bucket;
 }
 
 /** The broadcast of capability snapshots. */

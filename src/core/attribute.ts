@@ -199,7 +199,8 @@ export class StatusAttribution {
       closed: false,
     };
     open.closesAfterMs = this.#closesAfter(open, selection);
-    if (isFinal(sample, grade) || open.closesAfterMs < this.#feed.timeOf(sample.source)) {
+    const isPassed = this.#feed.isComplete || open.closesAfterMs < this.#feed.timeOf(sample.source);
+    if (isPassed || isFinal(sample, grade)) {
       if (held) this.#entries.set(open, null);
       return;
     }

@@ -9,6 +9,8 @@ export interface Fact {
   readonly table: FactTable;
   /** The columns that identify a row, the source first. They never change while evidence comes. */
   readonly key: readonly [source: "source", ...rest: string[]];
+  /** The key's column that names the event a row is of; its time and its place in the table never change. */
+  readonly event: string;
   /** The column, an instant in milliseconds, that places a row in a window and that its retention counts from. */
   readonly time: string;
   /** Days that the warehouse's contract keeps a row. */
@@ -21,6 +23,7 @@ export const FACTS: readonly Fact[] = [
   {
     table: "fact_stream_status_samples",
     key: ["source", "source_event_uid"],
+    event: "source_event_uid",
     time: "sample_ts",
     retentionDays: 180,
   },

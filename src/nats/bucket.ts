@@ -8,7 +8,7 @@ import { isConflict, isNotFound, natsError } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
 import { readStream } from "./range.ts";
 
-/** Opens the processor's buckets. One that was not provisioned makes every call on it fail, saying so. */
+/** Opens the buckets. One that was not provisioned makes every call on it fail, saying so. */
 export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
   const js = nc.jetstream();
   const jsm = await nc.jetstreamManager();
@@ -18,6 +18,7 @@ export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
     unmatched_status: open("unmatched_status"),
     checkpoints: open("checkpoints"),
     leases: open("leases"),
+    replays: open("replays"),
   };
 }
 
