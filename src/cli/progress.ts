@@ -12,6 +12,11 @@ export function startProgress(what: string, total: number): Progress {
   const bar = new SingleBar({ format, stream: process.stderr, hideCursor: true }, Presets.rect);
   bar.start(total, 0, { rate: 0 });
   const started = performance.now();
-  const rateOf = (done: number) => Math.round(done / Math.max(0.001, (performance.now() - started) / 1_000));
+  // What was done before, as by a process that was interrupted, is no part of the rate.
+  let before: number | undefined;
+  const rateOf = (done: number) => {
+    before ??= done;
+    return Math.round((done - before) / Math.max(0.001, (performance.now() - started) / 1_000));
+  };
   return { update: (done) => bar.update(done, { rate: rateOf(done) }), stop: () => bar.stop() };
 }

@@ -4,7 +4,10 @@
  */
 import type { Row } from "./emit.ts";
 
-/** A fact table. Its rows fold by key: the greatest `version` counts, and `is_deleted` marks a tombstone. */
+/**
+ * A fact table. Its rows fold by key: the greatest `version` counts, and `is_deleted` marks a tombstone. Every one has a
+ * column `selected_snapshot_uid` too, the capability message that the row rests on, empty for none.
+ */
 export interface Fact {
   readonly table: FactTable;
   /** The columns that identify a row, the source first. They never change while evidence comes. */

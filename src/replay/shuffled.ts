@@ -45,11 +45,13 @@ export class ShuffledSource implements MessageSource {
   }
 
   async read(most: number, waitMs: number): Promise<StoredMessage[]> {
-    if (this.#ready.length === 0) {
+    while (this.#ready.length === 0) {
       const messages = await this.#source.read(most, waitMs);
       for (const message of messages) this.#gather(message);
+      if (messages.length > 0) continue;
       // Nothing more for now: what is there must not wait for ever.
-      if (messages.length === 0) this.#permute();
+      this.#permute();
+      break;
     }
     const taken = this.#ready.slice(0, most);
     this.#ready = this.#ready.slice(most);
