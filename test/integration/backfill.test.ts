@@ -1,6 +1,7 @@
 /** Back-fills into live tables beside a running processor, and replays that are refused. */
 import * as assert from "uvu/assert";
 import { eventually, latecomer, startCommand, withCluster, within, withServedCluster } from "../helpers/cluster.ts";
+import type { ReplayRecord } from "../../src/replay/record.ts";
 import { installation, json, LOAD, options, progressOf, replay, SETTINGS } from "../helpers/replay.ts";
 import { describe } from "../helpers/suite.ts";
 
@@ -59,6 +60,27 @@ describe("a back-fill", (test) => {
       await running.stop();
       const compared = json(await replay(cluster, "--from-seq", "1", "--compare", "--json"));
       assert.equal(compared.differing, {});
+    }));
+
+  test("fixes its evidence only when every live processor writes under its generation", () =>
+    withServedCluster(SETTINGS, async (cluster) => {
+      await cluster.publish("org", LOAD.slice(0, 300));
+      const bucket = (name: string) => cluster.nc.jetstream().views.kv(name, { bindOnly: true });
+      const [leases, replays] = [await bucket("leases"), await bucket("replays")];
+      const holds = (generation: number) => leases.put("0", JSON.stringify({ owner: "slow", generation }));
+      await holds(1);
+      const running = replay(cluster, "--from-seq", "1", "--to-seq", "300", "--backfill", "--keep", "--json");
+      const record = async () => {
+        const id = (await cluster.keys("replays")).find((key) => !key.includes("."));
+        return id === undefined ? undefined : (await replays.get(id))?.json<ReplayRecord>();
+      };
+      await eventually("raised", async () => (await holds(1), (await record())?.generation === 2));
+      await cluster.publish("org", LOAD.slice(300, 400));
+      await holds(1);
+      assert.equal((await record())?.evidence.toSeq, 0);
+      await holds(2);
+      const report = json(await running);
+      assert.is(report.evidence.toSeq, 400, "what came while it waited is known to it");
     }));
 
   test("leaves a row that rests on a snapshot which the stream no longer holds, and a comparison says so", () =>
