@@ -141,7 +141,13 @@ export class Replay {
       }
       return await this.#held(record.id, async (lost) => {
         await saveRecord(this.#ports.replays, record);
-        return await this.#finish(await this.#run(record, evidence, lost));
+        try {
+          return await this.#finish(await this.#run(record, evidence, lost));
+        } catch (error) {
+          // What was asked for cannot be, so there is nothing to resume.
+          if (error instanceof LatecomerError && error.kind === "usage") await this.#remove(record);
+          throw error;
+        }
       });
     } catch (error) {
       if (error instanceof Stopped) return undefined;

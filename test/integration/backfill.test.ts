@@ -162,6 +162,13 @@ describe("a replay that cannot be", (test) => {
         assert.is(passed.code, 2, passed.err);
         assert.match(passed.err, "its rows would be hidden");
         assert.is((await replay(cluster, "drop", id!)).code, 0);
+        const kv = await cluster.nc.jetstream().views.kv("checkpoints", { bindOnly: true });
+        const generation = (await kv.get("generation"))!.json<{ hash: string }>();
+        await kv.put("generation", JSON.stringify({ ...generation, generation: 4_095 }));
+        const none = await replay(cluster, "--from-seq", "1", "--backfill");
+        assert.is(none.code, 2, none.err);
+        assert.match(none.err, "generation 4095 is the last there is");
+        assert.equal(await cluster.keys("replays"), [], "and nothing of it is left");
       } finally {
         command.kill("SIGKILL");
       }
