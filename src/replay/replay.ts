@@ -9,31 +9,22 @@
  * evidence is fixed. So what comes before that is in the replay, and what comes after it the processors see to.
  */
 import { planStart, readCheckpoint } from "../core/checkpoint.ts";
-import type { Counts } from "../core/effects.ts";
-import type { Row } from "../core/emit.ts";
-import { PartitionState, type StepSettings } from "../core/step.ts";
 import { LatecomerError } from "../errors.ts";
-import type { Bucket, Clock, Log, ReplayedStream, SequenceRange, Sink } from "../ports.ts";
-import { DRAIN_DEADLINE_MS } from "../runtime/processor.ts";
-import { PartitionPipeline } from "../runtime/pipeline.ts";
-import type { State } from "../runtime/state.ts";
+import type { SequenceRange } from "../ports.ts";
 import type { Digest } from "../clickhouse/digest.ts";
 import type { Applied, RowPair, ShadowTables } from "../clickhouse/shadow.ts";
-import { BoundedSource } from "./bounded.ts";
+import { consumerOf, derive, type Derived, type DerivePorts, type DeriveSettings, expired } from "./derive.ts";
 import { type DifferenceKind, differenceOf } from "./difference.ts";
 import { Evidence, evidenceStart, surveyRange } from "./evidence.ts";
 import { ReplayLease } from "./lease.ts";
 import { loadRecord, progressKey, type ReplayRecord, saveRecord } from "./record.ts";
-import { ShuffledSource } from "./shuffled.ts";
 
-export interface ReplaySettings extends Omit<StepSettings, "generation"> {
+export interface ReplaySettings extends DeriveSettings {
   /** Tells people who holds the lease of a replay. */
   readonly owner: string;
   /** Differing rows that a report names; all are counted. */
   readonly mostDifferences: number;
   readonly mostSightings: number;
-  readonly batchRows: number;
-  readonly lingerMs: number;
 }
 
 /** The tables of a replay. */
@@ -51,17 +42,9 @@ export interface Generations {
   behind(generation: number): Promise<readonly string[]>;
 }
 
-export interface ReplayPorts {
-  readonly stream: ReplayedStream;
-  /** The bucket `replays`. */
-  readonly replays: Bucket;
-  /** Keeps checkpoints in that bucket. */
-  readonly progress: Pick<State, "saveCheckpoint">;
+export interface ReplayPorts extends DerivePorts {
   readonly tables: (record: SequenceRange & { readonly id: string }) => ReplayTables;
   readonly generations: Generations;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly random: () => number;
 }
 
 /** What somebody asks for. */
@@ -78,15 +61,8 @@ export interface Difference extends RowPair {
   readonly kind: DifferenceKind;
 }
 
-/** How far a replay came, and what it came to. */
-export interface ReplayReport {
-  readonly record: ReplayRecord;
-  /** True when the whole range is derived; false when the signal came first, and then nothing below is there. */
-  readonly isDone: boolean;
-  /** Everything up to here is derived and durable. */
-  readonly doneSeq: number;
-  /** What was counted by this process. */
-  readonly counts: Counts;
+/** How far a replay came, and what it came to; of one that is not done nothing but that is there. */
+export interface ReplayReport extends Derived {
   readonly digests: readonly Digest[];
   /** How many rows differ, by kind, and the first of them; undefined when nothing was compared. */
   readonly differing: Readonly<Partial<Record<DifferenceKind, number>>> | undefined;
@@ -94,8 +70,6 @@ export interface ReplayReport {
   /** What was done to the live tables; only a back-fill does anything. */
   readonly applied: readonly Applied[];
 }
-
-type Derived = Pick<ReplayReport, "record" | "isDone" | "doneSeq" | "counts">;
 
 /** How long a back-fill waits for the live processors to write under its generation. */
 const ADOPTION_MS = 30_000;
@@ -210,7 +184,11 @@ export class Replay {
       { id, fromSeq, toSeq, mode, generation },
       `replaying; after an interruption: latecomer replay resume ${id}`,
     );
-    return await this.#derive(record, evidence, own, lost);
+    return await derive(record, evidence.feed, own, this.#settings, this.#ports, {
+      signal: this.#signal,
+      lost,
+      onProgress: (done) => this.#onPhase("replaying", done, toSeq - fromSeq + 1),
+    });
   }
 
   /** Settles the generation and up to where snapshots count, once for all who resume. */
@@ -248,61 +226,6 @@ export class Replay {
   async #load(evidence: Evidence, toSeq: number, fromSeq: number): Promise<void> {
     const total = toSeq - fromSeq + 1;
     await evidence.load(this.#ports.stream, toSeq, (done) => this.#tell("reading snapshots", done, total));
-  }
-
-  async #derive(record: ReplayRecord, { feed }: Evidence, sink: Sink, lost: AbortSignal): Promise<Derived> {
-    const { stream, replays, progress, clock, log, random } = this.#ports;
-    const { id, fromSeq, toSeq, generation, hash } = record;
-    const saved = await replays.get(progressKey(id));
-    const checkpoint = saved === undefined ? undefined : readCheckpoint(saved.value);
-    const { doneSeq, rewindSeq, doneAtMs } = checkpoint ?? { doneSeq: fromSeq - 1, rewindSeq: fromSeq, doneAtMs: 0 };
-    const counts: Counts = new Map();
-    // Nothing to read is nothing to open: a consumer would come for nothing, and stay.
-    if (rewindSeq > toSeq) return { record, isDone: true, doneSeq, counts };
-    const opened = await stream.openDurable(consumerOf(id), rewindSeq, (why) => {
-      log.warn({ id, why }, "another consumer took the place of one that fell silent");
-    });
-    const bounded = new BoundedSource(opened, toSeq, clock);
-    const shuffled = record.shuffleSeed === null
-      ? undefined
-      : new ShuffledSource(bounded, { seed: record.shuffleSeed, spanMs: this.#settings.allowedLatenessMs });
-    const settings = { ...this.#settings, generation };
-    const state = new PartitionState(settings, feed, { doneSeq, rewindSeq, doneAtMs });
-    const pipeline = new PartitionPipeline({ ...settings, partition: progressKey(id), contentHash: hash }, state, {
-      source: shuffled ?? bounded,
-      stream,
-      sink: shuffled === undefined ? sink : { write: (table, rows) => sink.write(table, inPlace(rows, shuffled)) },
-      state: {
-        // Nothing of a replay is open, and the snapshots of the range are among its evidence already.
-        write: () => Promise.resolve(),
-        saveCheckpoint: (key, reached) => {
-          if (shuffled === undefined) return progress.saveCheckpoint(key, reached);
-          const rewindSeq = shuffled.rewindOf(reached.rewindSeq - 1);
-          const doneAtMs = shuffled.storedAtMs(reached.doneSeq) ?? reached.doneAtMs;
-          return progress.saveCheckpoint(key, { ...reached, rewindSeq, doneAtMs });
-        },
-        noteGap: (_, gap) => Promise.reject(expired(id, `sequences ${gap.fromSeq} to ${gap.toSeq}`)),
-      },
-      // What is refused was refused before, and its letter was sent.
-      deadLetters: { publish: () => Promise.resolve() },
-      clock,
-      log,
-      random,
-    }, counts);
-    let failure: unknown;
-    const running = pipeline.run().catch((error) => failure = error ?? new Error("the pipeline failed"));
-    const isOver = () => failure !== undefined || this.#signal.aborted || lost.aborted;
-    let isDone = false;
-    while (!isOver() && !(isDone = await pipeline.isDrained())) {
-      this.#onPhase("replaying", Math.max(0, state.takenSeq - fromSeq + 1), toSeq - fromSeq + 1);
-      await clock.sleep(POLL_MS, this.#signal);
-    }
-    await pipeline.stop(DRAIN_DEADLINE_MS).catch(() => {});
-    await running;
-    if (lost.aborted) throw new LatecomerError("REPLAY_HELD", "unavailable", `another process took replay ${id} over`);
-    if (failure !== undefined) throw failure;
-    const reached = readCheckpoint((await replays.get(progressKey(id)))?.value ?? "");
-    return { record, isDone, doneSeq: reached?.doneSeq ?? doneSeq, counts };
   }
 
   /** Looks at what was derived, puts it in its place, and removes what is not to be kept. */
@@ -371,19 +294,3 @@ export class Replay {
 
 /** Thrown where the signal ends a phase that leaves nothing half done. */
 class Stopped extends Error {}
-
-/** Rows of messages under the sequences that these have in the stream. */
-function inPlace(rows: readonly Row[], source: ShuffledSource): readonly Row[] {
-  if (rows[0]?.stream_sequence === undefined) return rows;
-  return rows.map((row) => ({ ...row, stream_sequence: source.originOf(row.stream_sequence as number)! }));
-}
-
-/** The name of a replay's consumer. */
-function consumerOf(id: string): string {
-  return `replay-${id}`;
-}
-
-function expired(id: string, what: string): LatecomerError {
-  const why = `the stream no longer holds ${what}, and replay ${id} needs them: drop it and start another`;
-  return new LatecomerError("REPLAY_EXPIRED", "fatal", why);
-}
