@@ -11,6 +11,7 @@ import { registerDigest } from "./cli/digest.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerInit } from "./cli/init.ts";
 import { registerPublish } from "./cli/publish.ts";
+import { registerReplay } from "./cli/replay.ts";
 import { registerRun } from "./cli/run.ts";
 import { registerVerify } from "./cli/verify.ts";
 import type { Context } from "./cli/context.ts";
@@ -40,6 +41,8 @@ async function main(): Promise<number> {
     .description("Attributes Livepeer telemetry to orchestrator, model and GPU, in whatever order it arrives.")
     .version(version)
     .exitOverride()
+    // A flag belongs to the command in front of it: `replay` and its subcommands have flags of one name.
+    .enablePositionalOptions()
     .configureHelp({ showGlobalOptions: false });
   const register = [
     registerDev,
@@ -47,6 +50,7 @@ async function main(): Promise<number> {
     registerInit,
     registerPublish,
     registerRun,
+    registerReplay,
     registerDigest,
     registerDoctor,
     registerVerify,

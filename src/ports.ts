@@ -30,6 +30,22 @@ export interface EventStream {
   open(partition: string, fromSequence: number, reader: string, onRebound: OnRebound): Promise<MessageSource>;
 }
 
+/** Sequences of the stream, both ends included. */
+export interface SequenceRange {
+  readonly fromSeq: number;
+  readonly toSeq: number;
+}
+
+/** The event stream as a replay reads it: whatever the partition, and through a consumer that outlives the reader. */
+export interface ReplayedStream extends EventStream {
+  /** The messages of a range on these subjects, in order, in slices; nothing is left behind. */
+  messages(range: SequenceRange, subject: string): AsyncIterable<readonly StoredMessage[]>;
+  /** Opens all messages from a sequence on through the consumer of this name, which stays until it is removed. */
+  openDurable(name: string, fromSequence: number, onRebound: OnRebound): Promise<MessageSource>;
+  /** Removes the consumer of this name; one that is not there is no error. */
+  removeDurable(name: string): Promise<void>;
+}
+
 /** Told when a source had to make another consumer, and why. */
 export type OnRebound = (why: string) => void;
 
@@ -81,6 +97,8 @@ export interface Bucket {
   put(key: string, value: string, revision: number): Promise<number | undefined>;
   /** Removes a key without a trace; one that is not there is no error. */
   remove(key: string): Promise<void>;
+  /** Removes every key whose first token this is. */
+  removeUnder(token: string): Promise<void>;
   /** Every entry that was stored before the call. */
   entries(): Promise<BucketEntry[]>;
   isEmpty(): Promise<boolean>;
@@ -93,6 +111,8 @@ export interface Buckets {
   readonly workflow_sessions: Bucket;
   readonly checkpoints: Bucket;
   readonly leases: Bucket;
+  readonly replays: Bucket;
+  readonly replay_sessions: Bucket;
 }
 
 /** The broadcast of capability snapshots. */

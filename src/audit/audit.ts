@@ -147,6 +147,8 @@ function settingsFor(messages: readonly StoredMessage[], ttl: Ttl): WorldSetting
     mostOpen: Infinity,
     mostSightings: Infinity,
     mostSessions: Infinity,
+    sessionLagMs: 0,
+    leftOut: new Set(),
     mostSeen: 2 * messages.length,
   };
 }

@@ -8,8 +8,15 @@ export interface Progress {
 
 export function startProgress(what: string, total: number): Progress {
   if (process.stderr.isTTY !== true) return { update: () => {}, stop: () => {} };
-  const format = `${what} {bar} {percentage}% | {value}/{total} | {duration_formatted}, {eta_formatted} left`;
+  const format = `${what} {bar} {percentage}% | {value}/{total}, {rate}/s | {duration_formatted}, {eta_formatted} left`;
   const bar = new SingleBar({ format, stream: process.stderr, hideCursor: true }, Presets.rect);
-  bar.start(total, 0);
-  return { update: (done) => bar.update(done), stop: () => bar.stop() };
+  bar.start(total, 0, { rate: 0 });
+  const started = performance.now();
+  // What was done before, as by a process that was interrupted, is no part of the rate.
+  let before: number | undefined;
+  const rateOf = (done: number) => {
+    before ??= done;
+    return Math.round((done - before) / Math.max(0.001, (performance.now() - started) / 1_000));
+  };
+  return { update: (done) => bar.update(done, { rate: rateOf(done) }), stop: () => bar.stop() };
 }

@@ -38,6 +38,9 @@ export const PROCESSING = [
   "maxSeen",
 ] as const;
 
+/** What came within a minute is read again after a restart in a second, and most sessions are over within one. */
+export const SESSION_LAG_MS = 60_000;
+
 export function registerRun(program: Command, context: Context): void {
   const command = program.command("run")
     .description("attribute the stream: rows at once, corrections as evidence comes")
@@ -85,6 +88,8 @@ export async function startProcessor(
     mostOpen: config.maxOpen,
     mostSightings: config.maxSightings,
     mostSessions: config.maxSessions,
+    sessionLagMs: SESSION_LAG_MS,
+    leftOut: new Set(),
     mostSeen: config.maxSeen,
     partitions: config.partitions,
     batchRows: config.batchRows,

@@ -23,22 +23,37 @@ export interface DigestWindow {
   readonly toMs?: number | undefined;
 }
 
-/** The digest of every fact over a window. */
-export async function digests(clickhouse: ClickHouse, database: string, window: DigestWindow): Promise<Digest[]> {
+/** The columns of a table that an insert names, sorted: those that the engine does not fill by itself. */
+export async function insertedColumns(clickhouse: ClickHouse, database: string, table: string): Promise<string[]> {
+  const columns = await clickhouse.rows<{ name: string }>(
+    `SELECT name FROM system.columns
+     WHERE database = {database:String} AND table = {table:String} AND default_kind = ''
+     ORDER BY name`,
+    { database, table },
+  );
+  return columns.map((column) => column.name);
+}
+
+/** The columns of a fact table that are its content. */
+export async function contentColumns(clickhouse: ClickHouse, database: string, table: string): Promise<string[]> {
+  return (await insertedColumns(clickhouse, database, table)).filter((name) => !LEFT_OUT.has(name));
+}
+
+/** The digest of every fact over a window; `tableOf` names the table that holds a fact, by default its own. */
+export async function digests(
+  clickhouse: ClickHouse,
+  database: string,
+  window: DigestWindow,
+  tableOf = (fact: string) => fact,
+): Promise<Digest[]> {
   const results: Digest[] = [];
   for (const { table, time } of FACTS) {
-    const columns = await clickhouse.rows<{ name: string }>(
-      `SELECT name FROM system.columns
-       WHERE database = {database:String} AND table = {table:String} AND default_kind = ''
-       ORDER BY name`,
-      { database, table },
-    );
-    const content = columns.map((column) => column.name).filter((name) => !LEFT_OUT.has(name));
+    const content = await contentColumns(clickhouse, database, table);
     // A sum over 128-bit hashes is order-insensitive and, unlike XOR, does not cancel a row that stands twice.
     const [row] = await clickhouse.rows<{ rows: string; digest: string }>(
       `SELECT count() AS rows,
               lower(hex(sum(toUInt256(reinterpretAsUInt128(sipHash128(tuple(${content.join(", ")}))))))) AS digest
-       FROM ${table} FINAL
+       FROM ${tableOf(table)} FINAL
        WHERE ${time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${time} < fromUnixTimestamp64Milli({to:Int64})
          AND (source = {source:String} OR {anySource:UInt8} = 1)`,
       {

@@ -224,7 +224,8 @@ export class Attribution {
       closed: false,
     };
     open.closesAfterMs = this.#closesAfter(open, selection);
-    if (isFinal(observed, grade) || open.closesAfterMs < this.#feed.timeOf(observed.source)) {
+    const isPassed = this.#feed.isComplete || open.closesAfterMs < this.#feed.timeOf(observed.source);
+    if (isPassed || isFinal(observed, grade)) {
       if (held) this.#entries.set(open, null);
       this.#listener.closed(observed);
       return;

@@ -32,7 +32,7 @@ export const DECODER_VERSION = 2;
 export const LARGEST_MESSAGE = 1_000_000;
 
 /** An event later than this after its message was stored is refused: a broken clock, or seconds for milliseconds. */
-const FURTHEST_FUTURE_MS = 3_600_000;
+export const FURTHEST_FUTURE_MS = 3_600_000;
 
 const SUPPORTED_VERSIONS: ReadonlySet<unknown> = new Set([1, "1", "v1"]);
 

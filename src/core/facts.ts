@@ -9,6 +9,10 @@ export interface Fact {
   readonly table: FactTable;
   /** The columns that identify a row, the source first. They never change while evidence comes. */
   readonly key: readonly [source: "source", ...rest: string[]];
+  /** The column that names the event a row is of, or of a session the first one. */
+  readonly event: "source_event_uid" | "source_first_event_uid";
+  /** An expression for the capability messages that a row rests on, as a list of their uids. */
+  readonly snapshots: string;
   /** The column, an instant in milliseconds, that places a row in a window and that its retention counts from. */
   readonly time: string;
   /** Days that the warehouse's contract keeps a row. */
@@ -23,22 +27,25 @@ export type FactTable =
   | "fact_workflow_param_updates"
   | "fact_lifecycle_edge_coverage";
 
-/** What identifies the row of an event. */
-const EVENT_KEY = ["source", "source_event_uid"] as const;
+/** What facts of one event have in common. */
+const OF_EVENT = { key: ["source", "source_event_uid"], event: "source_event_uid" } as const;
+const ATTRIBUTED = { ...OF_EVENT, snapshots: "[selected_snapshot_uid]" } as const;
 
 export const FACTS: readonly Fact[] = [
-  { table: "fact_stream_status_samples", key: EVENT_KEY, time: "sample_ts", retentionDays: 180 },
-  { table: "fact_stream_trace_edges", key: EVENT_KEY, time: "edge_ts", retentionDays: 180 },
-  { table: "fact_stream_ingest_samples", key: EVENT_KEY, time: "sample_ts", retentionDays: 90 },
-  // Its end only grows, so that retention never counts from an instant that evidence takes back.
+  { ...ATTRIBUTED, table: "fact_stream_status_samples", time: "sample_ts", retentionDays: 180 },
+  { ...ATTRIBUTED, table: "fact_stream_trace_edges", time: "edge_ts", retentionDays: 180 },
+  { ...OF_EVENT, snapshots: "[]", table: "fact_stream_ingest_samples", time: "sample_ts", retentionDays: 90 },
   {
     table: "fact_workflow_sessions",
     key: ["source", "workflow_session_id"],
+    event: "source_first_event_uid",
+    snapshots: "segments.selected_snapshot_uid",
+    // It only grows, so that retention never counts from an instant that evidence takes back.
     time: "session_end_ts",
     retentionDays: 180,
   },
-  { table: "fact_workflow_param_updates", key: EVENT_KEY, time: "update_ts", retentionDays: 180 },
-  { table: "fact_lifecycle_edge_coverage", key: EVENT_KEY, time: "signal_ts", retentionDays: 180 },
+  { ...ATTRIBUTED, table: "fact_workflow_param_updates", time: "update_ts", retentionDays: 180 },
+  { ...ATTRIBUTED, table: "fact_lifecycle_edge_coverage", time: "signal_ts", retentionDays: 180 },
 ];
 
 /** The fact that a table holds, undefined for a table of another kind. */

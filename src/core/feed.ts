@@ -30,6 +30,7 @@ class SourceFeed {
 export class SnapshotFeed {
   readonly #settings: FeedSettings;
   readonly #sources = new Map<string, SourceFeed>();
+  #isComplete = false;
 
   constructor(settings: FeedSettings) {
     this.#settings = settings;
@@ -43,6 +44,15 @@ export class SnapshotFeed {
     const dropped = feed.candidates.forgetOldest(this.#settings.mostSightings);
     feed.feedTimeMs = Math.max(feed.feedTimeMs, snapshot.timeMs);
     return { isNew, isLate: isNew && isLate, dropped };
+  }
+
+  /** Says that no snapshot will follow: what is observed from now on is final at once, and nothing is kept open. */
+  complete(): void {
+    this.#isComplete = true;
+  }
+
+  get isComplete(): boolean {
+    return this.#isComplete;
   }
 
   candidatesOf(source: string): CandidateIndex {

@@ -8,7 +8,7 @@ import { PARTITION_ALL, partitionOf } from "./subject.ts";
 import { LONGEST_ID } from "./schema.ts";
 
 /** The types whose events belong to a session. */
-const SESSION_TYPES: ReadonlySet<string> = new Set([
+export const SESSION_TYPES: ReadonlySet<string> = new Set([
   "stream_trace",
   "ai_stream_status",
   "ai_stream_events",

@@ -178,16 +178,17 @@ export class PartitionState {
       return { bucket: "unmatched_status", key: stateKey(source, uid), value };
     });
     const streamedSeq = this.#attribution.leastStreamedSequence;
-    const sessions = this.#sessions.seal(streamedSeq, (table, row) => this.#fact(table, row));
+    const takenSeq = this.#takenSeq;
+    const rewindBound = streamedSeq ?? takenSeq + 1;
+    const sessions = this.#sessions.seal(rewindBound, this.#takenAtMs, (table, row) => this.#fact(table, row));
     this.#hasSessions ||= sessions.length > 0;
     const { rows, facts, deadLetters, state, costs, counts } = this.#batch;
     for (const [table, list] of facts) rows.set(table, [...list.values()]);
-    const takenSeq = this.#takenSeq;
     const { doneSeq: doneBefore, doneAtMs: doneBeforeAtMs } = this.#start;
     const progress = {
       doneSeq: Math.max(doneBefore, takenSeq),
       // Not beyond what was taken: while warming up, open observations may lie between there and `doneSeq`.
-      rewindSeq: Math.min(streamedSeq ?? takenSeq + 1, this.#sessions.leastUncoveredSequence ?? Infinity),
+      rewindSeq: Math.min(rewindBound, this.#sessions.leastUncoveredSequence ?? Infinity),
       takenSeq,
       doneAtMs: takenSeq >= doneBefore ? this.#takenAtMs || doneBeforeAtMs : doneBeforeAtMs,
       held: this.#attribution.heldCount,
@@ -206,17 +207,17 @@ export class PartitionState {
     return sight === "duplicate" ? "duplicate" : "accepted";
   }
 
-  #accept({ streamSequence }: StoredMessage, event: TelemetryEvent, { snapshot, sessionKey }: Judged): void {
+  #accept(message: StoredMessage, event: TelemetryEvent, { snapshot, sessionKey }: Judged): void {
     addTypedRows(event, this.#rows);
     switch (event.type) {
       case "ai_stream_status":
-        return this.#observe(sampleOf(event), event, sessionKey!, streamSequence);
+        return this.#observe(sampleOf(event), event, sessionKey!, message);
       case "stream_trace":
         // An edge that names nobody takes its identity from its session.
-        if (namesOrchestrator(event)) return this.#observe(edgeOf(event), event, sessionKey!, streamSequence);
-        return this.#note(event, sessionKey!, streamSequence);
+        if (namesOrchestrator(event)) return this.#observe(edgeOf(event), event, sessionKey!, message);
+        return this.#note(event, sessionKey!, message);
       case "ai_stream_events":
-        return this.#note(event, sessionKey!, streamSequence);
+        return this.#note(event, sessionKey!, message);
       case "stream_ingest_metrics":
         return this.#fact("fact_stream_ingest_samples", ingestRow(event, this.#settings.generation));
       case "network_capabilities":
@@ -228,17 +229,17 @@ export class PartitionState {
     }
   }
 
-  #observe(observed: ObservedEvent, event: SessionEvent, sessionKey: string, streamSequence: number): void {
+  #observe(observed: ObservedEvent, event: SessionEvent, sessionKey: string, message: StoredMessage): void {
     this.#noteStarved(observed.source, observed.eventTimeMs);
     const finding = this.#attribution.find(observed);
     this.#emitFinding(observed, finding);
     this.#count("first_rows");
-    this.#note(event, sessionKey, streamSequence, finding);
-    this.#attribution.keepOpen(observed, finding, streamSequence);
+    this.#note(event, sessionKey, message, finding);
+    this.#attribution.keepOpen(observed, finding, message.streamSequence);
   }
 
-  #note(event: SessionEvent, sessionKey: string, streamSequence: number, finding?: Finding): void {
-    const noted = this.#sessions.note(sessionKey, event, streamSequence, finding);
+  #note(event: SessionEvent, sessionKey: string, message: StoredMessage, finding?: Finding): void {
+    const noted = this.#sessions.note(sessionKey, event, message, finding);
     if (noted === "ignored") this.#count("session_events_ignored");
   }
 

@@ -8,7 +8,7 @@ import { isConflict, isNotFound, natsError } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
 import { readStream } from "./range.ts";
 
-/** Opens the processor's buckets. One that was not provisioned makes every call on it fail, saying so. */
+/** Opens the buckets. One that was not provisioned makes every call on it fail, saying so. */
 export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
   const js = nc.jetstream();
   const jsm = await nc.jetstreamManager();
@@ -19,6 +19,8 @@ export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
     workflow_sessions: open("workflow_sessions"),
     checkpoints: open("checkpoints"),
     leases: open("leases"),
+    replays: open("replays"),
+    replay_sessions: open("replay_sessions"),
   };
 }
 
@@ -55,6 +57,10 @@ class JetStreamBucket implements Bucket {
       if (isConflict(error)) return undefined;
       throw natsError(error, `write an entry of ${this.#name}`);
     }
+  }
+
+  removeUnder(token: string): Promise<void> {
+    return this.remove(`${token}.>`);
   }
 
   async remove(key: string): Promise<void> {

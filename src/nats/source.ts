@@ -1,5 +1,5 @@
 /**
- * The messages of one partition through a consumer of our own.
+ * The messages of one partition, or of all of them, through a consumer of our own.
  *
  * Two processes that shared a consumer would split its messages, and an ack of one would cover what the other
  * has not written. So every reader makes its own, starts it where the checkpoint says, and lets it expire.
@@ -32,12 +32,25 @@ const ACK_TIMEOUT_MS = 5_000;
 /** After so long without a message the consumer is asked whether it has any. */
 const SILENCE_MS = 3_000;
 
+/** What is read, and by whom. */
+export interface Reading {
+  /** The subjects that are read; may hold wildcards. */
+  readonly subject: string;
+  readonly fromSequence: number;
+  /** The name of the consumer. No two readers may share it. */
+  readonly name: string;
+  /**
+   * True for one consumer that stays, under this very name, when its reader has gone; otherwise each consumer has
+   * the name with a number behind it, and goes with its reader.
+   */
+  readonly durable: boolean;
+  readonly onRebound: OnRebound;
+}
+
 export class ConsumerSource implements MessageSource {
   readonly #nc: NatsConnection;
   readonly #jsm: JetStreamManager;
-  readonly #partition: string;
-  readonly #reader: string;
-  readonly #onRebound: OnRebound;
+  readonly #reading: Reading;
   #pull: Pull | undefined;
   #consumer = "";
   #bindings = 0;
@@ -49,20 +62,11 @@ export class ConsumerSource implements MessageSource {
   /** Messages of the present consumer that were read and not acknowledged, oldest first. */
   #unacknowledged: PulledMessage[] = [];
 
-  constructor(
-    nc: NatsConnection,
-    jsm: JetStreamManager,
-    partition: string,
-    fromSequence: number,
-    reader: string,
-    onRebound: OnRebound,
-  ) {
+  constructor(nc: NatsConnection, jsm: JetStreamManager, reading: Reading) {
     this.#nc = nc;
     this.#jsm = jsm;
-    this.#partition = partition;
-    this.#reader = reader;
-    this.#onRebound = onRebound;
-    this.#lastSequence = fromSequence - 1;
+    this.#reading = reading;
+    this.#lastSequence = reading.fromSequence - 1;
   }
 
   /** Makes a consumer that begins behind what was read, and pulls from it. */
@@ -70,8 +74,12 @@ export class ConsumerSource implements MessageSource {
     const why = this.#pull?.broken ?? "";
     await this.#unbind();
     if (this.#lastStoredMs > 0) await this.#requireSameStream();
-    const name = `attributor-p${this.#partition}-${this.#reader}-${++this.#bindings}`;
+    this.#bindings++;
+    const { durable, subject } = this.#reading;
+    const name = durable ? this.#reading.name : `${this.#reading.name}-${this.#bindings}`;
     try {
+      // One that a reader before us left begins elsewhere.
+      if (durable) await this.#jsm.consumers.delete(EVENT_STREAM, name).catch(ignoreAbsence);
       await this.#jsm.consumers.add(EVENT_STREAM, {
         name,
         durable_name: name,
@@ -79,19 +87,19 @@ export class ConsumerSource implements MessageSource {
         ack_wait: nanos(ACK_WAIT_MS),
         deliver_policy: DeliverPolicy.StartSequence,
         opt_start_seq: Math.max(1, this.#lastSequence + 1),
-        filter_subject: `events.*.*.${this.#partition}`,
-        inactive_threshold: nanos(INACTIVE_MS),
+        filter_subject: subject,
+        ...(durable ? {} : { inactive_threshold: nanos(INACTIVE_MS) }),
         max_ack_pending: -1,
         replay_policy: ReplayPolicy.Instant,
       });
     } catch (error) {
-      throw natsError(error, `open partition ${this.#partition}`);
+      throw natsError(error, `open a consumer of ${subject}`);
     }
     this.#consumer = name;
     this.#pull = new Pull(this.#nc, EVENT_STREAM, name);
     this.#lastHeard = performance.now();
     this.#wasSilent = false;
-    if (this.#bindings > 1) this.#onRebound(why);
+    if (this.#bindings > 1) this.#reading.onRebound(why);
   }
 
   async read(most: number, waitMs: number): Promise<StoredMessage[]> {
@@ -151,7 +159,8 @@ export class ConsumerSource implements MessageSource {
   }
 
   async close(): Promise<void> {
-    await this.#unbind();
+    if (this.#reading.durable) this.#pull?.close();
+    else await this.#unbind();
   }
 
   /** Breaks a pull whose consumer has messages, or has sent some, that did not come in two looks at it. */
@@ -193,6 +202,10 @@ export class ConsumerSource implements MessageSource {
     // Where that fails, it goes by itself when its inactivity threshold has passed.
     await this.#jsm.consumers.delete(EVENT_STREAM, name).catch(() => {});
   }
+}
+
+function ignoreAbsence(error: unknown): void {
+  if (!isNotFound(error)) throw error;
 }
 
 /** When the message of a sequence was stored, to the millisecond; undefined when it is not there. */

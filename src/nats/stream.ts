@@ -1,16 +1,18 @@
 /** The event stream behind the port: its bounds, what it holds where, and a source for each partition. */
 import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, nuid } from "nats";
-import type { EventStream, MessageSource, OnRebound, StreamBounds } from "../ports.ts";
+import type { StoredMessage } from "../core/event.ts";
+import type { MessageSource, OnRebound, ReplayedStream, SequenceRange, StreamBounds } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
-import { ConsumerSource, storedAtMs } from "./source.ts";
+import { readRange } from "./range.ts";
+import { ConsumerSource, type Reading, storedAtMs } from "./source.ts";
 
 /** Opens the event stream. */
-export async function openEventStream(nc: NatsConnection): Promise<EventStream> {
+export async function openEventStream(nc: NatsConnection): Promise<ReplayedStream> {
   return new JetStreamEvents(nc, await nc.jetstreamManager());
 }
 
-class JetStreamEvents implements EventStream {
+class JetStreamEvents implements ReplayedStream {
   readonly #nc: NatsConnection;
   readonly #jsm: JetStreamManager;
 
@@ -64,7 +66,33 @@ class JetStreamEvents implements EventStream {
     reader: string,
     onRebound: OnRebound,
   ): Promise<MessageSource> {
-    const source = new ConsumerSource(this.#nc, this.#jsm, partition, fromSequence, reader, onRebound);
+    return await this.#bound({
+      subject: `events.*.*.${partition}`,
+      fromSequence,
+      name: `attributor-p${partition}-${reader}`,
+      durable: false,
+      onRebound,
+    });
+  }
+
+  messages(range: SequenceRange, subject: string): AsyncIterable<StoredMessage[]> {
+    return readRange(this.#nc, range, subject);
+  }
+
+  async openDurable(name: string, fromSequence: number, onRebound: OnRebound): Promise<MessageSource> {
+    return await this.#bound({ subject: "events.>", fromSequence, name, durable: true, onRebound });
+  }
+
+  removeDurable(name: string): Promise<void> {
+    return translated(async () => {
+      await this.#jsm.consumers.delete(EVENT_STREAM, name).catch((error) => {
+        if (!isNotFound(error)) throw error;
+      });
+    });
+  }
+
+  async #bound(reading: Reading): Promise<MessageSource> {
+    const source = new ConsumerSource(this.#nc, this.#jsm, reading);
     await source.bind();
     return source;
   }

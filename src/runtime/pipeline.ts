@@ -32,7 +32,7 @@ export interface PipelinePorts {
   readonly source: MessageSource;
   readonly stream: EventStream;
   readonly sink: Sink;
-  readonly state: State;
+  readonly state: Pick<State, "write" | "sessions" | "saveCheckpoint" | "noteGap">;
   readonly deadLetters: DeadLetterQueue;
   readonly clock: Clock;
   readonly log: Log;

@@ -15,6 +15,7 @@ import type { Bucket, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
 import { Leases, RENEW_MS } from "./leases.ts";
 import { PartitionPipeline, type PipelinePorts } from "./pipeline.ts";
 import { startOf } from "./start.ts";
+import type { State } from "./state.ts";
 
 export interface ProcessorSettings extends Omit<StepSettings, "generation"> {
   /** Tells this process from every other that shares its partitions. */
@@ -26,6 +27,7 @@ export interface ProcessorSettings extends Omit<StepSettings, "generation"> {
 }
 
 export interface ProcessorPorts extends Omit<PipelinePorts, "source"> {
+  readonly state: State;
   readonly broadcast: SnapshotBroadcast;
   readonly leases: Bucket;
   /** The generation of the installation, with the hash of what decides content; undefined when there is none. */

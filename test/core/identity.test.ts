@@ -225,6 +225,8 @@ function countsOf(messages: readonly [content: unknown, source?: string][]): Cou
     generation: 1,
     contentHash: "",
     mostSessions: 1_000,
+    sessionLagMs: 0,
+    leftOut: new Set<string>(),
     mostOpen: 1_000,
     mostSeen: 1_000,
   };

@@ -66,7 +66,13 @@ function lastOfEach(changes: readonly StateChange[]): StateChange[] {
 function run(messages: readonly StoredMessage[]): Run {
   const feed = new SnapshotFeed({ allowedLatenessMs: 3_600_000, mostSightings: 1_000_000 });
   const ttl = { beforeMs: 86_400_000, afterMs: 86_400_000 };
-  const bounds = { mostSessions: 1_000_000, mostOpen: 1_000_000, mostSeen: 1_000_000 };
+  const bounds = {
+    mostSessions: 1_000_000,
+    sessionLagMs: 0,
+    leftOut: new Set<string>(),
+    mostOpen: 1_000_000,
+    mostSeen: 1_000_000,
+  };
   const state = new PartitionState(
     { ttl, allowedLatenessMs: 3_600_000, generation: 1, contentHash: "", ...bounds },
     feed,

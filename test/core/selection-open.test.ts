@@ -198,6 +198,19 @@ describe("rewindSeq", (test) => {
   });
 });
 
+describe("a feed that is complete", (test) => {
+  test("keeps nothing open, neither what is settled but for time nor what waits for the TTL, and nothing in KV", () => {
+    const world = inOrder([snapshot(T - 1, here)], SETTINGS);
+    world.feedOf().complete();
+    world.publish(status(sample));
+    world.publish(status({ ...sample, id: "unknown", url: "https://nowhere", wallet: "0xno" }));
+    world.drain();
+    assert.equal([world.openCount, world.unmatched.size], [0, 0]);
+    assert.is(world.row().is_attributed, 1);
+    assert.is(world.row("unknown").unattributed_reason, "no_snapshot");
+  });
+});
+
 describe("bounds", (test) => {
   test("over mostOpen the oldest samples close early; what that may cost is counted with its span", () => {
     const world = inOrder([snapshot(T - 1, here)], { ...SETTINGS, mostOpen: 2 });

@@ -345,7 +345,7 @@ describe("capability snapshots: several entries", (test) => {
 function taken(entries: unknown[]) {
   const feed = new SnapshotFeed({ allowedLatenessMs: 3_600_000, mostSightings: 100_000 });
   const ttl = { beforeMs: 86_400_000, afterMs: 86_400_000 };
-  const bounds = { mostSessions: 100, mostOpen: 100, mostSeen: 100 };
+  const bounds = { mostSessions: 100, sessionLagMs: 0, leftOut: new Set<string>(), mostOpen: 100, mostSeen: 100 };
   const settings = { ttl, allowedLatenessMs: 3_600_000, generation: 1, contentHash: "", ...bounds };
   const state = new PartitionState(settings, feed, FROM_THE_START);
   state.take(stored(capabilitiesWire(entries)));

@@ -45,7 +45,7 @@ function sessionHead(uid: string) {
 function taken(...messages: unknown[]): ReadonlyMap<Table, readonly unknown[]> {
   const feed = new SnapshotFeed({ allowedLatenessMs: 3_600_000, mostSightings: 100_000 });
   const ttl = { beforeMs: 86_400_000, afterMs: 86_400_000 };
-  const bounds = { mostOpen: 100, mostSessions: 100, mostSeen: 100 };
+  const bounds = { mostOpen: 100, mostSessions: 100, sessionLagMs: 0, leftOut: new Set<string>(), mostSeen: 100 };
   const settings = { ttl, allowedLatenessMs: 3_600_000, generation: 1, contentHash: "", ...bounds };
   const state = new PartitionState(settings, feed, FROM_THE_START);
   for (const [at, message] of messages.entries()) state.take(stored(message, { streamSequence: at + 1 }));

@@ -31,6 +31,8 @@ export const DEFAULTS: WorldSettings = {
   allowedLatenessMs: HOUR_MS,
   partitions: 1,
   mostSessions: 1_000,
+  sessionLagMs: 0,
+  leftOut: new Set<string>(),
   mostOpen: 1_000_000,
   mostSightings: 1_000_000,
   mostSeen: 1_000_000,

@@ -1,34 +1,14 @@
 /** Who reads which partition, over a bucket in memory whose entries are expired by hand. */
 import * as assert from "uvu/assert";
-import type { Bucket, BucketEntry } from "../../src/ports.ts";
 import { Leases } from "../../src/runtime/leases.ts";
+import { MemoryBucket } from "../helpers/replayed.ts";
 import { describe } from "../helpers/suite.ts";
 
-class MemoryBucket implements Bucket {
-  readonly #entries = new Map<string, BucketEntry>();
-  #revision = 0;
-
-  get(key: string): Promise<BucketEntry | undefined> {
-    return Promise.resolve(this.#entries.get(key));
-  }
-  put(key: string, value: string, revision: number): Promise<number | undefined> {
-    if ((this.#entries.get(key)?.revision ?? 0) !== revision) return Promise.resolve(undefined);
-    this.#entries.set(key, { key, value, revision: ++this.#revision });
-    return Promise.resolve(this.#revision);
-  }
-  remove(key: string): Promise<void> {
-    this.#entries.delete(key);
-    return Promise.resolve();
-  }
-  entries(): Promise<BucketEntry[]> {
-    return Promise.resolve([...this.#entries.values()]);
-  }
-  isEmpty(): Promise<boolean> {
-    return Promise.resolve(this.#entries.size === 0);
-  }
+/** A bucket in memory whose entries expire when a test says so. */
+class ExpiringBucket extends MemoryBucket {
   /** What the age limit does to a process that no longer renews. */
   async expire(owner: string): Promise<void> {
-    for (const { key, value } of await this.entries()) if (value.includes(`"${owner}"`)) this.#entries.delete(key);
+    for (const { key, value } of await this.entries()) if (value.includes(`"${owner}"`)) await this.remove(key);
   }
 }
 
@@ -37,7 +17,7 @@ const taken = async (leases: Leases) => (await leases.round(1)).taken.map(({ par
 
 describe("leases", (test) => {
   test("all go to a process that is alone, each with the revision at which it was taken", async () => {
-    const one = new Leases("one", PARTITIONS, new MemoryBucket());
+    const one = new Leases("one", PARTITIONS, new ExpiringBucket());
     const { taken, lost, surplus } = await one.round(1);
     assert.equal(taken.map(({ partition }) => partition), PARTITIONS);
     assert.is(new Set(taken.map(({ revision }) => revision)).size, PARTITIONS.length);
@@ -46,7 +26,7 @@ describe("leases", (test) => {
   });
 
   test("are shared fairly with a process that joins, as soon as the surplus is given up", async () => {
-    const bucket = new MemoryBucket();
+    const bucket = new ExpiringBucket();
     const one = new Leases("one", PARTITIONS, bucket);
     const two = new Leases("two", PARTITIONS, bucket);
     await one.round(1);
@@ -60,7 +40,7 @@ describe("leases", (test) => {
   });
 
   test("of a process that died are taken when they have expired, and not before", async () => {
-    const bucket = new MemoryBucket();
+    const bucket = new ExpiringBucket();
     await new Leases("dead", PARTITIONS, bucket).round(1);
     const heir = new Leases("heir", PARTITIONS, bucket);
     assert.equal(await taken(heir), []);
@@ -69,13 +49,13 @@ describe("leases", (test) => {
   });
 
   test("of a process that died go at once to the one that starts under its name", async () => {
-    const bucket = new MemoryBucket();
+    const bucket = new ExpiringBucket();
     await new Leases("pod-0", PARTITIONS, bucket).round(1);
     assert.equal(await taken(new Leases("pod-0", PARTITIONS, bucket)), PARTITIONS);
   });
 
   test("are lost by a process that slept while another took them", async () => {
-    const bucket = new MemoryBucket();
+    const bucket = new ExpiringBucket();
     const sleeper = new Leases("sleeper", PARTITIONS, bucket);
     await sleeper.round(1);
     await bucket.expire("sleeper");
@@ -87,7 +67,7 @@ describe("leases", (test) => {
   });
 
   test("are kept by a process that slept while nobody took them", async () => {
-    const bucket = new MemoryBucket();
+    const bucket = new ExpiringBucket();
     const sleeper = new Leases("sleeper", PARTITIONS, bucket);
     await sleeper.round(1);
     await bucket.expire("sleeper");
@@ -96,7 +76,7 @@ describe("leases", (test) => {
   });
 
   test("are free at once when their owner leaves", async () => {
-    const bucket = new MemoryBucket();
+    const bucket = new ExpiringBucket();
     const one = new Leases("one", PARTITIONS, bucket);
     await one.round(1);
     await one.leave();
@@ -104,7 +84,7 @@ describe("leases", (test) => {
   });
 
   test("that cannot be read belong to nobody, and expire like any other", async () => {
-    const bucket = new MemoryBucket();
+    const bucket = new ExpiringBucket();
     await bucket.put("0", "not JSON", 0);
     assert.equal(await taken(new Leases("one", PARTITIONS, bucket)), ["all", "1", "2"]);
   });

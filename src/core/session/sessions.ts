@@ -11,6 +11,7 @@ import type { StateChange } from "../effects.ts";
 import { dependentRows } from "../emit/lifecycle.ts";
 import { sessionRow } from "../emit/session.ts";
 import type { Row } from "../emit/row.ts";
+import type { StoredMessage } from "../event.ts";
 import type { FactTable } from "../facts.ts";
 import { sessionKeyOf } from "../identity.ts";
 import type { ObservedEvent } from "../observed.ts";
@@ -26,6 +27,13 @@ export interface SessionsSettings {
   readonly contentHash: string;
   /** Sessions kept in memory beyond those with open events; past it the oldest are written and leave it. */
   readonly mostSessions: number;
+  /**
+   * How long an event may be stored, in milliseconds, before it must be part of its session's entry; a restart reads
+   * again what came within so long. A session is mostly over by then, and its entry is written once.
+   */
+  readonly sessionLagMs: number;
+  /** Keys of sessions of which no rows are to be derived, for not all of their events come. */
+  readonly leftOut: ReadonlySet<string>;
 }
 
 /** Takes the rows that are due. */
@@ -33,6 +41,9 @@ export type EmitFact = (table: FactTable, row: Row) => void;
 
 /** The largest entry that a bucket takes, in bytes; a UTF-16 unit is at most three. */
 const LARGEST_ENTRY = 1_000_000;
+
+/** Where and when a message is stored. */
+type Stored = Pick<StoredMessage, "streamSequence" | "streamTimeMs">;
 
 /** A session in memory. */
 interface Live {
@@ -53,8 +64,8 @@ export class Sessions {
   readonly #live = new Map<string, Live>();
   /** Sessions of which something may have changed since the last seal. */
   readonly #touched = new Set<Live>();
-  /** Sessions with events that their entry does not hold, and the first such event's place in the stream, ascending. */
-  readonly #uncovered = new Map<Live, number>();
+  /** Sessions with events that their entry does not hold, and the first of these in the stream, ascending. */
+  readonly #uncovered = new Map<Live, Stored>();
   /** Sessions whose entries must be part of the next seal. */
   readonly #due = new Set<Live>();
   /** Sessions that may leave: at the next seal, for only then is what the last one handed over durable. */
@@ -76,13 +87,13 @@ export class Sessions {
 
   /** The least stream sequence of an event that no entry holds, as of the last seal; undefined when there is none. */
   get leastUncoveredSequence(): number | undefined {
-    for (const sequence of this.#uncovered.values()) return sequence;
+    for (const { streamSequence } of this.#uncovered.values()) return streamSequence;
     return undefined;
   }
 
-  /** True when a session is in memory; for any other its entry, if there is one, must be admitted first. */
+  /** True when a session needs no entry; that of any other must be admitted before an event of it is noted. */
   has(key: string): boolean {
-    return this.#live.has(key);
+    return this.#live.has(key) || this.#settings.leftOut.has(key);
   }
 
   /**
@@ -107,14 +118,15 @@ export class Sessions {
   }
 
   /** Notes an event, with what was found for it where it is an observation. */
-  note(key: string, event: SessionEvent, streamSequence: number, finding?: Finding): Noted {
+  note(key: string, event: SessionEvent, stored: Stored, finding?: Finding): Noted {
+    if (this.#settings.leftOut.has(key)) return "ignored";
     const live = this.#live.get(key) ?? this.#add(key, sessionOf(event), false);
     // Also where nothing is new: what is read again after a start is written again.
     this.#touched.add(live);
     if (live.frozen) return "ignored";
-    const noted = this.#awake(live).note(event, streamSequence, finding);
+    const noted = this.#awake(live).note(event, stored.streamSequence, finding);
     if ((noted === "added" || noted === "improved") && !this.#uncovered.has(live)) {
-      this.#uncovered.set(live, streamSequence);
+      this.#uncovered.set(live, stored);
     }
     return noted;
   }
@@ -152,13 +164,14 @@ export class Sessions {
 
   /**
    * Hands over the rows that are due, and returns the entries that must be durable before the rewind passes
-   * `rewindBound` (undefined: whatever was taken). From here on what these hold counts as covered.
+   * `rewindBound`, when the last message that was taken was stored at `takenAtMs`. From here on what these hold counts
+   * as covered.
    */
-  seal(rewindBound: number | undefined, emit: EmitFact): StateChange[] {
+  seal(rewindBound: number, takenAtMs: number, emit: EmitFact): StateChange[] {
     for (const live of this.#touched) this.#emitRows(live, emit);
-    const bound = rewindBound ?? Infinity;
-    for (const [live, sequence] of this.#uncovered) {
-      if (sequence >= bound) break;
+    const lagsSinceMs = takenAtMs - this.#settings.sessionLagMs;
+    for (const [live, { streamSequence, streamTimeMs }] of this.#uncovered) {
+      if (streamSequence >= rewindBound || streamTimeMs > lagsSinceMs) break;
       this.#due.add(live);
     }
     this.#relieve();

@@ -1,0 +1,146 @@
+/**
+ * The range of a replay through the pipeline that live traffic goes through. Its ports are other ones: a source that
+ * ends, tables of its own, and of state the progress alone, for with a feed that is complete nothing stays open.
+ */
+import { readCheckpoint } from "../core/checkpoint.ts";
+import type { Counts } from "../core/effects.ts";
+import type { Row } from "../core/emit/row.ts";
+import type { SnapshotFeed } from "../core/feed.ts";
+import { PartitionState, type StepSettings } from "../core/step.ts";
+import { LatecomerError } from "../errors.ts";
+import type { Bucket, Clock, Log, ReplayedStream, Sink } from "../ports.ts";
+import { PartitionPipeline } from "../runtime/pipeline.ts";
+import { DRAIN_DEADLINE_MS } from "../runtime/processor.ts";
+import type { State } from "../runtime/state.ts";
+import { BoundedSource } from "./bounded.ts";
+import { progressKey, type ReplayRecord } from "./record.ts";
+import { ShuffledSource } from "./shuffled.ts";
+
+export interface DeriveSettings extends Omit<StepSettings, "generation" | "leftOut"> {
+  readonly batchRows: number;
+  readonly lingerMs: number;
+}
+
+export interface DerivePorts {
+  readonly stream: ReplayedStream;
+  /** The bucket `replays`. */
+  readonly replays: Bucket;
+  /** Keeps checkpoints in that bucket. */
+  readonly progress: Pick<State, "saveCheckpoint">;
+  /** Keeps the sessions of a replay, apart from all others. */
+  readonly sessions: (id: string) => Pick<State, "write" | "sessions">;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+}
+
+export interface Control {
+  /** Stops it after the batch in hand. */
+  readonly signal: AbortSignal;
+  /** Aborted when another process has taken the replay over. */
+  readonly lost: AbortSignal;
+  /** Told how many sequences of the range are taken. */
+  readonly onProgress: (done: number) => void;
+}
+
+/** How far a range is derived. */
+export interface Derived {
+  readonly record: ReplayRecord;
+  /** True when that is to its end; false when the signal came first. */
+  readonly isDone: boolean;
+  /** Everything up to here is derived and durable. */
+  readonly doneSeq: number;
+  /** What was counted by this process. */
+  readonly counts: Counts;
+}
+
+/** How often it is looked whether the end is reached. */
+const POLL_MS = 50;
+
+/**
+ * Derives what is left of a range, on a feed that is complete; of sessions that are left out only what depends on their
+ * events alone. Throws REPLAY_EXPIRED (fatal) when the stream drops
+ * messages before they are read, REPLAY_HELD (unavailable) when the lease is lost, and what the pipeline throws.
+ */
+export async function derive(
+  record: ReplayRecord,
+  feed: SnapshotFeed,
+  leftOut: ReadonlySet<string>,
+  sink: Sink,
+  settings: DeriveSettings,
+  ports: DerivePorts,
+  { signal, lost, onProgress }: Control,
+): Promise<Derived> {
+  const { stream, replays, progress, clock, log, random } = ports;
+  const { id, fromSeq, toSeq, generation, hash } = record;
+  const saved = await replays.get(progressKey(id));
+  const checkpoint = saved === undefined ? undefined : readCheckpoint(saved.value);
+  const { doneSeq, rewindSeq, doneAtMs, hasSessions } = checkpoint ??
+    { doneSeq: fromSeq - 1, rewindSeq: fromSeq, doneAtMs: 0, hasSessions: false };
+  const counts: Counts = new Map();
+  const sessions = ports.sessions(id);
+  // Nothing to read is nothing to open: a consumer would come for nothing, and stay.
+  if (rewindSeq > toSeq) return { record, isDone: true, doneSeq, counts };
+  const opened = await stream.openDurable(consumerOf(id), rewindSeq, (why) => {
+    log.warn({ id, why }, "another consumer took the place of one that fell silent");
+  });
+  const bounded = new BoundedSource(opened, toSeq, clock);
+  const shuffled = record.shuffleSeed === null
+    ? undefined
+    : new ShuffledSource(bounded, { seed: record.shuffleSeed, spanMs: settings.allowedLatenessMs });
+  const stepping = { ...settings, generation, leftOut };
+  const state = new PartitionState(stepping, feed, { doneSeq, rewindSeq, doneAtMs, hasSessions, firstSeq: fromSeq });
+  const pipeline = new PartitionPipeline({ ...stepping, partition: progressKey(id), contentHash: hash }, state, {
+    source: shuffled ?? bounded,
+    stream,
+    sink: shuffled === undefined ? sink : { write: (table, rows) => sink.write(table, inPlace(rows, shuffled)) },
+    state: {
+      // Nothing of a replay is open, and the snapshots of the range are among its evidence already.
+      write: (changes) => sessions.write(changes.filter(({ bucket }) => bucket === "workflow_sessions")),
+      sessions: (keys) => sessions.sessions(keys),
+      saveCheckpoint: (key, reached) => {
+        if (shuffled === undefined) return progress.saveCheckpoint(key, reached);
+        const rewindSeq = shuffled.rewindOf(reached.rewindSeq - 1);
+        const doneAtMs = shuffled.storedAtMs(reached.doneSeq) ?? reached.doneAtMs;
+        return progress.saveCheckpoint(key, { ...reached, rewindSeq, doneAtMs });
+      },
+      noteGap: (_, gap) => Promise.reject(expired(id, `sequences ${gap.fromSeq} to ${gap.toSeq}`)),
+    },
+    // What is refused was refused before, and its letter was sent.
+    deadLetters: { publish: () => Promise.resolve() },
+    clock,
+    log,
+    random,
+  }, counts);
+  let failure: unknown;
+  const running = pipeline.run().catch((error) => failure = error ?? new Error("the pipeline failed"));
+  const isOver = () => failure !== undefined || signal.aborted || lost.aborted;
+  let isDone = false;
+  while (!isOver() && !(isDone = await pipeline.isDrained())) {
+    onProgress(Math.max(0, state.takenSeq - fromSeq + 1));
+    await clock.sleep(POLL_MS, signal);
+  }
+  await pipeline.stop(DRAIN_DEADLINE_MS).catch(() => {});
+  await running;
+  if (lost.aborted) throw new LatecomerError("REPLAY_HELD", "unavailable", `another process took replay ${id} over`);
+  if (failure !== undefined) throw failure;
+  const reached = readCheckpoint((await replays.get(progressKey(id)))?.value ?? "");
+  return { record, isDone, doneSeq: reached?.doneSeq ?? doneSeq, counts };
+}
+
+/** Rows of messages under the sequences that these have in the stream. */
+function inPlace(rows: readonly Row[], source: ShuffledSource): readonly Row[] {
+  if (rows[0]?.stream_sequence === undefined) return rows;
+  return rows.map((row) => ({ ...row, stream_sequence: source.originOf(row.stream_sequence as number)! }));
+}
+
+/** The name of a replay's consumer. */
+export function consumerOf(id: string): string {
+  return `replay-${id}`;
+}
+
+/** The stream has dropped what a replay needs. */
+export function expired(id: string, what: string): LatecomerError {
+  const why = `the stream no longer holds ${what}, and replay ${id} needs them: drop it and start another`;
+  return new LatecomerError("REPLAY_EXPIRED", "fatal", why);
+}
