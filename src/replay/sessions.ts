@@ -38,7 +38,7 @@ export async function incompleteSessions(
   const readAll = async ({ fromSeq, toSeq }: SequenceRange, note: (message: StoredMessage) => void) => {
     if (toSeq < fromSeq) return;
     for (const type of SESSION_TYPES) {
-      for await (const slice of stream.messages({ fromSeq, toSeq }, `events.*.${type}.>`)) {
+      for await (const slice of stream.messages({ fromSeq, toSeq }, `events.*.${type}.*`)) {
         for (const message of slice) note(message);
         onProgress(read + slice.at(-1)!.streamSequence - fromSeq + 1);
       }

@@ -74,7 +74,7 @@ export async function installation(cluster: Cluster): Promise<unknown> {
   const streams: unknown[] = [];
   for await (const { config, state } of cluster.jsm.streams.list()) {
     // Leases come and go by themselves while a processor runs.
-    if (config.name === "KV_replays") continue;
+    if (["KV_replays", "KV_replay_sessions"].includes(config.name)) continue;
     streams.push([config.name, state.messages, state.first_seq, state.last_seq, state.bytes]);
   }
   const consumers: string[] = [];

@@ -38,10 +38,9 @@ describe("a back-fill", (test) => {
       );
       const report = json(await replay(cluster, "--from-seq", "1", "--to-seq", "1500", "--backfill", "--json"));
       assert.is(report.generation, 2);
-      assert.equal(
-        report.applied,
-        [{ table: "fact_stream_status_samples", written: before.length, tombstones: 1, kept: 0 }],
-      );
+      const [samples, ...others] = report.applied;
+      assert.equal(samples, { table: "fact_stream_status_samples", written: before.length, tombstones: 1, kept: 0 });
+      for (const { table, tombstones, kept } of others) assert.equal([tombstones, kept], [0, 0], table);
       const content = (rows: Record<string, unknown>[]) => rows.map(({ version: _, ...row }) => row);
       const after = await cluster.facts("org");
       assert.equal(content(after), content(before));
@@ -96,7 +95,8 @@ describe("a back-fill", (test) => {
       const compared = json(await replay(cluster, "--from-seq", from, "--compare", "--json"), 1);
       assert.equal(Object.keys(compared.differing), ["evidence_expired"]);
       const report = json(await replay(cluster, "--from-seq", from, "--backfill", "--json"));
-      assert.is(report.applied[0].kept, compared.differing.evidence_expired);
+      const kept = report.applied.reduce((sum: number, one: { kept: number }) => sum + one.kept, 0);
+      assert.is(kept, compared.differing.evidence_expired);
       const content = (rows: Record<string, unknown>[]) => rows.map(({ version: _, ...row }) => row);
       assert.equal(content(await cluster.facts("org")), content(before), "nothing known is lost");
     }));
