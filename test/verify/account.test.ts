@@ -135,6 +135,14 @@ describe("the account of a run with rows that lack", (test) => {
     assert.equal(found(await world.account()), []);
   });
 
+  test("finds a session that is gone also where the range holds only second copies of its events", async () => {
+    const world = process([...EVERY_KIND, ...EVERY_KIND]);
+    remove(world, SESSIONS, "stream-1|request-1");
+    const { found: kinds, findings } = await world.account(EVERY_KIND.length + 1);
+    assert.equal(kinds, { session_short: 1 });
+    assert.match(findings[0]!.detail, "has no row; 6 of its events are accepted");
+  });
+
   test("expects no session where there are ingest samples alone", async () => {
     const world = process(EVERY_KIND);
     const ids = world.rows("fact_workflow_sessions").map((row) => row.workflow_session_id);
