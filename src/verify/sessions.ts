@@ -4,8 +4,8 @@
  *
  * Memory is bounded by the number of events remembered. Past the bound the sessions that were quiet for longest are
  * handed out and forgotten. One that goes on later is counted from there on: a session is then checked in portions, and
- * each must be no more than its row counts. So what is found is true, and only in a session whose events lie that far
- * apart in the stream a row that lacks some may pass.
+ * each must be no more than its row counts. So what is found is true, and only where sessions that are alive at one time
+ * have more events together may a row that lacks some pass.
  */
 import type { Expected, SessionPart } from "./expected.ts";
 
