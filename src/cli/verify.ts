@@ -9,10 +9,12 @@ import {
   archivedBeyond,
   archivedMessages,
   deadLetterRows,
-  statusFacts,
+  eventFacts,
+  sessionEventCounts,
   unknownEvents,
 } from "../clickhouse/records.ts";
 import { readCheckpoint } from "../core/checkpoint.ts";
+import { factOf, FACTS, type FactTable } from "../core/facts.ts";
 import { EXIT } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";
 import { connectNats } from "../nats/connection.ts";
@@ -94,7 +96,7 @@ export async function verify(
       letterRowsMs: await since("raw_streaming_events_dlq"),
       lettersMs: letters.sinceMs,
       unknownMs: await since("raw_unknown_events"),
-      factsMs: await since("fact_stream_status_samples"),
+      factsMs: await factHorizons(since),
     },
     doneSeq: (partition: string) => checkpoints.get(partition) ?? 0,
     hasLetter: letters.has,
@@ -112,12 +114,20 @@ export async function verify(
   }
 }
 
+/** From when on each fact is kept. */
+async function factHorizons(since: (table: FactTable) => Promise<number>): Promise<Record<FactTable, number>> {
+  const instants: Partial<Record<FactTable, number>> = {};
+  for (const { table } of FACTS) instants[table] = await since(table);
+  return instants as Record<FactTable, number>;
+}
+
 function recordsOf(clickhouse: ClickHouse): Records {
   return {
     archived: (fromSeq, toSeq) => archivedMessages(clickhouse, fromSeq, toSeq),
     deadLetters: (fromSeq, toSeq) => deadLetterRows(clickhouse, fromSeq, toSeq),
     unknown: (events) => unknownEvents(clickhouse, events),
-    facts: (samples) => statusFacts(clickhouse, samples),
+    facts: (table, events) => eventFacts(clickhouse, factOf(table)!, events),
+    eventCounts: (sessions) => sessionEventCounts(clickhouse, sessions),
     acceptedElsewhere: (sequences) => acceptedElsewhere(clickhouse, sequences),
   };
 }
@@ -180,9 +190,7 @@ function report(flags: VerifyFlags, range: Range, account: Account, sound: boole
   }
   printLine(`sequences ${range.fromSeq} to ${range.toSeq}: ${stored} messages`);
   printTable(["accounted for as", "messages"], Object.entries(accounted));
-  const notes = Object.entries(expired).map((
-    [what, count],
-  ) => [`too old to compare: ${what.replaceAll("_", " ")}`, count]);
+  const notes = Object.entries(expired).map(([what, count]) => [`too old to compare: ${what}`, count]);
   if (removed > 0) notes.push(["archived, and removed from the stream", removed]);
   if (notes.length > 0) printTable(["besides", ""], notes as [string, number][]);
   if (sound) return printLine("Every stored event is accounted for.");

@@ -3,6 +3,7 @@
  * both ends included, and are read whole into memory: ask for some thousands at a time.
  */
 import type { Outcome } from "../core/emit/archive.ts";
+import type { Fact } from "../core/facts.ts";
 import { type Identity, identityKey } from "../core/identity.ts";
 import type { ClickHouse } from "./client.ts";
 
@@ -14,10 +15,14 @@ export interface ArchivedMessage extends Identity {
   readonly outcome: Outcome;
 }
 
-/** Where a status fact lies in the order of its table. */
-export interface FactPlace extends Identity {
+export interface SessionPlace {
+  readonly source: string;
   readonly sessionId: string;
-  readonly sampleTimeMs: number;
+}
+
+/** Where the row of an event lies in the order of a fact. */
+export interface FactPlace extends Identity, SessionPlace {
+  readonly eventTimeMs: number;
 }
 
 /** Bytes of the values of one query: parameters travel in the URL, and some servers take 16 KiB of it. */
@@ -100,24 +105,51 @@ export async function unknownEvents(clickhouse: ClickHouse, events: readonly Ide
   return found;
 }
 
-/** The keys of those samples that have a fact. They are looked up by session and time, the order of the table. */
-export async function statusFacts(clickhouse: ClickHouse, samples: readonly FactPlace[]): Promise<Set<string>> {
+/**
+ * The keys of those events that have a row in a fact whose rows are those of events. They are looked up by session and
+ * time, the order of every such table.
+ */
+export async function eventFacts(
+  clickhouse: ClickHouse,
+  { table, key: [, uid], time }: Fact,
+  events: readonly FactPlace[],
+): Promise<Set<string>> {
   const found = new Set<string>();
-  for (const [source, some] of bySource(samples)) {
-    const times = some.map((sample) => sample.sampleTimeMs);
+  for (const [source, some] of bySource(events)) {
+    const times = some.map((event) => event.eventTimeMs);
     const from = String(times.reduce((least, time) => Math.min(least, time)));
     const to = String(times.reduce((greatest, time) => Math.max(greatest, time)));
-    for (const sessions of chunks([...new Set(some.map((sample) => sample.sessionId))], escaped)) {
+    for (const sessions of chunks([...new Set(some.map((event) => event.sessionId))], escaped)) {
       const rows = await clickhouse.rows<{ uid: string }>(
-        `SELECT source_event_uid AS uid FROM fact_stream_status_samples FINAL
+        `SELECT ${uid} AS uid FROM ${table} FINAL
          WHERE source = {source:String} AND workflow_session_id IN {sessions:Array(String)}
-           AND sample_ts >= fromUnixTimestamp64Milli({from:Int64}) AND sample_ts <= fromUnixTimestamp64Milli({to:Int64})`,
+           AND ${time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${time} <= fromUnixTimestamp64Milli({to:Int64})`,
         { source, sessions, from, to },
       );
       for (const { uid } of rows) found.add(identityKey({ source, uid }));
     }
   }
   return found;
+}
+
+/** How many events the rows of these sessions count, in their order; 0 for a session without a row. */
+export async function sessionEventCounts(
+  clickhouse: ClickHouse,
+  sessions: readonly SessionPlace[],
+): Promise<number[]> {
+  const counts = new Map<string, number>();
+  const keyOf = ({ source, sessionId }: SessionPlace) => `${source}\n${sessionId}`;
+  for (const [source, some] of bySource(sessions)) {
+    for (const ids of chunks(some.map((session) => session.sessionId), escaped)) {
+      const rows = await clickhouse.rows<{ sessionId: string; events: number | string }>(
+        `SELECT workflow_session_id AS sessionId, event_count AS events FROM fact_workflow_sessions FINAL
+         WHERE source = {source:String} AND workflow_session_id IN {ids:Array(String)}`,
+        { source, ids },
+      );
+      for (const { sessionId, events } of rows) counts.set(keyOf({ source, sessionId }), Number(events));
+    }
+  }
+  return sessions.map((session) => counts.get(keyOf(session)) ?? 0);
 }
 
 interface ArchiveRow {
@@ -133,7 +165,7 @@ function readArchived({ source, uid, sequence, time, type, outcome }: ArchiveRow
   return { source, uid, streamSequence: Number(sequence), streamTimeMs: Number(time), type, outcome };
 }
 
-function bySource<Event extends Identity>(events: readonly Event[]): Map<string, Event[]> {
+function bySource<Event extends { readonly source: string }>(events: readonly Event[]): Map<string, Event[]> {
   const groups = new Map<string, Event[]>();
   for (const event of events) {
     const group = groups.get(event.source);

@@ -1,17 +1,19 @@
 /**
  * The account of a range of the event stream: page by page every stored message is judged again and compared with
  * what stands about it: archive, dead letters, facts. Typed rows and dimensions are not compared, for they say nothing
- * that the archive does not. A page is what is held in memory, beside a bounded number of events that may turn out to
- * be the originals of duplicates.
+ * that the archive does not. A page is what is held in memory, beside a bounded number of events: those that may turn
+ * out to be the originals of duplicates, and those that the rows of their sessions must count.
  */
-import type { ArchivedMessage, FactPlace } from "../clickhouse/records.ts";
+import type { ArchivedMessage, FactPlace, SessionPlace } from "../clickhouse/records.ts";
 import type { Outcome } from "../core/emit/archive.ts";
 import type { StoredMessage } from "../core/event.ts";
+import type { FactTable } from "../core/facts.ts";
 import { type Identity, identityKey } from "../core/identity.ts";
 import type { Range } from "../nats/range.ts";
 import { compare, type Expired, type PageRecords, type Surroundings } from "./compare.ts";
 import { type Expected, expectedOf } from "./expected.ts";
 import type { Finding, FindingKind } from "./finding.ts";
+import { SessionTallies, type Tally } from "./sessions.ts";
 
 /** Sequences of one page. */
 const PAGE = 5_000;
@@ -27,7 +29,10 @@ export interface Records {
   archived(fromSeq: number, toSeq: number): Promise<readonly ArchivedMessage[]>;
   deadLetters(fromSeq: number, toSeq: number): Promise<readonly (Identity & { readonly streamSequence: number })[]>;
   unknown(events: readonly Identity[]): Promise<ReadonlySet<string>>;
-  facts(samples: readonly FactPlace[]): Promise<ReadonlySet<string>>;
+  /** Which of these events have a row in a fact of events. */
+  facts(table: FactTable, events: readonly FactPlace[]): Promise<ReadonlySet<string>>;
+  /** How many events the rows of these sessions count, in their order; 0 for a session without a row. */
+  eventCounts(sessions: readonly SessionPlace[]): Promise<readonly number[]>;
   /** Which events that are archived under these sequences are archived as accepted somewhere. */
   acceptedElsewhere(sequences: readonly number[]): Promise<ReadonlySet<string>>;
 }
@@ -100,6 +105,7 @@ class Auditor {
   #young = new Set<string>();
   #old = new Set<string>();
   #unresolved: Expected[] = [];
+  readonly #sessions = new SessionTallies();
 
   constructor(records: Records, surroundings: Surroundings, mostFindings: number) {
     this.#records = records;
@@ -116,30 +122,35 @@ class Auditor {
     }
     for (const sequence of records.archived.keys()) if (!held.has(sequence)) this.#account.removed++;
     if (this.#unresolved.length >= MOST_UNRESOLVED) await this.#resolve();
+    await this.#checkSessions(this.#sessions.surplus());
   }
 
   async close(): Promise<Account> {
     await this.#resolve();
+    await this.#checkSessions(this.#sessions.rest());
     this.#account.findings.sort((a, b) => a.streamSequence - b.streamSequence);
     return this.#account;
   }
 
   async #read(fromSeq: number, toSeq: number, page: readonly Expected[]): Promise<PageRecords> {
-    const samples = page.flatMap(({ source, uid, fact }) => fact === undefined ? [] : [{ source, uid, ...fact }]);
+    const places = placesIn(page);
+    const facts = new Map<FactTable, ReadonlySet<string>>();
+    for (const [table, events] of places) facts.set(table, await this.#records.facts(table, events));
     return {
       archived: bySequence(await this.#records.archived(fromSeq, toSeq)),
       deadLetters: bySequence(await this.#records.deadLetters(fromSeq, toSeq)),
       unknown: await this.#records.unknown(page.filter((expected) => expected.isUnknown)),
-      facts: await this.#records.facts(samples),
+      facts,
     };
   }
 
   #examine(expected: Expected, records: PageRecords): void {
     const { problems, expired, own } = compare(expected, records, this.#surroundings);
     this.#account.stored++;
-    for (const what of expired) this.#account.expired[what] = (this.#account.expired[what] ?? 0) + 1;
+    for (const what of expired) this.#expire(what);
     for (const { kind, detail, row } of problems) this.#find(kind, expected.streamSequence, row ?? expected, detail);
     if (expected.outcome === "accepted" && own?.outcome !== "duplicate") this.#remember(identityKey(expected));
+    if (own !== undefined) this.#countInSession(expected, own.outcome);
     // A row of another message says nothing against this one.
     if (problems.some((problem) => problem.row === undefined)) return;
     if (own === undefined) this.#account.expiredMessages++;
@@ -163,6 +174,37 @@ class Auditor {
     }
   }
 
+  /** Beyond the checkpoint the row of its session may still come. */
+  #countInSession(expected: Expected, outcome: Outcome): void {
+    const { part, partition, streamSequence } = expected;
+    if (part === undefined || !part.isSignal || (outcome !== "accepted" && outcome !== "duplicate")) return;
+    if (streamSequence <= this.#surroundings.doneSeq(partition)) this.#sessions.count(expected, part);
+  }
+
+  /** A session that goes on outside of the range counts more than was seen of it, never less. */
+  async #checkSessions(tallies: readonly Tally[]): Promise<void> {
+    if (tallies.length === 0) return;
+    const counts = await this.#records.eventCounts(tallies);
+    for (const [at, tally] of tallies.entries()) {
+      const counted = counts[at]!;
+      const seen = tally.uids.size;
+      if (counted >= seen) continue;
+      // Its end is that of its last event at least, and a row is kept from its end on.
+      if (counted === 0 && tally.latestMs < this.#surroundings.horizons.factsMs.fact_workflow_sessions) {
+        this.#expire("fact_workflow_sessions");
+        continue;
+      }
+      const detail = counted === 0
+        ? `session ${tally.sessionId} has no row; ${seen} of its events are accepted`
+        : `session ${tally.sessionId} counts ${counted} events; ${seen} of them are accepted`;
+      this.#find("session_short", tally.streamSequence, tally, detail);
+    }
+  }
+
+  #expire(what: Expired): void {
+    this.#account.expired[what] = (this.#account.expired[what] ?? 0) + 1;
+  }
+
   #find(kind: FindingKind, streamSequence: number, { source, uid }: Identity, detail: string): void {
     this.#account.found[kind] = (this.#account.found[kind] ?? 0) + 1;
     if (this.#account.findings.length >= this.#mostFindings) return;
@@ -181,6 +223,21 @@ class Auditor {
     }
     this.#young.add(key);
   }
+}
+
+/** Where each fact must have rows of the events of a page. */
+function placesIn(page: readonly Expected[]): Map<FactTable, FactPlace[]> {
+  const places = new Map<FactTable, FactPlace[]>();
+  for (const { source, uid, part } of page) {
+    if (part === undefined) continue;
+    const place = { source, uid, sessionId: part.sessionId, eventTimeMs: part.eventTimeMs };
+    for (const table of part.facts) {
+      const some = places.get(table);
+      if (some === undefined) places.set(table, [place]);
+      else some.push(place);
+    }
+  }
+  return places;
 }
 
 function bySequence<One extends { readonly streamSequence: number }>(ones: readonly One[]): Map<number, One[]> {

@@ -3,6 +3,7 @@
  * nothing up, and what it cannot tell alone (whether a duplicate has its original) it leaves to the caller.
  */
 import type { ArchivedMessage } from "../clickhouse/records.ts";
+import type { FactTable } from "../core/facts.ts";
 import { type Identity, identityKey } from "../core/identity.ts";
 import type { Expected } from "./expected.ts";
 import type { FindingKind } from "./finding.ts";
@@ -13,7 +14,7 @@ export interface PageRecords {
   readonly deadLetters: ReadonlyMap<number, readonly Identity[]>;
   /** Keys of events. */
   readonly unknown: ReadonlySet<string>;
-  readonly facts: ReadonlySet<string>;
+  readonly facts: ReadonlyMap<FactTable, ReadonlySet<string>>;
 }
 
 /** From which instant on each place still holds what was put there, in Unix milliseconds. */
@@ -22,7 +23,7 @@ export interface Horizons {
   readonly letterRowsMs: number;
   readonly lettersMs: number;
   readonly unknownMs: number;
-  readonly factsMs: number;
+  readonly factsMs: Readonly<Record<FactTable, number>>;
 }
 
 /** What is the same for the whole range. */
@@ -34,7 +35,7 @@ export interface Surroundings {
 }
 
 /** What was expected and could not be, for it is older than what a place keeps. */
-export type Expired = "archive" | "dead_letter" | "dead_letter_row" | "unknown_row" | "fact";
+export type Expired = "archive" | "dead_letter" | "dead_letter_row" | "unknown_row" | FactTable;
 
 export interface Problem {
   readonly kind: FindingKind;
@@ -52,7 +53,7 @@ export interface Verdict {
 
 /** Compares a message with its records. */
 export function compare(expected: Expected, records: PageRecords, surroundings: Surroundings): Verdict {
-  const { streamSequence, streamTimeMs, partition, outcome } = expected;
+  const { streamSequence, streamTimeMs, partition, outcome, part } = expected;
   const { horizons, doneSeq } = surroundings;
   const key = identityKey(expected);
   const rows = records.archived.get(streamSequence) ?? [];
@@ -85,9 +86,12 @@ export function compare(expected: Expected, records: PageRecords, surroundings: 
   if (expected.isUnknown && !records.unknown.has(key)) {
     lack("no_unknown_row", "archived, and not kept apart", horizons.unknownMs, streamTimeMs, "unknown_row");
   }
-  // Where the archive lacks the sample, that is the finding; a duplicate has the fact of its original.
-  if (own?.outcome === "accepted" && expected.fact !== undefined && !records.facts.has(key)) {
-    lack("no_fact", "archived as accepted", horizons.factsMs, expected.fact.sampleTimeMs, "fact");
+  // Where the archive lacks the event, that is the finding; a duplicate has the facts of its original.
+  if (own?.outcome === "accepted" && part !== undefined) {
+    for (const table of part.facts) {
+      if (records.facts.get(table)?.has(key)) continue;
+      lack("no_fact", `no row in ${table}`, horizons.factsMs[table], part.eventTimeMs, table);
+    }
   }
   const done = doneSeq(partition);
   if (lacking.length > 0 && streamSequence > done) {

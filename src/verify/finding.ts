@@ -10,6 +10,7 @@ export type FindingKind =
   | "stray_dead_letter"
   | "no_unknown_row"
   | "no_fact"
+  | "session_short"
   | "checkpoint_ahead";
 
 export interface Finding {
@@ -39,7 +40,10 @@ export const MEANING: Readonly<Record<FindingKind, string>> = {
     "A dead letter of a message that decodes well: another version refused it, or the broker gave the " +
     "sequence of a lost message to this one.",
   no_unknown_row: "An event of an unknown type has no row in raw_unknown_events: start over from the stream.",
-  no_fact: "An accepted status sample has no row in fact_stream_status_samples: start over from the stream.",
+  no_fact: "An accepted event has no row in a fact: start over from the stream. None comes for an event that its " +
+    "session was too long or too old to take (session_events_ignored).",
+  session_short: "The row of a session is not there, or counts fewer events than the stream holds of it: start over " +
+    "from the stream. Events that it was too long or too old to take (session_events_ignored) stay uncounted.",
   checkpoint_ahead:
     "A checkpoint lies beyond the end of the stream: the broker lost messages. A processor that starts " +
     "now notices it and reads what has taken their place.",

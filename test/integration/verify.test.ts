@@ -2,9 +2,11 @@
 import * as assert from "uvu/assert";
 import { initialise } from "../../src/cli/init.ts";
 import { verify } from "../../src/cli/verify.ts";
+import { FACTS } from "../../src/core/facts.ts";
 import { openDeadLetters } from "../../src/nats/deadletters.ts";
 import { planStreams } from "../../src/nats/provision.ts";
 import { resolveRange, streamBounds } from "../../src/nats/range.ts";
+import { seeded, shuffled } from "../../src/runtime/shuffle.ts";
 import type { Account } from "../../src/verify/account.ts";
 import {
   type Cluster,
@@ -36,11 +38,16 @@ function statusOf(session: string): Uint8Array {
   return encode(JSON.stringify({ ...SAMPLE, id: session, data: { ...SAMPLE.data, stream_id: session } }));
 }
 
+const { stream_id, request_id } = SAMPLE.data;
+/** The session of the log, and a change of its parameters. */
+const SESSION = `${stream_id}|${request_id}`;
+const UPDATE = envelope("ai_stream_events", "update", { type: "params_update", pipeline: "m", stream_id, request_id });
+
 const GARBAGE = ["{nope", "", "[]", '{"id":"x"}', '{"type":"ai_stream_status"}'].map(encode);
 const UNKNOWN = ["u1", "u2"].map((id) => envelope("something_new", id));
 const NOISE = [envelope("webrtc_stats", "n1")];
 /** Every outcome, and more than one of each. */
-const MIXED = [...LOG, ...GARBAGE, ...UNKNOWN, ...NOISE, ...LOG.slice(0, 9)];
+const MIXED = [...LOG, UPDATE, ...GARBAGE, ...UNKNOWN, ...NOISE, ...LOG.slice(0, 9)];
 
 async function account(cluster: Cluster, from?: number, to?: number, most = Infinity): Promise<Account> {
   const range = resolveRange(await streamBounds(cluster.nc), from, to);
@@ -87,14 +94,21 @@ function archiveAgain(cluster: Cluster, sequence: number, changes: string): Prom
   );
 }
 
+/** What the runbook says under that name. */
+async function startOver(cluster: Cluster): Promise<void> {
+  for (const bucket of ["checkpoints", "unmatched_status"]) await cluster.jsm.streams.purge(`KV_${bucket}`);
+  await initialise(cluster.config, cluster.nc, await planStreams(cluster.jsm, cluster.config), {});
+  await cluster.process();
+}
+
 const UNIQUE =
   "outcome = 'accepted' AND type != 'ai_stream_status' AND uid NOT IN (SELECT uid FROM raw_streaming_events WHERE outcome = 'duplicate')";
 
 describe("verify of a sound installation", (test) => {
   test("accounts for every message of a window of several pages exactly once, from wherever it starts", () =>
     withCluster({ partitions: "3" }, async (cluster) => {
-      await cluster.publish("org", [...ALL, ...MIXED]);
-      await cluster.publish("other", MIXED);
+      await cluster.publish("org", shuffled([...ALL, ...MIXED], seeded(1)));
+      await cluster.publish("other", shuffled(MIXED, seeded(2)));
       const ticks = Array.from({ length: 5_200 }, (_, at) => envelope("webrtc_stats", `n${at}`));
       await cluster.publish("org", [...ticks, ...LOG.slice(0, 20)]);
       await cluster.process();
@@ -137,12 +151,12 @@ describe("verify of a sound installation", (test) => {
 });
 
 describe("verify where tables drop what is old", (test) => {
-  test("expects no fact of a sample that is older than the facts are kept, and says how many it did not compare", () =>
+  test("expects no row of what is older than its fact is kept, and says how much it did not compare", () =>
     withCluster({ tableRetention: "contract" }, async (cluster) => {
       const young = statusAt(Date.now() - 60_000);
-      await cluster.publish("org", [...MIXED, young]);
+      await cluster.publish("org", [...MIXED, statusOf("old"), young]);
       await cluster.process();
-      await cluster.clickhouse.command("OPTIMIZE TABLE fact_stream_status_samples FINAL");
+      for (const { table } of FACTS) await cluster.clickhouse.command(`OPTIMIZE TABLE ${table} FINAL`);
       assert.is(
         await cluster.count("SELECT count() FROM fact_stream_status_samples"),
         1,
@@ -150,9 +164,18 @@ describe("verify where tables drop what is old", (test) => {
       );
       const now = await account(cluster);
       assert.equal(now.findings, []);
-      assert.equal(now.expired, { fact: 17 });
-      await alter(cluster, "fact_stream_status_samples", "DELETE WHERE 1");
-      assert.equal(found(await account(cluster)), [["no_fact", MIXED.length + 1]]);
+      // The session of the log goes on with the young sample.
+      assert.equal(now.expired, {
+        fact_stream_status_samples: 18,
+        fact_stream_trace_edges: 6,
+        fact_lifecycle_edge_coverage: 6,
+        fact_stream_ingest_samples: 34,
+        fact_workflow_param_updates: 1,
+        fact_workflow_sessions: 1,
+      });
+      for (const { table } of FACTS) await alter(cluster, table, "DELETE WHERE 1");
+      const [status] = await sequences(cluster, "type = 'stream_trace' OR type LIKE 'ai_stream%'");
+      assert.equal(found(await account(cluster)), [["session_short", status], ["no_fact", MIXED.length + 2]]);
     }));
 });
 
@@ -181,9 +204,7 @@ describe("verify of an installation that is broken", (test) => {
 
       // What the runbook says to do mends it.
       await alter(cluster, "raw_streaming_events", `DELETE WHERE stream_sequence IN (${ignored}, ${alone})`);
-      for (const bucket of ["checkpoints", "unmatched_status"]) await cluster.jsm.streams.purge(`KV_${bucket}`);
-      await initialise(cluster.config, cluster.nc, await planStreams(cluster.jsm, cluster.config), {});
-      await cluster.process();
+      await startOver(cluster);
       assert.equal(found(await account(cluster)), []);
     }));
 
@@ -247,14 +268,58 @@ describe("verify of an installation that is broken", (test) => {
       ]);
     }));
 
-  test("tells unknown events and samples without their rows", () =>
+  test("tells unknown events and those that lack a row of a fact, and they come again from the stream", () =>
     withProcessed(async (cluster) => {
-      const [unknown] = await sequences(cluster, "type = 'something_new'");
-      const [sample] = await sequences(cluster, "type = 'ai_stream_status' AND outcome = 'accepted'");
-      const uidAt = `(SELECT uid FROM raw_streaming_events WHERE stream_sequence =`;
-      await alter(cluster, "raw_unknown_events", `DELETE WHERE raw_event_uid = ${uidAt} ${unknown})`);
-      await alter(cluster, "fact_stream_status_samples", `DELETE WHERE source_event_uid = ${uidAt} ${sample})`);
-      assert.equal(found(await account(cluster)), [["no_fact", sample], ["no_unknown_row", unknown]]);
+      const lost: [kind: string, sequence: number, detail: string][] = [];
+      for (
+        const [table, type, column = "source_event_uid"] of [
+          ["raw_unknown_events", "something_new", "raw_event_uid"],
+          ["fact_stream_status_samples", "ai_stream_status"],
+          ["fact_stream_trace_edges", "stream_trace"],
+          ["fact_lifecycle_edge_coverage", "stream_trace"],
+          ["fact_stream_ingest_samples", "stream_ingest_metrics"],
+          ["fact_workflow_param_updates", "ai_stream_events"],
+        ] as const
+      ) {
+        const of = await sequences(cluster, `type = '${type}' AND outcome IN ('accepted', 'ignored')`);
+        // The last of its type, so that edge and coverage are lost of one event.
+        const sequence = of[of.length - 1]!;
+        const uid = `(SELECT uid FROM raw_streaming_events WHERE stream_sequence = ${sequence})`;
+        await alter(cluster, table, `DELETE WHERE ${column} = ${uid}`);
+        if (column === "raw_event_uid") lost.push(["no_unknown_row", sequence, "archived, and not kept apart"]);
+        else lost.push(["no_fact", sequence, `no row in ${table}`]);
+      }
+      const { findings } = await account(cluster);
+      const told = findings.map(({ kind, streamSequence, detail }) => [kind, streamSequence, detail]);
+      const bySequence = (a: unknown[], b: unknown[]) => Number(a[1]) - Number(b[1]);
+      assert.equal(told.sort(bySequence), lost.sort(bySequence));
+      await startOver(cluster);
+      assert.equal(found(await account(cluster)), []);
+    }));
+
+  test("tells a session that is gone or counts fewer events than it has", () =>
+    withProcessed(async (cluster) => {
+      const table = "fact_workflow_sessions";
+      const events = await cluster.count(`SELECT event_count FROM ${table} FINAL`);
+      assert.is(events, 6 + 17 + 1, "traces, samples and the update");
+      const told = async () => {
+        const { findings } = await account(cluster);
+        return findings.map(({ kind, uid, detail }) => [kind, uid, detail]);
+      };
+      const [first] = await cluster.rows<{ uid: string }>(
+        "SELECT uid FROM raw_streaming_events FINAL WHERE type = 'stream_trace' ORDER BY stream_sequence LIMIT 1",
+      );
+      const fewer = `SELECT * REPLACE (toUInt32(${
+        events - 1
+      }) AS event_count, version + 1 AS version) FROM ${table} FINAL`;
+      await cluster.clickhouse.command(`INSERT INTO ${table} ${fewer}`);
+      const short = `session ${SESSION} counts ${events - 1} events; ${events} of them are accepted`;
+      assert.equal(await told(), [["session_short", first!.uid, short]]);
+      await alter(cluster, table, "DELETE WHERE 1");
+      const gone = `session ${SESSION} has no row; ${events} of its events are accepted`;
+      assert.equal(await told(), [["session_short", first!.uid, gone]]);
+      await startOver(cluster);
+      assert.equal(await told(), []);
     }));
 
   test("tells what is pending from what is lost", () =>
@@ -324,7 +389,7 @@ describe("latecomer verify", (test) => {
       await alter(cluster, "raw_streaming_events", "DELETE WHERE type != 'ai_stream_status'");
       const broken = await run();
       assert.is(broken.code, 1, broken.err);
-      assert.match(broken.out, /no_fact +\d+ +An accepted status sample/);
+      assert.match(broken.out, /no_fact +\d+ +An accepted event has no row in a fact/);
       assert.match(broken.out, /and \d+ more; --json lists all/);
       const json = await run("--json", "--to-seq", String(samples[0]));
       assert.is(json.code, 1);

@@ -158,7 +158,8 @@ function markOf(event: SessionEvent): number {
   }
 }
 
-function kindOf({ payload }: StreamEvent): string {
+/** What kind of ai event it is: its type trimmed, in lower case. */
+export function kindOf({ payload }: StreamEvent): string {
   return payload.eventType.trim().toLowerCase();
 }
 
