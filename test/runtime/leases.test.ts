@@ -29,6 +29,16 @@ class MemoryBucket implements Bucket {
   }
 }
 
+/** A bucket over another one, some of whose writes are disturbed. */
+function disturbed(bucket: Bucket, put: Bucket["put"]): Bucket {
+  return {
+    get: (key) => bucket.get(key),
+    put,
+    remove: (key) => bucket.remove(key),
+    entries: () => bucket.entries(),
+  };
+}
+
 const PARTITIONS = ["all", "0", "1", "2"];
 const taken = async (leases: Leases) => (await leases.round(1)).taken.map(({ partition }) => partition);
 
@@ -54,6 +64,44 @@ describe("leases", (test) => {
     assert.equal(await taken(two), surplus);
     assert.equal([...one.held, ...two.held].sort(), [...PARTITIONS].sort());
     assert.equal((await one.round(1)).surplus, []);
+  });
+
+  test("that were taken before a round failed are told by the next one, or nobody would read them", async () => {
+    const bucket = new MemoryBucket();
+    let fails = true;
+    const leases = new Leases(
+      "one",
+      PARTITIONS,
+      disturbed(bucket, (key, value, revision) => {
+        if (key === "1" && fails) return Promise.reject(new Error("away"));
+        return bucket.put(key, value, revision);
+      }),
+    );
+    await leases.round(1).then(() => assert.unreachable(), () => {});
+    assert.equal(leases.held, ["all", "0"]);
+    fails = false;
+    assert.equal(await taken(leases), PARTITIONS);
+    assert.equal(await taken(leases), []);
+  });
+
+  test("are not held any more when they are given up while they are renewed", async () => {
+    const bucket = new MemoryBucket();
+    let meanwhile = () => Promise.resolve();
+    const leases: Leases = new Leases(
+      "one",
+      ["all"],
+      disturbed(bucket, async (key, value, revision) => {
+        const written = await bucket.put(key, value, revision);
+        if (key === "all" && revision > 0) await meanwhile();
+        return written;
+      }),
+    );
+    await leases.round(1);
+    meanwhile = () => leases.release("all");
+    await leases.round(1);
+    assert.equal(leases.held, []);
+    meanwhile = () => Promise.resolve();
+    assert.equal(await taken(leases), ["all"]);
   });
 
   test("of a process that died are taken when they have expired, and not before", async () => {
