@@ -44,7 +44,9 @@ export class StatusAttribution {
   /** Open observations that only the stream holds, in stream order: the first one bounds the rewind. */
   readonly #streamed = new Set<OpenObservation>();
   /** Open observations that have an entry, in stream order too. */
-  readonly #held = new Set<OpenObservation>();
+  #held = new Set<OpenObservation>();
+  #lastHeldSequence = 0;
+  #isHeldInOrder = true;
   readonly #entries = new Map<OpenObservation, UnmatchedEntry | null>();
 
   constructor(settings: AttributionSettings, feed: SnapshotFeed, emit: EmitRow) {
@@ -165,11 +167,15 @@ export class StatusAttribution {
       } else if (!open.held && this.#isLong(open.sample, open.grade)) {
         open.held = true;
         this.#streamed.delete(open);
-        this.#held.add(open);
+        this.#hold(open);
         changes.push({ source, uid, entry });
       }
     }
     this.#entries.clear();
+    if (!this.#isHeldInOrder) {
+      this.#held = new Set([...this.#held].sort((a, b) => a.streamSequence - b.streamSequence));
+      this.#isHeldInOrder = true;
+    }
     return changes;
   }
 
@@ -205,7 +211,7 @@ export class StatusAttribution {
     }
     observations.add(open);
     if (held) {
-      this.#held.add(open);
+      this.#hold(open);
       return;
     }
     this.#streamed.add(open);
@@ -214,6 +220,13 @@ export class StatusAttribution {
       const hash = this.#settings.contentHash;
       this.#entries.set(open, { sample, streamSequence, arrivalFeedMs: feedMs, hash });
     }
+  }
+
+  /** One that is read again, since its entry was lost, comes after later ones that were restored. */
+  #hold(open: OpenObservation): void {
+    this.#held.add(open);
+    if (open.streamSequence < this.#lastHeldSequence) this.#isHeldInOrder = false;
+    else this.#lastHeldSequence = open.streamSequence;
   }
 
   #select(sample: Sample): Selection {
