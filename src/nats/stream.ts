@@ -1,6 +1,6 @@
 /** The event stream behind the port: its bounds, what it holds where, and a source for each partition. */
 import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, nuid } from "nats";
-import type { EventStream, MessageSource, OnRebound, StreamBounds } from "../ports.ts";
+import type { EventStream, MessageSource, OnRebound, ReadFrom, StreamBounds } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { ConsumerSource, storedAtMs } from "./source.ts";
@@ -60,11 +60,11 @@ class JetStreamEvents implements EventStream {
 
   async open(
     partition: string,
-    fromSequence: number,
+    from: ReadFrom,
     reader: string,
     onRebound: OnRebound,
   ): Promise<MessageSource> {
-    const source = new ConsumerSource(this.#nc, this.#jsm, partition, fromSequence, reader, onRebound);
+    const source = new ConsumerSource(this.#nc, this.#jsm, partition, from, reader, onRebound);
     await source.bind();
     return source;
   }
