@@ -242,7 +242,7 @@ describe("the least sequence that waits in unmatched_status", (test) => {
     for (const message of messages) first.take(message);
     const { state, progress } = first.seal();
     assert.equal([progress.held, progress.heldSeq], [2, 2]);
-    const again = open({ doneSeq: 5, rewindSeq: 2, doneAtMs: 4_000_000_000_000 });
+    const again = open({ ...FROM_THE_START, doneSeq: 5, rewindSeq: 2, doneAtMs: 4_000_000_000_000 });
     again.restore(readEntry(state[1]!.value!)!);
     again.take(messages[0]!);
     const { held, heldSeq } = again.seal().progress;
