@@ -5,6 +5,9 @@ import type { Faults } from "./faults.ts";
 import type { Servers } from "./installation.ts";
 import { OUTSIDE, type Scheduler } from "./scheduler.ts";
 
+/** Occasions for accidents in one act, so that publishers do not publish for ever what is lost again and again. */
+const MOST_OCCASIONS = 20;
+
 export class Accidents {
   readonly #scheduler: Scheduler;
   readonly #faults: Faults;
@@ -26,7 +29,7 @@ export class Accidents {
     const buckets = this.#servers.stream.bounds.firstSeq > 1 ? ["leases"] : ["leases", "unmatched_status"];
     const losing = buckets.filter(() => faults.below(10) < 4);
     this.#isOn = true;
-    for (;;) {
+    for (let left = MOST_OCCASIONS; left > 0; left--) {
       await this.#scheduler.sleep(faults.between(100, 3_000), OUTSIDE, "accident");
       if (!this.#isOn) return;
       if (losesTail && faults.below(3) === 0) onLost(this.#loseTail());
