@@ -65,10 +65,10 @@ export async function startOf(
     for (const finding of start.findings) await report(partition, finding);
     const isRewritten = start.findings.some(({ kind }) => kind === "stream_rewritten");
     const at = isRewritten ? await placed(start.at) : start.at;
-    if (start.reset) {
+    if (start.reset && checkpoint !== undefined) {
       const covered = upTo(own, at.doneSeq);
       const held = { held: covered.length, heldSeq: covered[0]?.streamSequence ?? 0 };
-      await state.resetCheckpoint(partition, { ...at, ...held, generation, hash });
+      await state.resetCheckpoint(partition, checkpoint, { ...at, ...held, generation, hash });
     }
     plans.push({ partition, at, own });
   }
