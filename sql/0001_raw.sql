@@ -30,7 +30,8 @@ ENGINE = ReplacingMergeTree(version)
 PARTITION BY toYYYYMM(stream_ts)
 ORDER BY (source, stream_sequence, uid);
 
--- One row is one refused message. Row key: (source, source_offset): its place in the stream. Repeats are equal rows.
+-- One row is one refused message. Row key: (source, source_offset, event_uid): its place in the stream, which a server
+-- that lost its end gives to another message, and who it is. Repeats are equal rows.
 CREATE TABLE IF NOT EXISTS raw_streaming_events_dlq
 (
     schema_version          LowCardinality(String),
@@ -62,7 +63,7 @@ CREATE TABLE IF NOT EXISTS raw_streaming_events_dlq
 )
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(source_record_timestamp)
-ORDER BY (source, source_offset);
+ORDER BY (source, source_offset, event_uid);
 
 -- One row is one well-formed event of a type on no list. Row key: (source, event_type, raw_event_uid).
 CREATE TABLE IF NOT EXISTS raw_unknown_events

@@ -14,6 +14,20 @@ export interface StreamBounds {
   readonly lastSeq: number;
 }
 
+/** A message that the event stream held; by when it was stored, a stream that lost its end is told. */
+export interface StreamPosition {
+  readonly streamSequence: number;
+  /** In Unix milliseconds, 0 when it is not known. */
+  readonly storedAtMs: number;
+}
+
+/** Where a partition is read from. */
+export interface ReadFrom {
+  readonly fromSequence: number;
+  /** The last message of the stream, of any partition, that is known to have been processed or passed. */
+  readonly known: StreamPosition;
+}
+
 /** The event stream as a whole. */
 export interface EventStream {
   bounds(): Promise<StreamBounds>;
@@ -27,7 +41,7 @@ export interface EventStream {
    * Opens the messages of a partition from a sequence on, through a consumer of our own whose name holds `reader`:
    * no two readers may share a name.
    */
-  open(partition: string, fromSequence: number, reader: string, onRebound: OnRebound): Promise<MessageSource>;
+  open(partition: string, from: ReadFrom, reader: string, onRebound: OnRebound): Promise<MessageSource>;
 }
 
 /** Sequences of the stream, both ends included. */
@@ -41,7 +55,7 @@ export interface ReplayedStream extends EventStream {
   /** The messages of a range on these subjects, in order, in slices; nothing is left behind. */
   messages(range: SequenceRange, subject: string): AsyncIterable<readonly StoredMessage[]>;
   /** Opens all messages from a sequence on through the consumer of this name, which stays until it is removed. */
-  openDurable(name: string, fromSequence: number, onRebound: OnRebound): Promise<MessageSource>;
+  openDurable(name: string, from: ReadFrom, onRebound: OnRebound): Promise<MessageSource>;
   /** Removes the consumer of this name; one that is not there is no error. */
   removeDurable(name: string): Promise<void>;
 }
@@ -54,7 +68,8 @@ export interface MessageSource {
   /**
    * The next messages, as soon as there is one, at most `most`; none when `waitMs` pass without any.
    * Sequences ascend, without gaps other than those of the stream, and never repeat. Throws STREAM_REWRITTEN
-   * (fatal) when the stream no longer holds what was read from it, as after a server lost its last seconds.
+   * (fatal) when the stream no longer holds what was read from it or known of it, as after a server lost its last
+   * seconds.
    */
   read(most: number, waitMs: number): Promise<StoredMessage[]>;
   /** Acknowledges everything up to a sequence that was read. */
@@ -62,10 +77,10 @@ export interface MessageSource {
   /** Tells the server that what was read is still being worked on, so that it is not sent again. */
   working(): void;
   /**
-   * A sequence up to which the stream holds nothing for this partition that was not read and acknowledged, or
-   * undefined when there is more to read, or it cannot be told now.
+   * The last message of the stream, of any partition, when up to there it holds nothing for this one that was not
+   * read and acknowledged; undefined when there is more to read, or it cannot be told now.
    */
-  drainedUpTo(): Promise<number | undefined>;
+  drainedUpTo(): Promise<StreamPosition | undefined>;
   close(): Promise<void>;
 }
 

@@ -19,7 +19,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
 
 /** How long one file may take, in milliseconds; integration files start servers and carry load. */
-const TIME_LIMIT_MS = { core: 120_000, integration: 240_000, soak: 1_200_000 };
+const TIME_LIMIT_MS = { core: 120_000, integration: 240_000, simulation: 240_000, soak: 1_200_000 };
 
 interface Result {
   file: string;
@@ -46,7 +46,8 @@ function commandFor(file: string, deno: boolean): [string, string[]] {
 
 function runFile(file: string, deno: boolean, soak: boolean): Promise<Result> {
   const started = performance.now();
-  const limit = TIME_LIMIT_MS[soak ? "soak" : file.includes(`${sep}integration${sep}`) ? "integration" : "core"];
+  const kinds = ["integration", "simulation"] as const;
+  const limit = TIME_LIMIT_MS[soak ? "soak" : kinds.find((kind) => file.includes(`${sep}${kind}${sep}`)) ?? "core"];
   const [command, args] = commandFor(file, deno);
   return new Promise((resolve) => {
     const env = { ...process.env, ...(soak ? { LATECOMER_SOAK: "1" } : {}) };

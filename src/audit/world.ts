@@ -119,7 +119,8 @@ export class World {
       const present = this.checkpoints.get(partition);
       const { generation, contentHash: hash } = this.settings;
       const { takenSeq: _, ...reached } = effects.progress;
-      const wanted = { ...reached, generation, hash };
+      // This stream loses nothing, and gives messages in any order of their stored times.
+      const wanted = { ...reached, doneAtMs: 0, generation, hash };
       this.checkpoints.set(partition, present === undefined ? wanted : mergeCheckpoints(present, wanted));
     }
     return effects;

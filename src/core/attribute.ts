@@ -64,7 +64,9 @@ export class Attribution {
   /** Open observations that only the stream holds, in stream order: the first one bounds the rewind. */
   readonly #streamed = new Set<OpenObservation>();
   /** Open observations that have an entry, in stream order too. */
-  readonly #held = new Set<OpenObservation>();
+  #held = new Set<OpenObservation>();
+  #lastHeldSequence = 0;
+  #isHeldInOrder = true;
   readonly #entries = new Map<OpenObservation, UnmatchedEntry | null>();
 
   constructor(settings: AttributionSettings, feed: SnapshotFeed, listener: AttributionListener) {
@@ -193,11 +195,15 @@ export class Attribution {
       } else if (!open.held && this.#isLong(open.observed, open.grade)) {
         open.held = true;
         this.#streamed.delete(open);
-        this.#held.add(open);
+        this.#hold(open);
         changes.push({ source, uid, entry });
       }
     }
     this.#entries.clear();
+    if (!this.#isHeldInOrder) {
+      this.#held = new Set([...this.#held].sort((a, b) => a.streamSequence - b.streamSequence));
+      this.#isHeldInOrder = true;
+    }
     return changes;
   }
 
@@ -233,7 +239,7 @@ export class Attribution {
     observations.add(open);
     this.#listener.opened(observed);
     if (held) {
-      this.#held.add(open);
+      this.#hold(open);
       return;
     }
     this.#streamed.add(open);
@@ -242,6 +248,13 @@ export class Attribution {
       const hash = this.#settings.contentHash;
       this.#entries.set(open, { observed, streamSequence, arrivalFeedMs: feedMs, hash });
     }
+  }
+
+  /** One that is read again, since its entry was lost, comes after later ones that were restored. */
+  #hold(open: OpenObservation): void {
+    this.#held.add(open);
+    if (open.streamSequence < this.#lastHeldSequence) this.#isHeldInOrder = false;
+    else this.#lastHeldSequence = open.streamSequence;
   }
 
   #select(observed: ObservedEvent): Selection {

@@ -38,10 +38,17 @@ export function readCheckpoint(text: string): Checkpoint | undefined {
   }
 }
 
-/** What two writers leave together: the further one's progress, never moved back under one hash. */
+/**
+ * What two writers leave together: under one hash the further one's progress, its rewind never moved back. Further is
+ * what was stored later: a server that lost its end gives sequences again, and whoever was not there when it did may
+ * still tell of what is lost.
+ */
 export function mergeCheckpoints(present: Checkpoint, wanted: Checkpoint): Checkpoint {
   if (present.hash !== wanted.hash) return wanted.generation >= present.generation ? wanted : present;
-  if (present.doneSeq > wanted.doneSeq) return present;
+  const advance = wanted.doneAtMs - present.doneAtMs || wanted.doneSeq - present.doneSeq;
+  if (advance < 0) return present;
+  // Stored later under no greater sequence: the stream that the other one stands on is lost.
+  if (wanted.doneAtMs > present.doneAtMs && wanted.doneSeq <= present.doneSeq) return wanted;
   return { ...wanted, rewindSeq: Math.max(wanted.rewindSeq, present.rewindSeq) };
 }
 
@@ -85,6 +92,18 @@ export interface Start {
   readonly reset: boolean;
 }
 
+/**
+ * True when the stream does not hold what was processed: a server that lost its end gave its sequences to others, or
+ * will. `foundAtMs` is when the message of `doneSeq` was stored, undefined when there is none.
+ */
+export function isRewritten(
+  { doneSeq, doneAtMs }: Checkpoint,
+  { lastSeq }: Found["stream"],
+  foundAtMs: number | undefined,
+): boolean {
+  return doneSeq > 0 && (doneSeq > lastSeq || (foundAtMs !== undefined && foundAtMs !== doneAtMs));
+}
+
 /** Where a partition has to start. */
 export function planStart({ checkpoint, hash, stream, ...found }: Found): Start {
   const start = { ...FROM_THE_START, firstSeq: stream.firstSeq };
@@ -92,8 +111,7 @@ export function planStart({ checkpoint, hash, stream, ...found }: Found): Start 
   if (checkpoint === "corrupt") return { at: start, findings: [{ kind: "checkpoint_corrupt" }], reset: true };
   const findings: StartFinding[] = [];
   let { doneSeq, rewindSeq } = checkpoint;
-  const isOther = found.doneAtMs !== undefined && found.doneAtMs !== checkpoint.doneAtMs;
-  if (doneSeq > 0 && (doneSeq > stream.lastSeq || isOther)) {
+  if (isRewritten(checkpoint, stream, found.doneAtMs)) {
     // The sequences of the lost messages were given to others, none of which is processed.
     const fromSeq = Math.min(found.firstSeqAfterDone, stream.lastSeq + 1);
     findings.push({ kind: "stream_rewritten", doneSeq, fromSeq });

@@ -12,6 +12,14 @@ const HEADER_ROOM = 4_096;
 /** Letters under way at once. */
 const WINDOW = 128;
 
+/**
+ * The message id of a letter, by which the server drops a repeat. The sequence alone would not do: a server that lost
+ * its last seconds gives it to another message.
+ */
+export function letterId({ streamSequence, uid }: DeadLetter): string {
+  return `${EVENT_STREAM}:${streamSequence}:${encodeURIComponent(uid)}`;
+}
+
 export function openDeadLetters(nc: NatsConnection): DeadLetterQueue {
   const js = nc.jetstream();
   const publish = async (letter: DeadLetter): Promise<void> => {
@@ -30,7 +38,7 @@ export function openDeadLetters(nc: NatsConnection): DeadLetterQueue {
     if (!fits) header.set("Latecomer-Body", "omitted");
     await js.publish(letter.subject, fits ? letter.bytes : new Uint8Array(), {
       headers: header,
-      msgID: `${EVENT_STREAM}:${letter.streamSequence}`,
+      msgID: letterId(letter),
     });
   };
   return {

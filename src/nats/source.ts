@@ -11,7 +11,7 @@
 import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, ReplayPolicy } from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
-import type { MessageSource, OnRebound } from "../ports.ts";
+import type { MessageSource, OnRebound, ReadFrom, StreamPosition } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
@@ -36,7 +36,7 @@ const SILENCE_MS = 3_000;
 export interface Reading {
   /** The subjects that are read; may hold wildcards. */
   readonly subject: string;
-  readonly fromSequence: number;
+  readonly from: ReadFrom;
   /** The name of the consumer. No two readers may share it. */
   readonly name: string;
   /**
@@ -55,8 +55,10 @@ export class ConsumerSource implements MessageSource {
   #consumer = "";
   #bindings = 0;
   #lastSequence: number;
-  /** When the last message that was read was stored; 0 before the first. */
-  #lastStoredMs = 0;
+  /** The last message that the stream is known to have held, read by us or not. */
+  #known: StreamPosition;
+  /** True when the stream was seen to hold it after the present consumer was made. */
+  #isSameStream = false;
   #lastHeard = performance.now();
   #wasSilent = false;
   /** Messages of the present consumer that were read and not acknowledged, oldest first. */
@@ -66,14 +68,15 @@ export class ConsumerSource implements MessageSource {
     this.#nc = nc;
     this.#jsm = jsm;
     this.#reading = reading;
-    this.#lastSequence = reading.fromSequence - 1;
+    this.#lastSequence = reading.from.fromSequence - 1;
+    this.#known = reading.from.known;
   }
 
   /** Makes a consumer that begins behind what was read, and pulls from it. */
   async bind(): Promise<void> {
     const why = this.#pull?.broken ?? "";
     await this.#unbind();
-    if (this.#lastStoredMs > 0) await this.#requireSameStream();
+    this.#isSameStream = false;
     this.#bindings++;
     const { durable, subject } = this.#reading;
     const name = durable ? this.#reading.name : `${this.#reading.name}-${this.#bindings}`;
@@ -105,6 +108,8 @@ export class ConsumerSource implements MessageSource {
   async read(most: number, waitMs: number): Promise<StoredMessage[]> {
     if (this.#pull === undefined || (this.#pull.broken !== "" && this.#pull.isEmpty)) await this.bind();
     const pull = this.#pull!;
+    // Only now: a consumer made after the check could begin behind what was stored in between.
+    if (!this.#isSameStream) await this.#requireSameStream();
     await pull.wait(waitMs);
     // A turn of the event loop between slices: a full buffer must not keep acks and inserts waiting for theirs.
     await new Promise(setImmediate);
@@ -118,7 +123,7 @@ export class ConsumerSource implements MessageSource {
     this.#unacknowledged.push(...messages);
     const last = messages.at(-1)!;
     this.#lastSequence = last.streamSequence;
-    this.#lastStoredMs = last.streamTimeMs;
+    this.#know({ streamSequence: last.streamSequence, storedAtMs: last.streamTimeMs });
     return messages;
   }
 
@@ -142,7 +147,7 @@ export class ConsumerSource implements MessageSource {
     if (!this.#nc.isClosed()) { for (const { reply } of this.#unacknowledged) this.#nc.publish(reply, "+WPI"); }
   }
 
-  async drainedUpTo(): Promise<number | undefined> {
+  async drainedUpTo(): Promise<StreamPosition | undefined> {
     const pull = this.#pull;
     const isQuiet = () => pull !== undefined && pull.broken === "" && pull.isEmpty && this.#unacknowledged.length === 0;
     if (!isQuiet()) return undefined;
@@ -150,7 +155,10 @@ export class ConsumerSource implements MessageSource {
       // The stream first: what comes after it was asked is not covered by the answer.
       const { state } = await this.#jsm.streams.info(EVENT_STREAM);
       const { num_pending, num_ack_pending } = await this.#jsm.consumers.info(EVENT_STREAM, this.#consumer);
-      return num_pending === 0 && num_ack_pending === 0 && isQuiet() ? state.last_seq : undefined;
+      if (num_pending > 0 || num_ack_pending > 0 || !isQuiet()) return undefined;
+      const last = { streamSequence: state.last_seq, storedAtMs: Date.parse(state.last_ts) };
+      this.#know(last);
+      return last;
     } catch (error) {
       if (isNotFound(error)) pull!.break("the consumer is gone");
       // Away for now: not known to be drained.
@@ -177,18 +185,25 @@ export class ConsumerSource implements MessageSource {
     }
   }
 
+  #know(position: StreamPosition): void {
+    if (position.streamSequence > this.#known.streamSequence) this.#known = position;
+  }
+
   /** A server that lost its last seconds gives their sequences to other messages, which were never read. */
   async #requireSameStream(): Promise<void> {
-    const there = await storedAtMs(this.#jsm, this.#lastSequence);
+    const { streamSequence, storedAtMs: knownMs } = this.#known;
+    // The bounds first: a loss after they were asked breaks the pull, or shows in the message.
     const { state } = await this.#jsm.streams.info(EVENT_STREAM).catch((error) => {
       throw natsError(error, `read ${EVENT_STREAM}`);
     });
-    const isOther = there !== undefined && there !== this.#lastStoredMs;
-    if (state.last_seq >= this.#lastSequence && !isOther) return;
+    const there = await storedAtMs(this.#jsm, streamSequence);
+    const isOther = there !== undefined && knownMs > 0 && there !== knownMs;
+    this.#isSameStream = state.last_seq >= streamSequence && !isOther;
+    if (this.#isSameStream) return;
     throw new LatecomerError(
       "STREAM_REWRITTEN",
       "fatal",
-      `${EVENT_STREAM} no longer holds what was read from it at sequence ${this.#lastSequence}`,
+      `${EVENT_STREAM} no longer holds what it held at sequence ${streamSequence}`,
     );
   }
 

@@ -1,7 +1,7 @@
 /** The event stream behind the port: its bounds, what it holds where, and a source for each partition. */
 import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, nuid } from "nats";
 import type { StoredMessage } from "../core/event.ts";
-import type { MessageSource, OnRebound, ReplayedStream, SequenceRange, StreamBounds } from "../ports.ts";
+import type { MessageSource, OnRebound, ReadFrom, ReplayedStream, SequenceRange, StreamBounds } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { readRange } from "./range.ts";
@@ -62,13 +62,13 @@ class JetStreamEvents implements ReplayedStream {
 
   async open(
     partition: string,
-    fromSequence: number,
+    from: ReadFrom,
     reader: string,
     onRebound: OnRebound,
   ): Promise<MessageSource> {
     return await this.#bound({
       subject: `events.*.*.${partition}`,
-      fromSequence,
+      from,
       name: `attributor-p${partition}-${reader}`,
       durable: false,
       onRebound,
@@ -79,8 +79,8 @@ class JetStreamEvents implements ReplayedStream {
     return readRange(this.#nc, range, subject);
   }
 
-  async openDurable(name: string, fromSequence: number, onRebound: OnRebound): Promise<MessageSource> {
-    return await this.#bound({ subject: "events.>", fromSequence, name, durable: true, onRebound });
+  async openDurable(name: string, from: ReadFrom, onRebound: OnRebound): Promise<MessageSource> {
+    return await this.#bound({ subject: "events.>", from, name, durable: true, onRebound });
   }
 
   removeDurable(name: string): Promise<void> {

@@ -77,11 +77,12 @@ export async function derive(
   const checkpoint = saved === undefined ? undefined : readCheckpoint(saved.value);
   const { doneSeq, rewindSeq, doneAtMs, hasSessions } = checkpoint ??
     { doneSeq: fromSeq - 1, rewindSeq: fromSeq, doneAtMs: 0, hasSessions: false };
+  const known = { streamSequence: doneSeq, storedAtMs: doneAtMs };
   const counts: Counts = new Map();
   const sessions = ports.sessions(id);
   // Nothing to read is nothing to open: a consumer would come for nothing, and stay.
   if (rewindSeq > toSeq) return { record, isDone: true, doneSeq, counts };
-  const opened = await stream.openDurable(consumerOf(id), rewindSeq, (why) => {
+  const opened = await stream.openDurable(consumerOf(id), { fromSequence: rewindSeq, known }, (why) => {
     log.warn({ id, why }, "another consumer took the place of one that fell silent");
   });
   const bounded = new BoundedSource(opened, toSeq, clock);

@@ -8,7 +8,7 @@
  */
 import type { StoredMessage } from "../core/event.ts";
 import { judge } from "../core/judge.ts";
-import type { MessageSource } from "../ports.ts";
+import type { MessageSource, StreamPosition } from "../ports.ts";
 import { seeded, shuffled } from "../runtime/shuffle.ts";
 
 /** What a block holds at most: messages, and bytes of them. */
@@ -68,7 +68,7 @@ export class ShuffledSource implements MessageSource {
     this.#source.working();
   }
 
-  async drainedUpTo(): Promise<number | undefined> {
+  async drainedUpTo(): Promise<StreamPosition | undefined> {
     if (this.#ready.length > 0 || this.#gathered.length > 0) return undefined;
     return await this.#source.drainedUpTo();
   }

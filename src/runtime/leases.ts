@@ -47,6 +47,8 @@ export class Leases {
   readonly #bucket: Bucket;
   /** The revision of the last write of each lease that is held. */
   readonly #held = new Map<string, number>();
+  /** Taken, and not told to whoever reads: a round can fail after it has taken some. */
+  readonly #untold = new Map<string, number>();
   #memberRevision = 0;
   #generation = 0;
 
@@ -75,7 +77,6 @@ export class Leases {
     }
     for (const partition of lost) this.#held.delete(partition);
     const owners = new Map(entries.map(({ key, value, revision }) => [key, { ...readHolder(value), revision }]));
-    const taken = [];
     for (const partition of this.#partitions) {
       const present = owners.get(partition);
       if (this.#held.has(partition) || lost.includes(partition)) continue;
@@ -84,8 +85,12 @@ export class Leases {
       const revision = await this.#bucket.put(partition, this.#entry, present?.revision ?? 0);
       if (revision === undefined) continue;
       this.#held.set(partition, revision);
-      taken.push({ partition, revision });
+      this.#untold.set(partition, revision);
     }
+    const taken = [...this.#untold]
+      .filter(([partition]) => this.#held.has(partition))
+      .map(([partition, revision]) => ({ partition, revision }));
+    this.#untold.clear();
     return { taken, lost, surplus: [...this.#held.keys()].slice(share) };
   }
 
@@ -115,7 +120,8 @@ export class Leases {
 
   async #renew(partition: string, revision: number): Promise<boolean> {
     const renewed = await this.#write(partition, revision);
-    if (renewed !== undefined) this.#held.set(partition, renewed);
+    // It may have been given up meanwhile; then nobody here reads it, and the next round takes it if it is still ours.
+    if (renewed !== undefined && this.#held.has(partition)) this.#held.set(partition, renewed);
     return renewed !== undefined;
   }
 

@@ -95,11 +95,14 @@ export class PartitionPipeline {
   /** Takes no more messages, commits what was taken and leaves; after `deadlineMs` leaves without that. */
   async stop(deadlineMs: number): Promise<void> {
     this.#stopping = true;
-    const timer = setTimeout(() => this.#abandon.abort(), deadlineMs);
+    const left = new AbortController();
+    this.#ports.clock.sleep(deadlineMs, left.signal).then(() => {
+      if (!left.signal.aborted) this.#abandon.abort();
+    });
     try {
       await this.#finished;
     } finally {
-      clearTimeout(timer);
+      left.abort();
     }
   }
 
@@ -142,6 +145,8 @@ export class PartitionPipeline {
       await this.#commit;
       if (this.#failure !== undefined) throw this.#failure;
     } finally {
+      // Whoever opens the partition again must not find that this batch comes to its checkpoint afterwards.
+      await this.#commit;
       await source.close();
     }
   }
@@ -186,11 +191,10 @@ export class PartitionPipeline {
     const { clock, source, state, stream, log } = this.#ports;
     this.#lookedAt = clock.now();
     const { takenSeq } = this.#state;
-    const upTo = this.#isIdle() ? await source.drainedUpTo() : undefined;
-    if (upTo !== undefined) {
-      const storedAtMs = upTo > takenSeq ? await stream.storedAtMs(upTo) : undefined;
-      if (storedAtMs === undefined || !this.#isIdle()) return;
-      this.#state.passTo(upTo, storedAtMs);
+    const last = this.#isIdle() ? await source.drainedUpTo() : undefined;
+    if (last !== undefined) {
+      if (last.streamSequence <= takenSeq || !this.#isIdle()) return;
+      this.#state.passTo(last.streamSequence, last.storedAtMs);
       this.#startCommit();
       return;
     }

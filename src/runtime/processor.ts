@@ -4,10 +4,11 @@
  * Snapshots take one way in, the broadcast, also those that this very process decoded. So every partition,
  * here and elsewhere, knows the same, and what a partition was told before a crash is what it is told after.
  */
+import { isRewritten } from "../core/checkpoint.ts";
 import type { Counts } from "../core/effects.ts";
 import { SnapshotFeed } from "../core/feed.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import type { PartitionState, StepSettings } from "../core/step.ts";
+import type { PartitionState, StartingPoint, StepSettings } from "../core/step.ts";
 import { PARTITION_ALL } from "../core/subject.ts";
 import { formatInstant } from "../core/time.ts";
 import { isRetryable, LatecomerError } from "../errors.ts";
@@ -169,8 +170,10 @@ export class Processor {
     if (owned !== undefined) return await owned.pipeline.isDrained();
     const { state, stream } = this.#ports;
     const lastSeq = await stream.lastSeqOf(partition);
+    if (lastSeq === 0) return true;
     const checkpoint = await state.loadCheckpoint(partition);
-    return lastSeq === 0 || (typeof checkpoint === "object" && checkpoint.doneSeq >= lastSeq);
+    if (typeof checkpoint !== "object" || checkpoint.doneSeq < lastSeq) return false;
+    return !isRewritten(checkpoint, await stream.bounds(), await stream.storedAtMs(checkpoint.doneSeq));
   }
 
   /** Keeps the leases, and with them the set of partitions, until the processor stops. */
@@ -193,11 +196,11 @@ export class Processor {
   async #round(): Promise<void> {
     await this.#adoptGeneration();
     const { taken, lost, surplus } = await this.#leases.round(this.#generation);
-    for (const partition of lost) {
-      this.#count("leases_lost");
-      this.#leave(partition);
-    }
-    for (const partition of surplus) this.#leave(partition, () => this.#leases.release(partition));
+    if (lost.length > 0) this.#count("leases_lost", lost.length);
+    // Lost ones, and those that were given up while they were being opened.
+    const held = new Set(this.#leases.held);
+    for (const partition of this.#owned.keys()) if (!held.has(partition)) this.#leave(partition);
+    for (const partition of surplus) this.#leave(partition, () => this.#release(partition));
     await this.#openAll(taken);
   }
 
@@ -211,9 +214,18 @@ export class Processor {
     this.#close(partition, owned).then(then).catch(() => {});
   }
 
+  /** Gives up the lease of a partition that is not read here, or no longer; where that fails, it expires. */
+  async #release(partition: string): Promise<void> {
+    // It may have been lost, taken and opened again while its earlier reader came to an end.
+    if (!this.#owned.has(partition)) await this.#leases.release(partition).catch(() => {});
+  }
+
   async #close(partition: string, owned: Owned): Promise<void> {
     try {
       await owned.pipeline.stop(DRAIN_DEADLINE_MS);
+    } catch (error) {
+      // Whoever reads the partition next starts it again.
+      if (!mustStartAgain(error)) throw error;
     } finally {
       this.#forget(partition, owned);
     }
@@ -228,23 +240,24 @@ export class Processor {
   async #openAll(taken: readonly { readonly partition: string; readonly revision: number }[]): Promise<void> {
     if (taken.length === 0) return;
     const { log } = this.#ports;
-    const started = new Map<string, { state: PartitionState; fromSequence: number }>();
+    const started = new Map<string, { state: PartitionState; at: StartingPoint }>();
+    const opened = new Set<string>();
     try {
       const names = taken.map(({ partition }) => partition);
       await startOf(names, this.#ports, { ...this.#settings, generation: this.#generation }, {
         feed: this.#feed,
         knowsSnapshots: this.#knowsSnapshots,
         count: (name, by) => this.#count(name, by),
-        onState: (partition, state, fromSequence) => {
+        onState: (partition, state, at) => {
           this.#states.add(state);
-          started.set(partition, { state, fromSequence });
+          started.set(partition, { state, at });
         },
       });
       for (const { partition, revision } of taken) {
-        const { state, fromSequence } = started.get(partition)!;
+        const { state, at: { rewindSeq: fromSequence, doneSeq, doneAtMs } } = started.get(partition)!;
         const source = await this.#ports.stream.open(
           partition,
-          fromSequence,
+          { fromSequence, known: { streamSequence: doneSeq, storedAtMs: doneAtMs } },
           `${revision}-${++this.#opened}`,
           (why) => {
             this.#count("consumers_rebound");
@@ -255,12 +268,15 @@ export class Processor {
         const settings = { partition, generation: this.#generation, contentHash, batchRows, lingerMs };
         const pipeline = new PartitionPipeline(settings, state, { ...this.#ports, source }, this.#counts);
         const owned = { revision, state, pipeline, leaving: false };
+        // An earlier reader whose lease was lost meanwhile may not have come to its end.
+        this.#leave(partition);
         this.#owned.set(partition, owned);
+        opened.add(partition);
         pipeline.run().catch((error) => this.#onFailure(partition, owned, error));
       }
     } catch (error) {
       for (const { partition } of taken) {
-        if (this.#owned.has(partition)) continue;
+        if (opened.has(partition)) continue;
         this.#states.delete(started.get(partition)?.state as PartitionState);
         this.#leases.release(partition).catch(() => {});
       }
@@ -270,11 +286,11 @@ export class Processor {
 
   /** A partition whose stream was rewritten under it starts again; any other failure is the processor's. */
   #onFailure(partition: string, owned: Owned, error: unknown): void {
-    if (!(error instanceof LatecomerError) || error.code !== "STREAM_REWRITTEN") return this.#fail(error);
+    if (!mustStartAgain(error)) return this.#fail(error);
     this.#ports.log.warn({ partition, error: error.message }, "partition starts again");
     this.#forget(partition, owned);
     // The next round takes it again.
-    this.#leases.release(partition).catch(() => {});
+    this.#release(partition);
   }
 
   #fail(error: unknown): void {
@@ -329,4 +345,9 @@ export class Processor {
   #count(name: string, by = 1): void {
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
   }
+}
+
+/** True when a partition has to start again, since the server lost what was read of it. */
+function mustStartAgain(error: unknown): error is LatecomerError {
+  return error instanceof LatecomerError && error.code === "STREAM_REWRITTEN";
 }

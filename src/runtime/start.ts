@@ -7,8 +7,9 @@ import type { UnmatchedEntry } from "../core/entry.ts";
 import type { SnapshotFeed } from "../core/feed.ts";
 import { sessionKeyOf } from "../core/identity.ts";
 import { sessionStateKey } from "../core/session/sessions.ts";
-import { PartitionState, type StepSettings } from "../core/step.ts";
+import { PartitionState, type StartingPoint, type StepSettings } from "../core/step.ts";
 import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
+import { LatecomerError } from "../errors.ts";
 import type { EventStream, Log } from "../ports.ts";
 import type { State } from "./state.ts";
 
@@ -31,7 +32,7 @@ interface Surroundings {
    * Called with each state once what was left open is restored. From that moment on it must be told of snapshots, or
    * one that comes before the partition reads would not find its samples.
    */
-  readonly onState: (partition: string, state: PartitionState, fromSequence: number) => void;
+  readonly onState: (partition: string, state: PartitionState, at: StartingPoint) => void;
 }
 
 /** Makes the states of partitions, with what earlier owners left open, and says from where to read on. */
@@ -61,25 +62,34 @@ export async function startOf(
       stream: bounds,
       doneAtMs: known === undefined ? undefined : await stream.storedAtMs(known.doneSeq),
       firstSeqAfterDone: known === undefined ? 1 : await stream.firstSeqAfter(known.doneAtMs),
-      held: own.length,
+      held: upTo(own, known?.doneSeq ?? 0).length,
       hasItsState: !isEmptied,
     });
     for (const finding of start.findings) await report(partition, finding);
-    if (start.reset) {
-      const [first] = own;
-      const held = { held: own.length, heldSeq: first?.streamSequence ?? 0 };
-      const { firstSeq: _, ...at } = start.at;
-      await state.resetCheckpoint(partition, { ...at, ...held, generation, hash });
+    const isRewritten = start.findings.some(({ kind }) => kind === "stream_rewritten");
+    const at = isRewritten ? await placed(start.at) : start.at;
+    if (start.reset && checkpoint !== undefined) {
+      const covered = upTo(own, at.doneSeq);
+      const held = { held: covered.length, heldSeq: covered[0]?.streamSequence ?? 0 };
+      const { firstSeq: _, ...reached } = at;
+      await state.resetCheckpoint(partition, checkpoint, { ...reached, ...held, generation, hash });
     }
-    plans.push({ partition, at: start.at, own });
+    plans.push({ partition, at, own });
   }
   for (const { partition, at, own } of plans) {
     const partitionState = new PartitionState(settings, feed, at);
     const sessions = await state.sessions([...new Set(own.map(({ observed }) => sessionKeyOfEntry(observed)))]);
     for (const { key, value } of sessions) partitionState.admit(key, value);
     for (const entry of own) partitionState.restore(entry);
-    onState(partition, partitionState, at.rewindSeq);
+    onState(partition, partitionState, at);
     log.debug({ partition, ...at, restored: own.length }, "partition restored");
+  }
+
+  /** A starting point of a rewritten stream, with when its last message that is done was stored. */
+  async function placed(at: StartingPoint): Promise<StartingPoint> {
+    const doneAtMs = await stream.storedAtMs(at.doneSeq) ?? 0;
+    if (doneAtMs <= at.doneAtMs) return { ...at, doneAtMs };
+    throw new LatecomerError("STREAM_REWRITTEN", "retryable", "the stream lost its end again while it was looked at");
   }
 
   async function report(partition: string, finding: StartFinding): Promise<void> {
@@ -103,6 +113,14 @@ const SAYINGS: Readonly<Record<StartFinding["kind"], string>> = {
   stream_rewritten: "the stream lost messages that were processed, and gave their sequences to others: reading these",
   head_expired: "the stream no longer holds messages that were to be read",
 };
+
+/**
+ * The entries of what a checkpoint covers. A later one was written by a batch that did not come to its checkpoint, and
+ * may not stand for one that is missing.
+ */
+function upTo(entries: readonly UnmatchedEntry[], doneSeq: number): UnmatchedEntry[] {
+  return entries.filter(({ streamSequence }) => streamSequence <= doneSeq);
+}
 
 function sizeOf({ fromSeq, toSeq }: Gap): number {
   return toSeq - fromSeq + 1;

@@ -94,10 +94,13 @@ export class State {
     });
   }
 
-  /** Puts a checkpoint in the place of whatever is there. */
-  async resetCheckpoint(partition: string, checkpoint: Checkpoint): Promise<void> {
+  /** Puts a checkpoint in the place of the one that was found, forward or not; what another wrote since then stays. */
+  async resetCheckpoint(partition: string, found: Checkpoint | "corrupt", checkpoint: Checkpoint): Promise<void> {
     const text = JSON.stringify(checkpoint);
-    await compareAndSet(this.#buckets.checkpoints, partition, text, () => text);
+    await compareAndSet(this.#buckets.checkpoints, partition, text, (present) => {
+      const isFound = JSON.stringify(readCheckpoint(present) ?? "corrupt") === JSON.stringify(found);
+      return isFound ? text : present;
+    });
   }
 
   /** Remembers messages that could not be read any more, for `doctor`. */

@@ -107,9 +107,17 @@ describe("a partition", (test) => {
 
 describe("two writers of one checkpoint", (test) => {
   test("leave the further one's progress, and never move its rewind back", () => {
-    const further = { ...CHECKPOINT, doneSeq: 120, rewindSeq: 70 };
+    const further = { ...CHECKPOINT, doneSeq: 120, rewindSeq: 70, doneAtMs: 6_000 };
     assert.equal(mergeCheckpoints(CHECKPOINT, further), { ...further, rewindSeq: 80 });
     assert.is(mergeCheckpoints(further, CHECKPOINT), further);
+  });
+
+  test("leave what was stored later, though a stream that was lost meanwhile had come further", () => {
+    for (const doneSeq of [95, 100]) {
+      const rewritten = { ...CHECKPOINT, doneSeq, rewindSeq: 90, doneAtMs: 6_000 };
+      assert.equal(mergeCheckpoints(CHECKPOINT, rewritten), rewritten);
+      assert.is(mergeCheckpoints(rewritten, CHECKPOINT), rewritten);
+    }
   });
 
   test("under different settings leave the one of the newer generation", () => {

@@ -3,8 +3,12 @@
  */
 import * as assert from "uvu/assert";
 import { node, type NodeFields, snapshot, status, type StatusFields, URL, type Wire } from "../helpers/events.ts";
+import { bytesOf, stored, subjectOf } from "../helpers/events.ts";
 import { describe } from "../helpers/suite.ts";
-import { claimsNothing, inOrder, states, World } from "../helpers/world.ts";
+import { claimsNothing, DEFAULTS, inOrder, states, World } from "../helpers/world.ts";
+import { readEntry } from "../../src/core/entry.ts";
+import { SnapshotFeed } from "../../src/core/feed.ts";
+import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";
 
 const T = 1_000_000;
 const LATENESS = 10_000;
@@ -237,5 +241,24 @@ describe("bounds", (test) => {
     world.apply();
     assert.is(world.openCount, 0);
     assert.ok(world.partition("0").pending > 0, "pending is 0 only when a batch would be empty");
+  });
+});
+
+describe("the least sequence that waits in unmatched_status", (test) => {
+  test("is told though its entry was lost and later ones were restored before it was read again", () => {
+    const open = (at = FROM_THE_START) => new PartitionState(DEFAULTS, new SnapshotFeed(DEFAULTS), at);
+    const messages = [2, 5].map((seq) => {
+      const wire = status({ ...sample, id: `sample-${seq}` });
+      return stored(subjectOf(wire, 1), bytesOf(wire.envelope), seq, 4_000_000_000_000);
+    });
+    const first = open();
+    for (const message of messages) first.take(message);
+    const { state, progress } = first.seal();
+    assert.equal([progress.held, progress.heldSeq], [2, 2]);
+    const again = open({ ...FROM_THE_START, doneSeq: 5, rewindSeq: 2, doneAtMs: 4_000_000_000_000 });
+    again.restore(readEntry(state[1]!.value!)!);
+    again.take(messages[0]!);
+    const { held, heldSeq } = again.seal().progress;
+    assert.equal([held, heldSeq], [2, 2]);
   });
 });

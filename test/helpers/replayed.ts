@@ -1,6 +1,6 @@
 /** What a replay asks of the world, in memory: a stream, a source over messages, a bucket, a clock that does not wait. */
 import type { StoredMessage } from "../../src/core/event.ts";
-import type { Bucket, BucketEntry, Clock, MessageSource, ReplayedStream } from "../../src/ports.ts";
+import type { Bucket, BucketEntry, Clock, MessageSource, ReplayedStream, StreamPosition } from "../../src/ports.ts";
 import { bytesOf, stored, subjectOf, type Wire } from "./events.ts";
 
 /** Messages as the stream stored them, from a sequence on, a second apart. */
@@ -59,8 +59,9 @@ export class ListedSource implements MessageSource {
 
   working(): void {}
 
-  drainedUpTo(): Promise<number | undefined> {
-    return Promise.resolve(this.#rest.length === 0 ? this.#lastSeq : undefined);
+  drainedUpTo(): Promise<StreamPosition | undefined> {
+    const last = { streamSequence: this.#lastSeq, storedAtMs: 0 };
+    return Promise.resolve(this.#rest.length === 0 ? last : undefined);
   }
 
   close(): Promise<void> {

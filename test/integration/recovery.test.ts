@@ -6,6 +6,8 @@ import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { initialise } from "../../src/cli/init.ts";
+import type { DeadLetter } from "../../src/core/effects.ts";
+import { openDeadLetters } from "../../src/nats/deadletters.ts";
 import { planStreams } from "../../src/nats/provision.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import {
@@ -194,6 +196,27 @@ describe("the stream", (test) => {
 });
 
 describe("a partition that nothing comes for", (test) => {
+  test("has the dead letters of both messages that had one sequence, whichever was lost", () =>
+    withCluster({}, async (cluster) => {
+      const letter = (uid: string): DeadLetter => ({
+        subject: "dlq.org.json_parse_error.x",
+        bytes: encode(uid),
+        source: "org",
+        uid,
+        sourceSubject: "events.org.x.all",
+        streamSequence: 7,
+        stage: "PARSE",
+        failureClass: "PARSING_FAILED",
+        reason: "parse_exception",
+        details: "",
+      });
+      const queue = openDeadLetters(cluster.nc);
+      await queue.publish([letter("lost"), letter("after")]);
+      await queue.publish([letter("lost")]);
+      const uids = (await cluster.messages("LIVEPEER_DLQ")).map((one) => one.header("Latecomer-Uid"));
+      assert.equal(uids.sort(), ["after", "lost"]);
+    }));
+
   test("follows the stream with its checkpoint, so that an expiring head is no loss", () =>
     withCluster({ partitions: "2" }, async (cluster) => {
       const running = await cluster.start();

@@ -1,10 +1,12 @@
 /** A source over a real server, with a connection on which messages can be made to vanish. */
 import { nanos, type NatsConnection, type SubscriptionOptions } from "nats";
 import * as assert from "uvu/assert";
-import type { MessageSource } from "../../src/ports.ts";
+import type { MessageSource, StreamPosition } from "../../src/ports.ts";
 import { openEventStream } from "../../src/nats/stream.ts";
 import { type Cluster, eventually, GATEWAY_LOG, productionEvents, withCluster } from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
+
+const FROM_THE_START = { fromSequence: 1, known: { streamSequence: 0, storedAtMs: 0 } };
 
 const SAMPLES = productionEvents(GATEWAY_LOG);
 
@@ -48,7 +50,7 @@ describe("a consumer that falls silent", (test) => {
       let isLeaking = false;
       const why: string[] = [];
       const stream = await openEventStream(leaky(cluster.nc, () => isLeaking));
-      const source = await stream.open("0", 1, "leaky", (reason) => (why.push(reason), isLeaking = false));
+      const source = await stream.open("0", FROM_THE_START, "leaky", (reason) => (why.push(reason), isLeaking = false));
       await cluster.publish("org", SAMPLES.slice(0, 10));
       const first = await sequencesOf(source, (await stored(cluster, "0")).length);
       isLeaking = true;
@@ -65,7 +67,7 @@ describe("a consumer that falls silent", (test) => {
       let isLeaking = true;
       const why: string[] = [];
       const stream = await openEventStream(leaky(cluster.nc, () => isLeaking));
-      const source = await stream.open("0", 1, "leaky", (reason) => why.push(reason));
+      const source = await stream.open("0", FROM_THE_START, "leaky", (reason) => why.push(reason));
       await cluster.publish("org", SAMPLES.slice(0, 10));
       isLeaking = false;
       await cluster.publish("org", SAMPLES.slice(10));
@@ -81,7 +83,7 @@ describe("messages that are long in work", (test) => {
   async function workOn(cluster: Cluster, tell: (source: MessageSource) => void): Promise<string[]> {
     const why: string[] = [];
     const stream = await openEventStream(cluster.nc);
-    const source = await stream.open("0", 1, "slow", (reason) => why.push(reason));
+    const source = await stream.open("0", FROM_THE_START, "slow", (reason) => why.push(reason));
     const { name } = await cluster.jsm.consumers.info("LIVEPEER_EVENTS", "attributor-p0-slow-1");
     await cluster.jsm.consumers.update("LIVEPEER_EVENTS", name, { ack_wait: nanos(1_000) });
     await cluster.publish("org", SAMPLES.slice(0, 20));
@@ -92,7 +94,7 @@ describe("messages that are long in work", (test) => {
       assert.equal(await source.read(1_000, 300), []);
     }
     await source.ack(all.at(-1)!);
-    assert.is(await source.drainedUpTo(), (await stream.bounds()).lastSeq);
+    assert.is((await source.drainedUpTo())?.streamSequence, (await stream.bounds()).lastSeq);
     await source.close();
     return why;
   }
@@ -108,17 +110,38 @@ describe("messages that are long in work", (test) => {
     }));
 });
 
+describe("a stream that does not hold what is known of it", (test) => {
+  test("is refused before anything is read, wherever reading begins", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", SAMPLES.slice(0, 10));
+      const stream = await openEventStream(cluster.nc);
+      const storedAtMs = (await stream.storedAtMs(5))!;
+      const readWith = async (known: StreamPosition) => {
+        const source = await stream.open("0", { fromSequence: 1, known }, `known-${known.storedAtMs}`, () => {});
+        return await source.read(1_000, 1_000).finally(() => source.close());
+      };
+      const kinds = [{ streamSequence: 5, storedAtMs: storedAtMs - 1 }, { streamSequence: 99, storedAtMs }];
+      for (const known of kinds) {
+        const refused = await readWith(known).then(() => undefined, (error) => error);
+        assert.is(refused?.code, "STREAM_REWRITTEN");
+      }
+      for (const known of [{ streamSequence: 5, storedAtMs }, { streamSequence: 5, storedAtMs: 0 }]) {
+        assert.ok((await readWith(known)).length > 0);
+      }
+    }));
+});
+
 describe("an idle source", (test) => {
   test("keeps its consumer, and knows up to where there is nothing for it", () =>
     withCluster({}, async (cluster) => {
       const why: string[] = [];
       const stream = await openEventStream(cluster.nc);
-      const source = await stream.open("1", 1, "idle", (reason) => why.push(reason));
+      const source = await stream.open("1", FROM_THE_START, "idle", (reason) => why.push(reason));
       await cluster.publish("org", SAMPLES);
       const { lastSeq } = await stream.bounds();
       const until = performance.now() + 8_000;
       while (performance.now() < until) assert.equal(await source.read(1_000, 500), []);
-      assert.is(await source.drainedUpTo(), lastSeq);
+      assert.is((await source.drainedUpTo())?.streamSequence, lastSeq);
       assert.equal(why, []);
       await source.close();
     }));

@@ -1,5 +1,6 @@
 /** Who reads which partition, over a bucket in memory whose entries are expired by hand. */
 import * as assert from "uvu/assert";
+import type { Bucket } from "../../src/ports.ts";
 import { Leases } from "../../src/runtime/leases.ts";
 import { MemoryBucket } from "../helpers/replayed.ts";
 import { describe } from "../helpers/suite.ts";
@@ -10,6 +11,18 @@ class ExpiringBucket extends MemoryBucket {
   async expire(owner: string): Promise<void> {
     for (const { key, value } of await this.entries()) if (value.includes(`"${owner}"`)) await this.remove(key);
   }
+}
+
+/** A bucket over another one, some of whose writes are disturbed. */
+function disturbed(bucket: Bucket, put: Bucket["put"]): Bucket {
+  return {
+    get: (key) => bucket.get(key),
+    put,
+    remove: (key) => bucket.remove(key),
+    removeUnder: (token) => bucket.removeUnder(token),
+    entries: () => bucket.entries(),
+    isEmpty: () => bucket.isEmpty(),
+  };
 }
 
 const PARTITIONS = ["all", "0", "1", "2"];
@@ -37,6 +50,44 @@ describe("leases", (test) => {
     assert.equal(await taken(two), surplus);
     assert.equal([...one.held, ...two.held].sort(), [...PARTITIONS].sort());
     assert.equal((await one.round(1)).surplus, []);
+  });
+
+  test("that were taken before a round failed are told by the next one, or nobody would read them", async () => {
+    const bucket = new MemoryBucket();
+    let fails = true;
+    const leases = new Leases(
+      "one",
+      PARTITIONS,
+      disturbed(bucket, (key, value, revision) => {
+        if (key === "1" && fails) return Promise.reject(new Error("away"));
+        return bucket.put(key, value, revision);
+      }),
+    );
+    await leases.round(1).then(() => assert.unreachable(), () => {});
+    assert.equal(leases.held, ["all", "0"]);
+    fails = false;
+    assert.equal(await taken(leases), PARTITIONS);
+    assert.equal(await taken(leases), []);
+  });
+
+  test("are not held any more when they are given up while they are renewed", async () => {
+    const bucket = new MemoryBucket();
+    let meanwhile = () => Promise.resolve();
+    const leases: Leases = new Leases(
+      "one",
+      ["all"],
+      disturbed(bucket, async (key, value, revision) => {
+        const written = await bucket.put(key, value, revision);
+        if (key === "all" && revision > 0) await meanwhile();
+        return written;
+      }),
+    );
+    await leases.round(1);
+    meanwhile = () => leases.release("all");
+    await leases.round(1);
+    assert.equal(leases.held, []);
+    meanwhile = () => Promise.resolve();
+    assert.equal(await taken(leases), ["all"]);
   });
 
   test("of a process that died are taken when they have expired, and not before", async () => {

@@ -1,0 +1,144 @@
+/** The processes of an installation: they start, stop for good or for a while, are replaced, and come to an end. */
+import { PARTITION_ALL } from "../../src/core/subject.ts";
+import { isRetryable } from "../../src/errors.ts";
+import { Processor } from "../../src/runtime/processor.ts";
+import type { Faults } from "./faults.ts";
+import { GENERATION, type OpenPorts, type Servers } from "./installation.ts";
+import { Process } from "./process.ts";
+import { OUTSIDE, type Scheduler } from "./scheduler.ts";
+import type { World } from "./world.ts";
+
+/** How often it is looked whether the processes have settled, and how long that may take, in milliseconds. */
+const LOOK_MS = 500;
+const PATIENCE_MS = 200_000;
+
+/** For so many looks nothing may have changed. */
+const STABLE_LOOKS = 4;
+
+/** A process with what runs in it. */
+interface Pod {
+  readonly name: string;
+  readonly process: Process;
+  readonly processor: Processor;
+  isStarted: boolean;
+}
+
+export class Fleet {
+  /** Errors that ended a process and that trying again would not mend: there must be none. */
+  readonly failures: string[] = [];
+  readonly #scheduler: Scheduler;
+  readonly #world: World;
+  readonly #faults: Faults;
+  readonly #servers: Servers;
+  readonly #openPorts: OpenPorts;
+  readonly #pods: Pod[] = [];
+  /** Starts that are on their way. */
+  #coming = 0;
+  #serial = 0;
+  #isLeaving = false;
+
+  constructor(scheduler: Scheduler, world: World, faults: Faults, servers: Servers, openPorts: OpenPorts) {
+    this.#scheduler = scheduler;
+    this.#world = world;
+    this.#faults = faults;
+    this.#servers = servers;
+    this.#openPorts = openPorts;
+  }
+
+  /** The partitions that the processes share. */
+  get partitions(): string[] {
+    return [PARTITION_ALL, ...Array.from({ length: this.#world.partitions }, (_, k) => String(k))];
+  }
+
+  /** Starts a process after a delay. */
+  start(delayMs: number, name: string): void {
+    this.#coming++;
+    this.#scheduler.schedule(delayMs, OUTSIDE, `start ${name}`, () => {
+      this.#coming--;
+      this.#run(name);
+    });
+  }
+
+  /**
+   * Waits until the partitions are shared out (two processes of one name never notice each other), nobody is paused
+   * or on the way, and everything is processed.
+   */
+  async drain(): Promise<void> {
+    if (this.#living.length === 0 && this.#coming === 0) this.start(0, "last");
+    let [stable, before] = [0, ""];
+    for (const until = this.#scheduler.nowMs + PATIENCE_MS; stable < STABLE_LOOKS;) {
+      await this.#scheduler.sleep(LOOK_MS, OUTSIDE, "look");
+      // Who holds more than its share gives something up soon; two of one name share as one.
+      const share = Math.ceil(this.partitions.length / new Set(this.#living.map(({ name }) => name)).size);
+      const isUp = this.#living.every(({ process, processor, isStarted }) =>
+        isStarted && processor.held.length <= share && process.pausedUntilMs <= this.#scheduler.nowMs
+      );
+      const held = this.#living.map(({ processor }) => processor.held.join()).join(" ");
+      const owned = new Set(this.#living.flatMap(({ processor }) => processor.held));
+      const isSettled = isUp && this.#coming === 0 && owned.size === this.partitions.length && held === before;
+      [stable, before] = [isSettled ? stable + 1 : 0, held];
+      if (this.#scheduler.nowMs > until) throw new Error(`the partitions do not settle: ${held}`);
+    }
+    for (const { processor } of this.#living) await processor.drained();
+    for (const { processor } of this.#living) await processor.settle();
+  }
+
+  /** Everybody stops in good order, and nobody comes any more. */
+  async leave(): Promise<void> {
+    this.#isLeaving = true;
+    await this.stop();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#living.map(({ processor }) => processor.stop()));
+  }
+
+  /** Everybody is gone at once. */
+  kill(): void {
+    for (const { process } of this.#living) process.kill();
+  }
+
+  get #living(): Pod[] {
+    return this.#pods.filter(({ process }) => process.isAlive);
+  }
+
+  #run(name: string): void {
+    const { ttl, allowedLatenessMs, partitions, batchRows, lingerMs, mostSeen } = this.#world;
+    const process: Process = new Process(`${name}#${++this.#serial}`, this.#scheduler, this.#faults, () => {
+      // One that is paused is taken for dead as often as not.
+      if (!process.isAlive || this.#faults.below(2) === 0) this.#replace(name);
+    });
+    const processor = new Processor({
+      name,
+      ttl,
+      allowedLatenessMs,
+      contentHash: GENERATION.hash,
+      mostOpen: Infinity,
+      mostSightings: Infinity,
+      mostSeen,
+      mostSessions: Infinity,
+      sessionLagMs: 0,
+      leftOut: new Set(),
+      partitions,
+      batchRows,
+      lingerMs,
+    }, this.#openPorts(this.#servers, process));
+    const pod: Pod = { name, process, processor, isStarted: false };
+    this.#pods.push(pod);
+    processor.start().then(() => {
+      pod.isStarted = true;
+      return processor.finished();
+    }).catch((error) => {
+      if (!isRetryable(error)) this.failures.push(`${process.name} failed: ${error.stack}`);
+      process.kill();
+      this.#replace(name);
+    });
+  }
+
+  /** Under the same name or another. */
+  #replace(name: string): void {
+    if (this.#isLeaving) return;
+    const successor = this.#faults.below(2) === 0 ? name : `pod-${this.#serial + 1}`;
+    this.start(this.#faults.between(20, 4_000), successor);
+  }
+}

@@ -1,0 +1,60 @@
+/** What a run must have left: the facts of the undisturbed one, byte for byte, and nothing lost. */
+import { judge } from "../../src/core/judge.ts";
+import { acceptedEvents, differences, verdicts } from "../helpers/oracle.ts";
+import type { Servers } from "./installation.ts";
+import type { World } from "./world.ts";
+
+/** One thing that is wrong. */
+export interface Finding {
+  readonly kind: "content" | "version" | "lost" | "contradiction" | "oracle" | "failure" | "trace";
+  readonly text: string;
+}
+
+/** How a run's tables differ from those of the undisturbed run. */
+export function compare(disturbed: Servers, undisturbed: Servers): Finding[] {
+  const tables = new Set([...disturbed.warehouse.tables, ...undisturbed.warehouse.tables]);
+  return [...tables].filter((table) => /^(fact|dim)_/.test(table)).flatMap((table) => {
+    const actual = disturbed.warehouse.folded(table);
+    const expected = undisturbed.warehouse.folded(table);
+    return [...new Set([...actual.keys(), ...expected.keys()])]
+      .filter((key) => actual.get(key) !== expected.get(key))
+      .map((key) => differenceOf(table, actual.get(key), expected.get(key)));
+  });
+}
+
+/** What a run must hold whatever another one holds. */
+export function check({ stream, warehouse, deadLetters }: Servers): Finding[] {
+  const findings: Finding[] = [...new Set(warehouse.contradictions)].map((text) => ({ kind: "contradiction", text }));
+  const archived = warehouse.folded("raw_streaming_events");
+  const refused = warehouse.folded("raw_streaming_events_dlq");
+  const letters = new Set(deadLetters.letters.map(({ streamSequence, uid }) => `${streamSequence} ${uid}`));
+  for (const message of stream.everything) {
+    const { decoded } = judge(message);
+    const { source, uid } = decoded.envelope;
+    const seq = message.streamSequence;
+    const lost = (what: string) =>
+      findings.push({ kind: "lost", text: `${what} of ${seq} (${message.subject} ${uid})` });
+    if (!archived.has([source, seq, uid].join("\n"))) lost("the archive row");
+    if (decoded.outcome !== "rejected") continue;
+    if (!refused.has([source, seq, uid].join("\n"))) lost("the row of the dead letter");
+    if (!letters.has(`${seq} ${uid}`)) lost("the dead letter");
+  }
+  return findings;
+}
+
+/** How the status facts differ from the definition of attribution. */
+export function compareWithOracle({ stream, warehouse }: Servers, { ttl }: World): Finding[] {
+  const distinct = acceptedEvents(stream.everything);
+  const rows = warehouse.rows("fact_stream_status_samples").map(([, row]) => row);
+  return differences(rows, verdicts(distinct, ttl)).map((text) => ({ kind: "oracle", text }));
+}
+
+function differenceOf(table: string, actual: string | undefined, expected: string | undefined): Finding {
+  const isOnlyVersion = actual !== undefined && expected !== undefined &&
+    withoutVersion(actual) === withoutVersion(expected);
+  return { kind: isOnlyVersion ? "version" : "content", text: `${table}\n  is     ${actual}\n  wanted ${expected}` };
+}
+
+function withoutVersion(row: string): string {
+  return JSON.stringify({ ...JSON.parse(row), version: "" });
+}
