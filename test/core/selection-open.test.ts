@@ -256,7 +256,8 @@ describe("the least sequence that waits in unmatched_status", (test) => {
     const { state, progress } = first.seal();
     assert.equal([progress.held, progress.heldSeq], [2, 2]);
     const again = open({ ...FROM_THE_START, doneSeq: 5, rewindSeq: 2, doneAtMs: 4_000_000_000_000 });
-    again.restore(readEntry(state[1]!.value!)!);
+    const entries = state.filter(({ bucket }) => bucket === "unmatched_status");
+    again.restore(readEntry(entries[1]!.value!)!);
     again.take(messages[0]!);
     const { held, heldSeq } = again.seal().progress;
     assert.equal([held, heldSeq], [2, 2]);
