@@ -1,81 +1,70 @@
 -- Capability dimensions beside the snapshots, the newest state of the nodes, and the catalogue. Read by: serving views,
--- assertion packs, triage. Like the snapshots, every row is a function of its message, so repeats are equal rows that
--- fold; in the three tables that follow the row key is what ORDER BY names, by time for the reason told in 0004.
+-- assertion packs, triage. What three of the four families say in the typed tables is all that their dimensions have:
+-- these are the same rows under the names of the dimensions, one of each, so FINAL is not needed. The snapshots have a
+-- table of their own (0002), whose order serves the latest one of a node.
 
 -- One row is one capability that a node advertises in one snapshot.
-CREATE TABLE IF NOT EXISTS dim_orchestrator_capability_advertised_snapshots
-(
-    source                     LowCardinality(String),
-    source_event_uid           String,
-    source_event_id            String,
-    snapshot_ts                DateTime64(3, 'UTC'),
-    snapshot_date              Date MATERIALIZED toDate(snapshot_ts),
-    orchestrator_address       String,                               -- canonical, '' when the entry names none
-    orchestrator_proxy_address String,                               -- hot wallet
-    orchestrator_url           String,
-    capability_id              Int32,
-    capability_name            LowCardinality(String),
-    capability_group           LowCardinality(String),
-    capability_catalog_version LowCardinality(String),
-    capacity                   Nullable(UInt64),
-    ingestion_timestamp        DateTime64(3, 'UTC') DEFAULT now64(3)
-)
-ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(snapshot_ts)
-ORDER BY (source, snapshot_ts, source_event_uid, orchestrator_address, orchestrator_proxy_address, orchestrator_url,
-          capability_id);
+CREATE VIEW IF NOT EXISTS dim_orchestrator_capability_advertised_snapshots AS
+SELECT
+    source,
+    raw_event_uid AS source_event_uid,
+    source_event_id,
+    event_timestamp AS snapshot_ts,
+    toDate(event_timestamp) AS snapshot_date,
+    orchestrator_address,
+    local_address AS orchestrator_proxy_address,
+    orch_uri AS orchestrator_url,
+    capability_id,
+    capability_name,
+    capability_group,
+    capability_catalog_version,
+    capacity,
+    ingestion_timestamp
+FROM raw_network_capabilities_advertised FINAL;
 
 -- One row is one model that a node serves under a capability in one snapshot.
-CREATE TABLE IF NOT EXISTS dim_orchestrator_capability_model_constraints
-(
-    source                     LowCardinality(String),
-    source_event_uid           String,
-    source_event_id            String,
-    snapshot_ts                DateTime64(3, 'UTC'),
-    snapshot_date              Date MATERIALIZED toDate(snapshot_ts),
-    orchestrator_address       String,                               -- canonical, '' when the entry names none
-    orchestrator_proxy_address String,                               -- hot wallet
-    orchestrator_url           String,
-    capability_id              Int32,
-    capability_name            LowCardinality(String),
-    capability_group           LowCardinality(String),
-    capability_catalog_version LowCardinality(String),
-    model_id                   String,
-    runner_version             Nullable(String),
-    capacity                   Nullable(UInt64),                     -- free slots; upstream omits 0
-    capacity_in_use            Nullable(UInt64),                     -- busy slots; upstream omits 0
-    warm                       UInt8,
-    ingestion_timestamp        DateTime64(3, 'UTC') DEFAULT now64(3)
-)
-ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(snapshot_ts)
-ORDER BY (source, snapshot_ts, source_event_uid, orchestrator_address, orchestrator_proxy_address, orchestrator_url,
-          capability_id, model_id);
+CREATE VIEW IF NOT EXISTS dim_orchestrator_capability_model_constraints AS
+SELECT
+    source,
+    raw_event_uid AS source_event_uid,
+    source_event_id,
+    event_timestamp AS snapshot_ts,
+    toDate(event_timestamp) AS snapshot_date,
+    orchestrator_address,
+    local_address AS orchestrator_proxy_address,
+    orch_uri AS orchestrator_url,
+    capability_id,
+    capability_name,
+    capability_group,
+    capability_catalog_version,
+    model_id,
+    runner_version,
+    capacity,
+    capacity_in_use,
+    warm,
+    ingestion_timestamp
+FROM raw_network_capabilities_model_constraints FINAL;
 
 -- One row is one price that a node asks in one snapshot.
-CREATE TABLE IF NOT EXISTS dim_orchestrator_capability_prices
-(
-    source                     LowCardinality(String),
-    source_event_uid           String,
-    source_event_id            String,
-    snapshot_ts                DateTime64(3, 'UTC'),
-    snapshot_date              Date MATERIALIZED toDate(snapshot_ts),
-    orchestrator_address       String,                               -- canonical, '' when the entry names none
-    orchestrator_proxy_address String,                               -- hot wallet
-    orchestrator_url           String,
-    capability_id              Int32,                                -- -1 when the price names none
-    capability_name            LowCardinality(String),
-    capability_group           LowCardinality(String),
-    capability_catalog_version LowCardinality(String),
-    constraint_name            Nullable(String),                     -- model, or name of an external capability
-    price_per_unit             Nullable(UInt64),                     -- wei; upstream omits 0
-    pixels_per_unit            Nullable(UInt64),
-    ingestion_timestamp        DateTime64(3, 'UTC') DEFAULT now64(3)
-)
-ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(snapshot_ts)
-ORDER BY (source, snapshot_ts, source_event_uid, orchestrator_address, orchestrator_proxy_address, orchestrator_url,
-          capability_id, ifNull(constraint_name, ''));
+CREATE VIEW IF NOT EXISTS dim_orchestrator_capability_prices AS
+SELECT
+    source,
+    raw_event_uid AS source_event_uid,
+    source_event_id,
+    event_timestamp AS snapshot_ts,
+    toDate(event_timestamp) AS snapshot_date,
+    orchestrator_address,
+    local_address AS orchestrator_proxy_address,
+    orch_uri AS orchestrator_url,
+    capability_id,
+    capability_name,
+    capability_group,
+    capability_catalog_version,
+    constraint_name,
+    price_per_unit,
+    pixels_per_unit,
+    ingestion_timestamp
+FROM raw_network_capabilities_prices FINAL;
 
 -- What the newest snapshot of a source says of an orchestrator, pipeline, model, capability and GPU. One row is taken
 -- whole: of one instant the greatest uid, of one message the greatest url. An argMax of each column for itself would

@@ -109,13 +109,10 @@ const RETENTION_DAYS: readonly { readonly table: string; readonly column: string
   { table: "raw_discovery_results", column: "event_timestamp", days: 30 },
   { table: "raw_payment_events", column: "event_timestamp", days: 90 },
   { table: "raw_network_capabilities", column: "event_timestamp", days: 90 },
-  { table: "raw_network_capabilities_advertised", column: "event_timestamp", days: 180 },
-  { table: "raw_network_capabilities_model_constraints", column: "event_timestamp", days: 180 },
-  { table: "raw_network_capabilities_prices", column: "event_timestamp", days: 180 },
+  { table: "raw_network_capabilities_advertised", column: "event_timestamp", days: 365 },
+  { table: "raw_network_capabilities_model_constraints", column: "event_timestamp", days: 365 },
+  { table: "raw_network_capabilities_prices", column: "event_timestamp", days: 365 },
   { table: "dim_orchestrator_capability_snapshots", column: "snapshot_ts", days: 365 },
-  { table: "dim_orchestrator_capability_advertised_snapshots", column: "snapshot_ts", days: 365 },
-  { table: "dim_orchestrator_capability_model_constraints", column: "snapshot_ts", days: 365 },
-  { table: "dim_orchestrator_capability_prices", column: "snapshot_ts", days: 365 },
   ...FACTS.map(({ table, time, retentionDays }) => ({ table, column: time, days: retentionDays })),
 ];
 

@@ -61,10 +61,6 @@ const columnsOf = (holds: (cell: Cell) => boolean, names: string) =>
 const EVENT = { source: TEXT, raw_event_uid: TEXT, event_timestamp: INSTANT };
 const SESSION = { ...EVENT, stream_id: TEXT, request_id: TEXT, gateway: TEXT };
 const NODE = { ...EVENT, source_event_id: TEXT, orchestrator_address: TEXT, local_address: TEXT, orch_uri: TEXT };
-const NODE_IN_DIMENSION = {
-  ...{ source: TEXT, source_event_uid: TEXT, source_event_id: TEXT, snapshot_ts: INSTANT },
-  ...{ orchestrator_address: TEXT, orchestrator_proxy_address: TEXT, orchestrator_url: TEXT },
-};
 
 /** The columns of a capability, and of its three families. */
 const CAPABILITY = {
@@ -170,9 +166,6 @@ const COLUMNS: Record<Table, Record<string, (cell: Cell) => boolean>> = {
   raw_network_capabilities_advertised: { ...NODE, ...CAPABILITY, ...ADVERTISED },
   raw_network_capabilities_model_constraints: { ...NODE, ...CAPABILITY, ...CONSTRAINT },
   raw_network_capabilities_prices: { ...NODE, ...CAPABILITY, ...PRICE },
-  dim_orchestrator_capability_advertised_snapshots: { ...NODE_IN_DIMENSION, ...CAPABILITY, ...ADVERTISED },
-  dim_orchestrator_capability_model_constraints: { ...NODE_IN_DIMENSION, ...CAPABILITY, ...CONSTRAINT },
-  dim_orchestrator_capability_prices: { ...NODE_IN_DIMENSION, ...CAPABILITY, ...PRICE },
   dim_orchestrator_capability_snapshots: {
     ...{
       source: TEXT,

@@ -88,7 +88,7 @@ const CAPABILITY_TABLES = [
   ["raw_network_capabilities_prices", "dim_orchestrator_capability_prices"],
 ] as const;
 
-const TABLES = [...Object.keys(ROWS), ...CAPABILITY_TABLES.flat()];
+const TABLES = [...Object.keys(ROWS), ...CAPABILITY_TABLES.map(([typed]) => typed), CAPABILITY_TABLES[0][1]];
 
 /** The folded content of every table: how many rows, and a hash of them in any order. */
 async function contents(cluster: Cluster): Promise<Record<string, unknown>> {
@@ -115,7 +115,7 @@ describe("typed tables", (test) => {
         for (const [table, rows] of Object.entries(ROWS)) assert.is(countIn(first, table), rows, table);
         for (const [typed, dimension] of CAPABILITY_TABLES) {
           assert.ok(countIn(first, typed) > 0, typed);
-          assert.is(countIn(first, dimension), countIn(first, typed), dimension);
+          assert.is(await cluster.count(`SELECT count() FROM ${dimension}`), countIn(first, typed), dimension);
         }
 
         const [wide] = await cluster.rows(

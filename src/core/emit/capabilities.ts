@@ -1,5 +1,6 @@
 /**
- * What a capability message says of the nodes: four families of rows, each in a typed table and in a dimension.
+ * What a capability message says of the nodes: four families of rows in the typed tables, and the dimension of the first.
+ * The dimensions of the others are views.
  *
  * What a message says twice is one row, and where it contradicts itself the first counts: within a message a row's key
  * is its node and what its family tells apart. A listing of fifty nodes advertises over a thousand capabilities, so
@@ -113,33 +114,26 @@ function itemSnapshotRow(head: EventHead, item: AdvertisedItem): Row {
 }
 
 function addAdvertised(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf: RowsOf): void {
-  const typed = rowsOf("raw_network_capabilities_advertised");
-  const dimension = rowsOf("dim_orchestrator_capability_advertised_snapshots");
+  const rows = rowsOf("raw_network_capabilities_advertised");
   for (const [capabilityId, capacity] of entry.capacities) {
     if (!isNew(`advertised ${capabilityId}`)) continue;
-    const typedRow = typedColumns(head, entry, capabilityId);
-    typedRow.capacity = capacity;
-    typed.push(typedRow);
-    const dimensionRow = dimensionColumns(head, entry, capabilityId);
-    dimensionRow.capacity = capacity;
-    dimension.push(dimensionRow);
+    const row = capabilityColumns(head, entry, capabilityId);
+    row.capacity = capacity;
+    rows.push(row);
   }
 }
 
 function addConstraints(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf: RowsOf): void {
   for (const { capabilityId, model, runnerVersion, capacity, capacityInUse, warm } of entry.constraints) {
     if (!isNew(`constraint ${capabilityId} ${model}`)) continue;
-    const columns = {
+    rowsOf("raw_network_capabilities_model_constraints").push({
+      ...capabilityColumns(head, entry, capabilityId),
       model_id: model,
       runner_version: runnerVersion || null,
       capacity,
       capacity_in_use: capacityInUse,
       warm: Number(warm),
-    };
-    rowsOf("raw_network_capabilities_model_constraints")
-      .push({ ...typedColumns(head, entry, capabilityId), ...columns });
-    rowsOf("dim_orchestrator_capability_model_constraints")
-      .push({ ...dimensionColumns(head, entry, capabilityId), ...columns });
+    });
   }
 }
 
@@ -147,18 +141,17 @@ function addPrices(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf
   for (const price of entry.prices) {
     const capabilityId = price.capabilityId ?? NO_CAPABILITY;
     if (!isNew(`price ${capabilityId} ${price.constraint}`)) continue;
-    const columns = {
+    rowsOf("raw_network_capabilities_prices").push({
+      ...capabilityColumns(head, entry, capabilityId),
       constraint_name: price.constraint || null,
       price_per_unit: price.pricePerUnit,
       pixels_per_unit: price.pixelsPerUnit,
-    };
-    rowsOf("raw_network_capabilities_prices").push({ ...typedColumns(head, entry, capabilityId), ...columns });
-    rowsOf("dim_orchestrator_capability_prices").push({ ...dimensionColumns(head, entry, capabilityId), ...columns });
+    });
   }
 }
 
-/** What the typed rows of the three families of a capability have in common. */
-function typedColumns(head: EventHead, entry: CapabilityEntry, capabilityId: number): Record<string, Cell> {
+/** What the rows of the three families of a capability have in common. */
+function capabilityColumns(head: EventHead, entry: CapabilityEntry, capabilityId: number): Record<string, Cell> {
   const capability = capabilityOf(capabilityId);
   return {
     source: head.source,
@@ -168,24 +161,6 @@ function typedColumns(head: EventHead, entry: CapabilityEntry, capabilityId: num
     orchestrator_address: entry.address,
     local_address: entry.localAddress,
     orch_uri: entry.url,
-    capability_id: capabilityId,
-    capability_name: capability.name,
-    capability_group: capability.group,
-    capability_catalog_version: CATALOGUE_VERSION,
-  };
-}
-
-/** The same in the names of the dimensions. */
-function dimensionColumns(head: EventHead, entry: CapabilityEntry, capabilityId: number): Record<string, Cell> {
-  const capability = capabilityOf(capabilityId);
-  return {
-    source: head.source,
-    source_event_uid: head.uid,
-    source_event_id: head.id,
-    snapshot_ts: head.eventTimeMs,
-    orchestrator_address: entry.address,
-    orchestrator_proxy_address: entry.localAddress,
-    orchestrator_url: entry.url,
     capability_id: capabilityId,
     capability_name: capability.name,
     capability_group: capability.group,

@@ -27,9 +27,6 @@ export type Table =
   | "raw_network_capabilities_model_constraints"
   | "raw_network_capabilities_prices"
   | "dim_orchestrator_capability_snapshots"
-  | "dim_orchestrator_capability_advertised_snapshots"
-  | "dim_orchestrator_capability_model_constraints"
-  | "dim_orchestrator_capability_prices"
   | FactTable;
 
 /** Where the rows of a table are collected. */
