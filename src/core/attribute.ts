@@ -217,7 +217,11 @@ export class Attribution {
 
   #open({ observed, streamSequence, arrivalFeedMs }: Arrival, selection: Selection, held: boolean): void {
     const observations = this.#of(observed.source);
-    if (observations.has(observed.uid)) return;
+    if (observations.has(observed.uid)) {
+      // Restored before its session knew of it: only now that it is read again can the session be told.
+      this.#listener.opened(observed);
+      return;
+    }
     const { grade, tie } = selection;
     const open: OpenObservation = {
       observed,

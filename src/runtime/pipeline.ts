@@ -227,8 +227,15 @@ export class PartitionPipeline {
     const { deadLetters: queue, sink, state, source, log } = this.#ports;
     const { partition, generation, contentHash: hash } = this.#settings;
     if (deadLetters.length > 0) await this.#step(() => queue.publish(deadLetters));
-    // In any order, for rows of different tables do not lean on each other.
-    await this.#step(() => Promise.all([...rows].map(([table, list]) => sink.write(table, list))));
+    // In any order, for rows of different tables do not lean on each other; and each again until it is there, for where
+    // every second insert fails ten of them never succeed together.
+    const unwritten = new Map(rows);
+    await this.#step(() =>
+      Promise.all([...unwritten].map(async ([table, list]) => {
+        await sink.write(table, list);
+        unwritten.delete(table);
+      }))
+    );
     if (changes.length > 0) {
       const merged = await this.#step(() => state.write(changes));
       for (const { key, value } of merged) this.#state.adopt(key, value!);

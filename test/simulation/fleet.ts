@@ -103,25 +103,18 @@ export class Fleet {
   }
 
   #run(name: string): void {
-    const { ttl, allowedLatenessMs, partitions, batchRows, lingerMs, mostSeen } = this.#world;
+    const { messages: _, processes: __, ...settings } = this.#world;
     const process: Process = new Process(`${name}#${++this.#serial}`, this.#scheduler, this.#faults, () => {
       // One that is paused is taken for dead as often as not.
       if (!process.isAlive || this.#faults.below(2) === 0) this.#replace(name);
     });
     const processor = new Processor({
+      ...settings,
       name,
-      ttl,
-      allowedLatenessMs,
       contentHash: GENERATION.hash,
       mostOpen: Infinity,
       mostSightings: Infinity,
-      mostSeen,
-      mostSessions: Infinity,
-      sessionLagMs: 0,
       leftOut: new Set(),
-      partitions,
-      batchRows,
-      lingerMs,
     }, this.#openPorts(this.#servers, process));
     const pod: Pod = { name, process, processor, isStarted: false };
     this.#pods.push(pod);

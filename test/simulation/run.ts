@@ -51,7 +51,7 @@ async function play(seed: number, ports: OpenPorts, keepsTrace: boolean): Promis
 }
 
 function playUndisturbed(world: World, ports: OpenPorts): Promise<Played> {
-  const alone = { ...world, partitions: 1, batchRows: 100, lingerMs: 100 };
+  const alone = { ...world, partitions: 1, batchRows: 100, lingerMs: 100, mostSessions: Infinity, sessionLagMs: 0 };
   return carryOut(alone, seeded(0), ports, false, (scenario) => scenario.undisturbed());
 }
 

@@ -77,11 +77,12 @@ export class Scenario {
     if (this.#faults.below(2) === 0) await this.#fleet.stop();
     this.#fleet.kill();
     const isRoomy = this.#world.messages.every(({ timeMs }) => timeMs <= this.#world.allowedLatenessMs);
-    const what = this.#faults.below(4);
+    const what = this.#faults.below(5);
     if (what === 0) this.#accidents.expire(this.#fleet.partitions);
     if (what === 1) this.#accidents.purge("unmatched_status");
     // Snapshots that are derived again come in any order.
     if (what === 2 && isRoomy) this.#accidents.purge("capability_snapshots");
+    if (what === 3) this.#accidents.purge("workflow_sessions");
     const count = 1 + this.#faults.below(2);
     for (let k = 0; k < count; k++) this.#fleet.start(this.#faults.between(0, 500), `pod-${k}`);
   }

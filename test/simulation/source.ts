@@ -166,8 +166,13 @@ class Source implements MessageSource {
   /** Waits for the next message of the stream, or so long. */
   #nextOr(waitMs: number): Promise<void> {
     return new Promise((resolve) => {
-      this.#process.later(waitMs, `wait ${this.#partition}`, resolve);
-      this.#stream.onNext(() => this.#process.later(this.#process.faults.latencyMs(), "wake", resolve));
+      const forget = this.#stream.onNext(() => {
+        this.#process.later(this.#process.faults.latencyMs(), "wake", resolve);
+      });
+      this.#process.later(waitMs, `wait ${this.#partition}`, () => {
+        forget();
+        resolve();
+      });
     });
   }
 

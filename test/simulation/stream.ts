@@ -61,7 +61,7 @@ export class Stream {
   #lastSeq = 0;
   #expired: StoredMessage[] = [];
   #lastStoredMs = 0;
-  #waiting: (() => void)[] = [];
+  readonly #waiting = new Set<() => void>();
 
   get messages(): readonly StoredMessage[] {
     return this.#messages;
@@ -86,14 +86,15 @@ export class Stream {
     const streamTimeMs = Math.max(BEGIN_MS + Math.floor(nowMs), this.#lastStoredMs);
     this.#lastStoredMs = streamTimeMs;
     this.#messages.push({ subject, bytes, streamSequence: ++this.#lastSeq, streamTimeMs });
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
     for (const wake of waiting) wake();
   }
 
-  /** Calls once when the next message is stored. */
-  onNext(wake: () => void): void {
-    this.#waiting.push(wake);
+  /** Calls once when the next message is stored, unless the function that is returned is called before that. */
+  onNext(wake: () => void): () => void {
+    this.#waiting.add(wake);
+    return () => this.#waiting.delete(wake);
   }
 
   /** Loses the last messages and every consumer, as a server does that had not synced; returns what was lost. */

@@ -1,7 +1,10 @@
 /** What a run must have left: the facts of the undisturbed one, byte for byte, and nothing lost. */
 import { judge } from "../../src/core/judge.ts";
-import { acceptedEvents, differences, verdicts } from "../helpers/oracle.ts";
-import type { Servers } from "./installation.ts";
+import { difference } from "../helpers/fact-compare.ts";
+import { FACTS } from "../helpers/fact-oracle.ts";
+import { acceptedEvents } from "../helpers/oracle.ts";
+import type { FactRow } from "../helpers/session-row-oracle.ts";
+import { GENERATION, type Servers } from "./installation.ts";
 import type { World } from "./world.ts";
 
 /** One thing that is wrong. */
@@ -42,11 +45,12 @@ export function check({ stream, warehouse, deadLetters }: Servers): Finding[] {
   return findings;
 }
 
-/** How the status facts differ from the definition of attribution. */
+/** Where the facts first differ from their definition. */
 export function compareWithOracle({ stream, warehouse }: Servers, { ttl }: World): Finding[] {
-  const distinct = acceptedEvents(stream.everything);
-  const rows = warehouse.rows("fact_stream_status_samples").map(([, row]) => row);
-  return differences(rows, verdicts(distinct, ttl)).map((text) => ({ kind: "oracle", text }));
+  const rows = FACTS.flatMap((fact) => warehouse.rows(fact).map(([, row]) => row as FactRow));
+  const { generation } = GENERATION;
+  const text = difference(rows, acceptedEvents(stream.everything), { ttl, generation });
+  return text === undefined ? [] : [{ kind: "oracle", text }];
 }
 
 function differenceOf(table: string, actual: string | undefined, expected: string | undefined): Finding {

@@ -33,13 +33,32 @@ export function foldedTables(): string[] {
   return [...FOLDS.keys()];
 }
 
+/** Facts whose version is the evidence of a session, or can be. */
+const RESTS_ON_SESSIONS: ReadonlySet<string> = new Set([
+  "fact_workflow_sessions",
+  "fact_stream_trace_edges",
+  "fact_workflow_param_updates",
+  "fact_lifecycle_edge_coverage",
+]);
+
 /** How long after it was called failed an insert may still be applied. */
 export const LATEST_INSERT_MS = 15_000;
 
 export class Warehouse {
   readonly #tables = new Map<string, Map<string, Row>>();
-  /** Rows of one fact that differ though their versions are equal. */
-  readonly contradictions: string[] = [];
+  readonly #contradictions: { readonly table: Table; readonly name: string; readonly version: unknown }[] = [];
+
+  /**
+   * Facts with rows that differ though their versions are equal. Two parts of a session can weigh the same, where a
+   * stream was rewritten and one owner has read the other; what is heavier than both takes their place, so of what
+   * rests on sessions only the greatest version counts.
+   */
+  get contradictions(): string[] {
+    return this.#contradictions.filter(({ table, name, version: of }) => {
+      const { version } = foldOf(table);
+      return !RESTS_ON_SESSIONS.has(table) || this.#tables.get(table)!.get(name)![version!] === of;
+    }).map(({ table, name }) => `${table} ${name}`);
+  }
 
   insert(table: Table, rows: readonly Row[]): void {
     const { key, version, isDeleted } = foldOf(table);
@@ -52,7 +71,9 @@ export class Warehouse {
         const order = compare(before[version], row[version]);
         if (order > 0) continue;
         const isFact = isDeleted !== undefined;
-        if (isFact && order === 0 && textOf(before) !== textOf(row)) this.contradictions.push(`${table} ${name}`);
+        if (isFact && order === 0 && textOf(before) !== textOf(row)) {
+          this.#contradictions.push({ table, name, version: row[version] });
+        }
       }
       stored.set(name, row);
     }

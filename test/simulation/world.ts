@@ -1,18 +1,20 @@
 /**
  * Small worlds: some nodes that share wallets, urls and models, what gateways say of them, and what publishers make of
- * that: duplicates in other encodings, ids used twice, messages that nobody can read. Everything lies on a coarse grid
- * of time, so that equal instants, equal distances and the bounds of the TTL are common.
+ * that: duplicates in other encodings, ids used twice, messages that nobody can read. Some are about samples, some about
+ * sessions, some about both. Everything lies on a coarse grid of time, so that equal instants, equal distances and the
+ * bounds of the TTL are common.
  */
 import { TRACE_TYPES } from "../../src/core/noise.ts";
 import { routeOf } from "../../src/core/route.ts";
 import { eventSubject } from "../../src/core/subject.ts";
 import { bytesOf, capabilities, ENCODINGS, NO_HINT, type NodeFields, status, type Wire } from "../helpers/events.ts";
+import { BASE_MS, GRID_MS, LAST_SLOT, sessionWires, SPAN_MS } from "../helpers/session-traffic.ts";
 import { discoveryWire, ingestWire, paymentWire, streamEventWire, traceWire } from "../helpers/wire.ts";
 
 /** A message to be published. */
 export interface Message {
   readonly source: string;
-  /** The event's time, in grid milliseconds; that of a message without one is 0. */
+  /** The event's time, in milliseconds of the grid; that of a message without one is 0. */
   readonly timeMs: number;
   readonly isSnapshot: boolean;
   readonly bytes: Uint8Array;
@@ -32,11 +34,9 @@ export interface World {
   readonly batchRows: number;
   readonly lingerMs: number;
   readonly mostSeen: number;
+  readonly mostSessions: number;
+  readonly sessionLagMs: number;
 }
-
-const GRID_MS = 1_000;
-const LAST_SLOT = 8;
-export const SPAN_MS = LAST_SLOT * GRID_MS;
 
 const encoder = new TextEncoder();
 
@@ -47,7 +47,7 @@ export function worldOf(random: () => number): World {
   const many = <Item>(least: number, most: number, make: () => Item): Item[] =>
     Array.from({ length: least + below(most - least + 1) }, make);
 
-  const at = () => below(LAST_SLOT + 1) * GRID_MS;
+  const at = () => BASE_MS + below(LAST_SLOT + 1) * GRID_MS;
   const source = () => one("s1", "s1", "s1", "s1", "s1", "s1", "s2");
   const id = () => one("e1", "e2", "e3", "e4", "e5", "e6", "");
   const model = () => one("m-one", "M-One", "m-one", "m-two", "streamdiffusion-sdxl", "pip_SDXL-turbo", "noop");
@@ -102,8 +102,10 @@ export function worldOf(random: () => number): World {
     return { source: source(), timeMs: 0, isSnapshot: false, bytes: encoder.encode(content) };
   };
 
-  const snapshots = many(2, 7, snapshot);
-  const wires = [...snapshots, ...many(4, 12, sample), ...many(0, 4, other)];
+  const ofSamples = () => [...many(2, 7, snapshot), ...many(4, 12, sample), ...many(0, 4, other)];
+  const ofSessions = () => sessionWires(below(2 ** 31));
+  const ofBoth = () => [...many(0, 3, snapshot), ...ofSessions(), ...many(0, 4, sample), ...many(0, 4, other)];
+  const wires = one(ofSamples, ofSessions, ofBoth)();
   const copies = wires.flatMap((wire) => many(1, random() < 0.25 ? 3 : 1, () => messageOf(wire, below(ENCODINGS))));
   const isBounded = random() < 0.4;
   const allowedLatenessMs = isBounded ? below(4) * GRID_MS : SPAN_MS;
@@ -122,6 +124,8 @@ export function worldOf(random: () => number): World {
     batchRows: one(1, 2, 3, 5, 100),
     lingerMs: one(20, 100, 100, 400),
     mostSeen: one(4, 1_000),
+    mostSessions: one(1, 2, 5, Infinity),
+    sessionLagMs: one(0, 0, 300, 3_000, 60_000),
   };
 }
 
@@ -134,7 +138,7 @@ export function subjectOf({ source, bytes }: Message, partitions: number): strin
 function messageOf(wire: Wire, encoding: number): Message {
   return {
     source: wire.source,
-    timeMs: Number(wire.envelope.timestamp),
+    timeMs: Number(wire.envelope.timestamp) - BASE_MS,
     isSnapshot: wire.envelope.type === "network_capabilities",
     bytes: bytesOf(wire.envelope, encoding),
   };
