@@ -24,6 +24,17 @@ export interface DeadLetter {
   readonly details: string;
 }
 
+/** The largest entry that a bucket takes, in bytes: a server's default limit is 1 MiB with headers. */
+const LARGEST_ENTRY = 1_000_000;
+
+const encoder = new TextEncoder();
+
+/** True when a value is small enough to be an entry of a bucket. */
+export function fitsBucket(value: string): boolean {
+  // A UTF-16 unit is at most three bytes, so only what is near the limit must be measured.
+  return value.length * 3 <= LARGEST_ENTRY || encoder.encode(value).length <= LARGEST_ENTRY;
+}
+
 /** A write to a state bucket: a value, or null to remove the key. */
 export interface StateChange {
   readonly bucket: "capability_snapshots" | "unmatched_status" | "workflow_sessions";

@@ -6,6 +6,7 @@
 import * as v from "valibot";
 import { capabilityOf, NO_CAPABILITY } from "./catalogue.ts";
 import { DECODER_VERSION } from "./decode.ts";
+import { fitsBucket } from "./effects.ts";
 import type { CapabilitiesEvent, CapabilityEntry, Hardware, ModelConstraint } from "./event.ts";
 import { canonicalPipeline } from "./normalise.ts";
 
@@ -100,11 +101,6 @@ function constraintOf(entry: CapabilityEntry, { pipeline, model }: Hardware): Mo
   return naming.find((one) => capabilityOf(one.capabilityId).pipeline === canonicalPipeline(pipeline));
 }
 
-/** The largest entry that a bucket takes, in bytes: a server's default limit is 1 MiB with headers. */
-const LARGEST_ENTRY = 1_000_000;
-
-const encoder = new TextEncoder();
-
 const text = v.string();
 const entrySchema = v.object({
   source: text,
@@ -132,9 +128,7 @@ export function readSnapshotEntry(value: string): Snapshot | undefined {
 /** A snapshot as the value of its entry, or undefined when it is too large to be one. */
 export function snapshotEntry(snapshot: Snapshot): string | undefined {
   const value = JSON.stringify({ ...snapshot, decoder: DECODER_VERSION });
-  // A UTF-16 unit is at most three bytes, so only what is near the limit must be measured.
-  const fits = value.length * 3 <= LARGEST_ENTRY || encoder.encode(value).length <= LARGEST_ENTRY;
-  return fits ? value : undefined;
+  return fitsBucket(value) ? value : undefined;
 }
 
 /** The snapshot that a capability message states. Exact duplicates among its entries count once. */

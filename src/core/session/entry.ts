@@ -4,11 +4,12 @@
  * entry is checked before it is believed.
  */
 import * as v from "valibot";
+import { fitsBucket } from "../effects.ts";
 import { LEVEL } from "../evidence.ts";
 import type { Claim, Method, UnattributedReason } from "../select.ts";
 import { decodeToken } from "../subject.ts";
 import type { Totals } from "./fold.ts";
-import { type Base, isSameContext, Session } from "./session.ts";
+import { type Base, Session } from "./session.ts";
 import type { Context } from "./signal.ts";
 import { NAMELESS, type Support } from "./support.ts";
 import { packUid, unpackUid } from "./uid.ts";
@@ -34,6 +35,8 @@ const signalSchema = v.union([
   v.strictTuple([text, whole, count, count, count]),
   v.strictTuple([text, whole, count, count, count, text]),
 ]);
+/** start, last close, support, url, packed uid, trace type */
+const runSchema = v.strictTuple([whole, v.nullable(whole), count, text, text, text]);
 const totalsSchema = v.object({
   events: count,
   firstUid: text,
@@ -59,15 +62,7 @@ const totalsSchema = v.object({
   errorSamples: count,
   seen: count,
   sawPastLoading: v.boolean(),
-  runs: v.array(v.object({
-    canonical: text,
-    startMs: whole,
-    closedMs: v.nullable(whole),
-    support: count,
-    url: text,
-    uid: text,
-    traceType: text,
-  })),
+  runs: v.array(runSchema),
 });
 const entrySchema = v.object({
   /** The hash of what decided content. */
@@ -88,9 +83,23 @@ const entrySchema = v.object({
 });
 
 type Entry = v.InferOutput<typeof entrySchema>;
+type StoredRun = v.InferOutput<typeof runSchema>;
 
-/** A session as the value of its entry; `hash` is that of what decides content. */
+/**
+ * A session as the value of its entry; `hash` is that of what decides content. Its oldest signals are folded until the
+ * entry fits the bucket: ids are bounded and mostly short, and where they are not, fewer are kept apart. One that does not
+ * fit even so ends.
+ */
 export function writeSession(session: Session, hash: string): string {
+  for (;;) {
+    const value = JSON.stringify(entryOf(session, hash));
+    if (fitsBucket(value)) return value;
+    if (session.signals.length > 0) session.fold(session.signals.length / 2, false);
+    else session.end();
+  }
+}
+
+function entryOf(session: Session, hash: string): Entry {
   const shared = new Shared();
   const fromMs = session.signals[0]?.timeMs ?? 0;
   const signals = session.signals.map(({ uid, timeMs, mark, support, context, text }): Entry["signals"][number] => {
@@ -98,7 +107,7 @@ export function writeSession(session: Session, hash: string): string {
     return text === "" ? [...head] : [...head, text];
   });
   const { base, headSequence: head, reportedStartMs } = session;
-  const entry: Entry = {
+  return {
     hash,
     head,
     start: never(reportedStartMs),
@@ -107,7 +116,6 @@ export function writeSession(session: Session, hash: string): string {
     fromMs,
     signals,
   };
-  return JSON.stringify(entry);
 }
 
 /** The hash that an entry was made under, undefined when it is none. */
@@ -174,7 +182,10 @@ function readBase({ totals, floor, evidence }: NonNullable<Entry["base"]>, suppo
     requestMs: requestMs ?? Infinity,
     processedMs: processedMs ?? Infinity,
     playableMs: playableMs ?? Infinity,
-    runs: totals.runs.map((run) => ({ ...run, support: at(supports, run.support) })),
+    runs: totals.runs.map(([startMs, closedMs, place, url, uid, traceType]) => {
+      const support = at(supports, place);
+      return { canonical: support.claim.canonical, startMs, closedMs, support, url, uid: unpackUid(uid), traceType };
+    }),
   };
   return { totals: read, floor, evidence: BigInt(evidence) };
 }
@@ -187,28 +198,26 @@ class Shared {
     supports: [],
     contexts: [],
   };
-  readonly #supports = new Map<Support, number>([[NAMELESS, 0]]);
-  readonly #contexts: Context[] = [];
+  /** Where objects stand that were met before. */
+  readonly #met = new Map<Support | Context, number>([[NAMELESS, 0]]);
+  /** Where tuples stand, by their JSON; those of two tables are never alike. */
   readonly #places = new Map<string, number>();
 
+  /** 0 is for what names nobody, which has no tuple. */
   support(support: Support): number {
-    let place = this.#supports.get(support);
-    if (place === undefined) {
-      place = this.tables.supports.push(this.#supportTuple(support));
-      this.#supports.set(support, place);
-    }
-    return place;
+    return this.#once(support, () => this.#place(this.tables.supports, this.#supportTuple(support)) + 1);
   }
 
   context(context: Context): number {
-    const known = this.#contexts.findIndex((one) => one === context || isSameContext(one, context));
-    if (known >= 0) return known;
-    this.tables.contexts.push([context.gateway, context.streamId, context.requestId]);
-    return this.#contexts.push(context) - 1;
+    const { gateway, streamId, requestId } = context;
+    return this.#once(context, () => this.#place(this.tables.contexts, [gateway, streamId, requestId]));
   }
 
   base({ totals, floor, evidence }: Base): NonNullable<Entry["base"]> {
-    const runs = totals.runs.map((run) => ({ ...run, support: this.support(run.support) }));
+    const runs = totals.runs.map(({ canonical, startMs, closedMs, support, url, uid, traceType }): StoredRun => {
+      // What a run's events name themselves is only stated while nothing else is known.
+      return [startMs, closedMs, this.support(support), canonical === "" ? url : "", packUid(uid), traceType];
+    });
     const { requestMs, processedMs, playableMs } = totals;
     const edges = { requestMs: never(requestMs), processedMs: never(processedMs), playableMs: never(playableMs) };
     return { totals: { ...totals, ...edges, runs }, floor, evidence: evidence.toString() };
@@ -221,6 +230,15 @@ class Shared {
     const node = this.#place(this.tables.nodes, [canonical, url, pipeline, model, gpu, gpuCount]);
     const snapshot = this.#place(this.tables.snapshots, [packUid(snapshotUid), snapshotTimeMs]);
     return [level, modelEqual ? 1 : 0, method, confidence, node, snapshot, tie.toString(36)];
+  }
+
+  #once(met: Support | Context, place: () => number): number {
+    let known = this.#met.get(met);
+    if (known === undefined) {
+      known = place();
+      this.#met.set(met, known);
+    }
+    return known;
   }
 
   #place<Item>(items: Item[], item: Item): number {

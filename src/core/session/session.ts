@@ -27,8 +27,8 @@ export const MOST_EVENTS = 1_048_576;
 /** Runs that totals keep; a session that changes its orchestrator more often takes no more. */
 const MOST_RUNS = 1_024;
 
-/** Supports that may pile up before those that no signal has any more are forgotten. */
-const MANY_SUPPORTS = 64;
+/** After every event: the floor of a session that takes no more. */
+const END: Place = { uid: "", timeMs: Number.MAX_SAFE_INTEGER, mark: 0 };
 
 /** What became of an event: new, with better support, nothing new, or more than a session takes. */
 export type Noted = "added" | "improved" | "known" | "ignored";
@@ -87,6 +87,11 @@ export class Session {
     return this.#signals.length === 0 && this.#base === undefined;
   }
 
+  /** True when it takes no more, and nothing can be derived of it. */
+  get hasEnded(): boolean {
+    return this.#base?.floor.timeMs === END.timeMs;
+  }
+
   /** Notes an event; without a finding it names nobody. */
   note(event: SessionEvent, streamSequence: number, finding?: { selection: Selection; claim: Claim }): Noted {
     const support = finding === undefined ? NAMELESS : this.supports.of(finding.selection, finding.claim);
@@ -135,7 +140,7 @@ export class Session {
   union(other: Session): Noted {
     let noted: Noted = "known";
     const { base } = other;
-    if (base !== undefined && (this.#base === undefined || compareK(base.floor, this.#base.floor) > 0)) {
+    if (base !== undefined && (this.#base === undefined || isBeyond(base, this.#base))) {
       this.standOn(base);
       noted = "added";
     }
@@ -175,13 +180,16 @@ export class Session {
     this.standOn({ totals, floor: { uid, timeMs, mark }, evidence });
   }
 
+  /** Gives up what it holds and takes no more: what it came to stands in its rows. Only for one that was folded. */
+  end(): void {
+    const { totals } = this.#base!;
+    this.standOn({ totals: { ...totals, runs: [] }, floor: END, evidence: 0n });
+  }
+
   #raise(present: Signal, support: Support): Noted {
     if (!isGreater(support, present.support, present.timeMs)) return "known";
     this.#evidence += weightAt(support, present.timeMs) - weightAt(present.support, present.timeMs);
     present.support = support;
-    if (this.supports.size > MANY_SUPPORTS + this.#signals.length) {
-      this.supports.keep(new Set(this.#signals.map((signal) => signal.support)));
-    }
     return "improved";
   }
 
@@ -208,6 +216,12 @@ export class Session {
   }
 }
 
-export function isSameContext(a: Context, b: Context): boolean {
+/** Of two bases one is taken whole, for nobody knows what they share: that which reaches further, then that of more. */
+function isBeyond(a: Base, b: Base): boolean {
+  const order = compareK(a.floor, b.floor);
+  return order > 0 || (order === 0 && a.evidence > b.evidence);
+}
+
+function isSameContext(a: Context, b: Context): boolean {
   return a.gateway === b.gateway && a.streamId === b.streamId && a.requestId === b.requestId;
 }

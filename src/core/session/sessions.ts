@@ -39,9 +39,6 @@ export interface SessionsSettings {
 /** Takes the rows that are due. */
 export type EmitFact = (table: FactTable, row: Row) => void;
 
-/** The largest entry that a bucket takes, in bytes; a UTF-16 unit is at most three. */
-const LARGEST_ENTRY = 1_000_000;
-
 /** Where and when a message is stored. */
 type Stored = Pick<StoredMessage, "streamSequence" | "streamTimeMs">;
 
@@ -126,7 +123,8 @@ export class Sessions {
     if (live.frozen) return "ignored";
     const noted = this.#awake(live).note(event, stored.streamSequence, finding);
     if ((noted === "added" || noted === "improved") && !this.#uncovered.has(live)) {
-      this.#uncovered.set(live, stored);
+      // Not `stored` itself, which is a message with all its bytes.
+      this.#uncovered.set(live, { streamSequence: stored.streamSequence, streamTimeMs: stored.streamTimeMs });
     }
     return noted;
   }
@@ -185,7 +183,7 @@ export class Sessions {
 
   #emitRows(live: Live, emit: EmitFact): void {
     const session = this.#awake(live);
-    if (session.isEmpty || live.frozen) return;
+    if (session.isEmpty || session.hasEnded || live.frozen) return;
     const { generation } = this.#settings;
     const isSettling = session.open === 0 && live.settled !== session.evidence;
     if (!isSettling && live.written === session.evidence) return;
@@ -215,14 +213,7 @@ export class Sessions {
 
   /** The value of a session's entry. */
   #valueOf({ state }: Live): string {
-    if (typeof state === "string") return state;
-    let value = writeSession(state, this.#settings.contentHash);
-    // Ids are bounded and mostly short; where they are not, fewer events are kept apart.
-    while (value.length * 3 > LARGEST_ENTRY && new TextEncoder().encode(value).length > LARGEST_ENTRY) {
-      state.fold(state.signals.length / 2, false);
-      value = writeSession(state, this.#settings.contentHash);
-    }
-    return value;
+    return typeof state === "string" ? state : writeSession(state, this.#settings.contentHash);
   }
 
   #awake(live: Live): Session {

@@ -1,6 +1,6 @@
 /**
  * Support: what the evidence for one event lets it claim, with the rest of its rank. It is kept with the session, so
- * that a session needs no snapshot to be read again. Signals that may claim the same share one object.
+ * that a session needs no snapshot to be read again. Signals that may claim the same mostly share one object.
  */
 import {
   evidenceOf,
@@ -43,9 +43,12 @@ export const NAMELESS: Support = {
   id: 0,
 };
 
-/** Supports of one session, each kept once. */
+/** How many supports are looked through for one that says the same; more would make a session of many slow. */
+const MOST_SHARED = 64;
+
+/** Supports of one session: what its latest events have in common is kept once. */
 export class Supports {
-  readonly #known: Support[] = [NAMELESS];
+  readonly #latest: Support[] = [];
   #last = 0;
 
   /** The support of a selection and what it may claim. */
@@ -57,20 +60,11 @@ export class Supports {
     if (claim.reason === "no_orchestrator") return NAMELESS;
     const support = { claim, modelEqual, tie, id: this.#last + 1 };
     // The latest first: a sample mostly says what the one before it said.
-    const known = this.#known.findLast((one) => isSame(one, support));
+    const known = this.#latest.findLast((one) => isSame(one, support));
     if (known !== undefined) return known;
     this.#last++;
-    this.#known.push(support);
+    if (this.#latest.push(support) > MOST_SHARED) this.#latest.shift();
     return support;
-  }
-
-  /** Forgets those that no signal has any more. */
-  keep(used: ReadonlySet<Support>): void {
-    this.#known.splice(0, this.#known.length, NAMELESS, ...this.#known.filter((one) => one.id > 0 && used.has(one)));
-  }
-
-  get size(): number {
-    return this.#known.length;
   }
 }
 
