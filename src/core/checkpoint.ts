@@ -49,7 +49,7 @@ export function mergeCheckpoints(present: Checkpoint, wanted: Checkpoint): Check
   if (advance < 0) return present;
   // Stored later under no greater sequence: the stream that the other one stands on is lost.
   if (wanted.doneAtMs > present.doneAtMs && wanted.doneSeq <= present.doneSeq) return wanted;
-  return { ...wanted, rewindSeq: Math.max(wanted.rewindSeq, present.rewindSeq) };
+  return wanted.rewindSeq >= present.rewindSeq ? wanted : { ...wanted, rewindSeq: present.rewindSeq };
 }
 
 /** What is found when a partition is opened. */

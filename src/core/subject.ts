@@ -11,42 +11,35 @@
  */
 import { fnv1a32 } from "./hash.ts";
 
-const PLAIN = /^[A-Za-z0-9_-]+$/;
+const SPECIAL = /[^A-Za-z0-9_-]+/g;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The partition of events that belong to no session: capabilities, discovery, payments and the unknown. */
 export const PARTITION_ALL = "all";
 
 /** Escapes a text into one token. Lone surrogates must not occur: decode refuses them. */
 export function encodeToken(text: string): string {
-  if (text === "") return "=";
-  if (PLAIN.test(text)) return text;
+  return text === "" ? "=" : text.replace(SPECIAL, escape);
+}
+
+function escape(text: string): string {
+  // Session keys have a single `|`, so this is the common case.
+  if (text.length === 1 && text < "\x80") return escapeByte(text.charCodeAt(0));
   let token = "";
-  for (const byte of encoder.encode(text)) {
-    const char = String.fromCharCode(byte);
-    token += PLAIN.test(char) ? char : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
-  }
+  for (const byte of encoder.encode(text)) token += escapeByte(byte);
   return token;
+}
+
+function escapeByte(byte: number): string {
+  return `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
 }
 
 /** Reads a token back; a token that `encodeToken` never writes stands for itself. */
 export function decodeToken(token: string): string {
   if (token === "=") return "";
   if (!token.includes("=")) return token;
-  const bytes: number[] = [];
-  for (let at = 0; at < token.length; at++) {
-    if (token[at] !== "=") {
-      bytes.push(...encoder.encode(token[at]));
-      continue;
-    }
-    const pair = token.slice(at + 1, at + 3);
-    if (!/^[0-9A-F]{2}$/.test(pair)) return token;
-    bytes.push(Number.parseInt(pair, 16));
-    at += 2;
-  }
   try {
-    const text = decoder.decode(new Uint8Array(bytes));
+    const text = decodeURIComponent(token.replaceAll("=", "%"));
     return encodeToken(text) === token ? text : token;
   } catch {
     return token; // Not UTF-8: a foreign publisher's own use of `=`.

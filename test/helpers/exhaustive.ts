@@ -107,7 +107,13 @@ export function isTable(table: ReadonlyMap<string, Row>, expected: ReadonlyMap<s
   for (const [key, row] of expected) {
     const other = table.get(key);
     if (other === undefined) return false;
-    for (const column in row) if (row[column] !== other[column]) return false;
+    for (const column in row) if (!isValue(row[column], other[column])) return false;
   }
   return true;
+}
+
+/** The columns of a segment hold lists. */
+function isValue(value: unknown, expected: unknown): boolean {
+  if (!Array.isArray(value) || !Array.isArray(expected)) return value === expected;
+  return value.length === expected.length && value.every((item, at) => item === expected[at]);
 }

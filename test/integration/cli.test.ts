@@ -175,7 +175,7 @@ describe("latecomer init", (test) => {
       assert.equal(
         before.map(({ name }) => name).sort(),
         [
-          ...["KV_capability_snapshots", "KV_checkpoints", "KV_leases", "KV_replays"],
+          ...["KV_capability_snapshots", "KV_checkpoints", "KV_leases", "KV_replay_sessions", "KV_replays"],
           ...["KV_unmatched_status", "KV_workflow_sessions"],
           ...["LIVEPEER_DIRTY_MINUTES", "LIVEPEER_DLQ", "LIVEPEER_EVENTS"],
         ],
