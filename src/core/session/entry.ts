@@ -140,7 +140,7 @@ export function mergeSessions(key: string, present: string, wanted: string): str
   const other = readSession(key, present);
   if (own === undefined || other === undefined || own.hash !== other.hash) return wanted;
   // A union is the same from either side, so that what is there stays, byte for byte, when it holds all.
-  return other.session.union(own.session) === "known" ? present : writeSession(other.session, own.hash);
+  return other.session.union(own.session) ? writeSession(other.session, own.hash) : present;
 }
 
 function sessionOf(key: string, entry: Entry): Session {

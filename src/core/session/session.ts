@@ -136,22 +136,23 @@ export class Session {
     this.headSequence = this.headSequence === 0 ? streamSequence : Math.min(this.headSequence, streamSequence);
   }
 
-  /** Takes in all that another state of the same session holds. */
-  union(other: Session): Noted {
-    let noted: Noted = "known";
+  /** Takes in all that another state of the same session holds; false when it held all of that before. */
+  union(other: Session): boolean {
+    let isMore = false;
     const { base } = other;
     if (base !== undefined && (this.#base === undefined || isBeyond(base, this.#base))) {
       this.standOn(base);
-      noted = "added";
+      isMore = true;
     }
     for (const signal of other.signals) {
       const { claim, modelEqual, tie } = signal.support;
       const one = this.add({ ...signal, support: this.supports.add(claim, modelEqual, tie), written: 0, open: false });
-      if (one === "added" || one === "improved") noted = one;
+      if (one === "added" || one === "improved") isMore = true;
     }
+    const { reportedStartMs, headSequence } = this;
     this.reportStart(other.reportedStartMs);
     if (other.headSequence > 0) this.rememberHead(other.headSequence);
-    return noted;
+    return isMore || this.reportedStartMs < reportedStartMs || this.headSequence !== headSequence;
   }
 
   /** Stands on totals from here on; signals at or below their floor are in them. */

@@ -111,7 +111,7 @@ export class Sessions {
     if (read === undefined || read.hash !== this.#settings.contentHash) return;
     const live = this.#live.get(key);
     if (live === undefined) this.#touched.add(this.#add(key, read.session, false));
-    else if (!live.frozen && this.#awake(live).union(read.session) !== "known") this.#touched.add(live);
+    else if (!live.frozen && this.#awake(live).union(read.session)) this.#touched.add(live);
   }
 
   /** Notes an event, with what was found for it where it is an observation. */

@@ -1,0 +1,60 @@
+/**
+ * Sessions as production has them: twenty events with UUIDs for ids, and the snapshots that they are attributed on. For
+ * what is said of sizes.
+ */
+import { capabilities, status, streamEvent, TRACE, trace, type Wire } from "./events.ts";
+
+/** Where the time of the first session begins. */
+export const USUAL_MS = Date.UTC(2026, 1, 25, 20, 40);
+
+/** Snapshots come so far apart; a session spans four of them. */
+export const SNAPSHOT_EVERY_MS = 30_000;
+
+/** Events of a session, and how far apart they are. */
+export const USUAL_EVENTS = 20;
+const STEP_MS = 6_000;
+
+const MODEL = "streamdiffusion-sdxl-faceid";
+const NODE = {
+  canonical: "0xd00354656922168815fcd1e51cbddb9e359e3c7f",
+  hot: "0x52cf2968b3dc6016778742d3539449a6597d5954",
+  url: "https://rtav-orch2.xodeapp.xyz:28935",
+  hardware: [{ model: MODEL, gpus: ["GPU-a8d13655-197b-2226-d09f-b4b81e07504b"] }],
+};
+const NAMED = { wallet: NODE.hot, url: NODE.url };
+
+/** A UUID that belongs to a number. */
+function uuid(number: number): string {
+  const digits = Math.imul(number + 1, 0x9e3779b1) >>> 0;
+  return `${digits.toString(16).padStart(8, "0")}-4a1c-4e2b-9d3f-${number.toString(16).padStart(12, "0")}`;
+}
+
+/** The `nth` snapshot; the first one is taken before the sessions begin. */
+export function usualSnapshot(nth: number): Wire {
+  return capabilities({ at: USUAL_MS + (nth - 0.5) * SNAPSHOT_EVERY_MS, id: uuid(2 ** 40 + nth), nodes: [NODE] });
+}
+
+/** The `nth` session: two minutes from request to close, in the order of the times. All begin at the same time. */
+export function usualSession(nth: number): Wire[] {
+  const ids = (at: number) => ({
+    at: USUAL_MS + at * STEP_MS,
+    id: uuid(nth * USUAL_EVENTS + at),
+    gateway: "gateway-prod-fra-1",
+    stream: `stream-${uuid(2 ** 41 + nth)}-ml`,
+    request: uuid(2 ** 42 + nth),
+  });
+  const edges = [
+    TRACE.request,
+    TRACE.ingest,
+    TRACE.runnerIngest,
+    TRACE.runnerProcessed,
+    TRACE.processed,
+    TRACE.playable,
+  ];
+  return [
+    ...edges.map((type, at) => trace({ ...ids(at), type, ...(at === 0 ? {} : NAMED) })),
+    streamEvent({ ...ids(6), type: "params_update", message: '{"prompt":"a cat in the style of a painting"}' }),
+    ...Array.from({ length: 12 }, (_, at) => status({ ...ids(7 + at), ...NAMED, model: MODEL })),
+    trace({ ...ids(19), type: TRACE.close }),
+  ];
+}
