@@ -116,7 +116,6 @@ export interface Bucket {
   removeUnder(token: string): Promise<void>;
   /** Every entry that was stored before the call. */
   entries(): Promise<BucketEntry[]>;
-  isEmpty(): Promise<boolean>;
 }
 
 /** The buckets of the processor, by name. */

@@ -24,7 +24,7 @@ const schema = v.object({
   doneAtMs: whole,
   held: whole,
   heldSeq: whole,
-  hasSessions: v.boolean(),
+  lastSession: v.string(),
   generation: whole,
   hash: v.string(),
 });
@@ -49,7 +49,11 @@ export function mergeCheckpoints(present: Checkpoint, wanted: Checkpoint): Check
   if (advance < 0) return present;
   // Stored later under no greater sequence: the stream that the other one stands on is lost.
   if (wanted.doneAtMs > present.doneAtMs && wanted.doneSeq <= present.doneSeq) return wanted;
-  return wanted.rewindSeq >= present.rewindSeq ? wanted : { ...wanted, rewindSeq: present.rewindSeq };
+  return {
+    ...wanted,
+    rewindSeq: Math.max(wanted.rewindSeq, present.rewindSeq),
+    lastSession: wanted.lastSession || present.lastSession,
+  };
 }
 
 /** What is found when a partition is opened. */
@@ -66,7 +70,7 @@ export interface Found {
   readonly firstSeqAfterDone: number;
   /** Entries of `unmatched_status` that belong to the partition. */
   readonly held: number;
-  /** False when the state that the partition feeds was emptied behind its back. */
+  /** False when the state that the partition feeds was purged behind its back. */
   readonly hasItsState: boolean;
 }
 
@@ -134,7 +138,9 @@ export function planStart({ checkpoint, hash, stream, ...found }: Found): Start 
   if (checkpoint.hash !== hash) findings.push({ kind: "other_settings" });
   else if (!found.hasItsState) findings.push({ kind: "state_purged" });
   if (checkpoint.hash !== hash || !found.hasItsState) ({ rewindSeq } = FROM_THE_START);
-  const { doneAtMs, hasSessions } = checkpoint;
-  const at = { doneSeq, rewindSeq, doneAtMs, hasSessions, firstSeq: stream.firstSeq };
+  const { doneAtMs } = checkpoint;
+  // What is not there any more need not be missed twice.
+  const lastSession = found.hasItsState ? checkpoint.lastSession : "";
+  const at = { doneSeq, rewindSeq, doneAtMs, lastSession, firstSeq: stream.firstSeq };
   return { at, findings, reset: findings.length > 0 };
 }

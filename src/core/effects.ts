@@ -55,8 +55,11 @@ export interface Progress {
   /** How many open observations live in `unmatched_status`, and the least stream sequence among them (0: none). */
   readonly held: number;
   readonly heldSeq: number;
-  /** True once any session of the partition has an entry in `workflow_sessions`. */
-  readonly hasSessions: boolean;
+  /**
+   * The key of an entry in `workflow_sessions` that must be there, the last that was written or the first that was found;
+   * blank when there is none. Where it is gone at a start, so are others.
+   */
+  readonly lastSession: string;
 }
 
 /** What a bound of memory or lateness cost, with the span of event time whose replay repairs it. */

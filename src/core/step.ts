@@ -31,7 +31,7 @@ export interface StepSettings extends AttributionSettings, SessionsSettings {
 }
 
 /** Where a partition starts. */
-export interface StartingPoint extends Pick<Progress, "doneSeq" | "rewindSeq" | "doneAtMs" | "hasSessions"> {
+export interface StartingPoint extends Pick<Progress, "doneSeq" | "rewindSeq" | "doneAtMs" | "lastSession"> {
   /** The first sequence that the stream holds. */
   readonly firstSeq: number;
 }
@@ -41,7 +41,7 @@ export const FROM_THE_START: StartingPoint = {
   doneSeq: 0,
   rewindSeq: 1,
   doneAtMs: 0,
-  hasSessions: false,
+  lastSession: "",
   firstSeq: 1,
 };
 
@@ -61,7 +61,7 @@ export class PartitionState {
   #batch = newBatch();
   #takenSeq: number;
   #takenAtMs = 0;
-  #hasSessions: boolean;
+  #lastSession: string;
 
   /**
    * Starts from a checkpoint: up to `doneSeq` every message was processed by an earlier owner, and from
@@ -72,7 +72,7 @@ export class PartitionState {
     this.#feed = feed;
     this.#start = start;
     this.#takenSeq = start.rewindSeq - 1;
-    this.#hasSessions = start.hasSessions;
+    this.#lastSession = start.lastSession;
     this.#seen = new SeenEvents(settings.mostSeen);
     this.#sessions = new Sessions(settings);
     this.#attribution = new Attribution(settings, feed, {
@@ -94,6 +94,8 @@ export class PartitionState {
   /** Takes in what `workflow_sessions` holds of a session, undefined for nothing, before a message of it is taken. */
   admit(sessionKey: string, value: string | undefined): void {
     this.#sessions.admit(sessionKey, value, this.#start.firstSeq);
+    // What its entry holds is not written again: the progress rests on it, though another owner wrote it.
+    if (value !== undefined && this.#lastSession === "") this.#lastSession = sessionKey;
   }
 
   /** Takes in what another writer has left in the entry of a session. */
@@ -181,7 +183,7 @@ export class PartitionState {
     const takenSeq = this.#takenSeq;
     const rewindBound = streamedSeq ?? takenSeq + 1;
     const sessions = this.#sessions.seal(rewindBound, this.#takenAtMs, (table, row) => this.#fact(table, row));
-    this.#hasSessions ||= sessions.length > 0;
+    this.#lastSession = sessions.at(-1)?.key ?? this.#lastSession;
     const { rows, facts, deadLetters, state, costs, counts } = this.#batch;
     for (const [table, list] of facts) rows.set(table, [...list.values()]);
     const { doneSeq: doneBefore, doneAtMs: doneBeforeAtMs } = this.#start;
@@ -193,7 +195,7 @@ export class PartitionState {
       doneAtMs: takenSeq >= doneBefore ? this.#takenAtMs || doneBeforeAtMs : doneBeforeAtMs,
       held: this.#attribution.heldCount,
       heldSeq: this.#attribution.leastHeldSequence,
-      hasSessions: this.#hasSessions,
+      lastSession: this.#lastSession,
     };
     this.#batch = newBatch();
     return { rows, deadLetters, state: [...state, ...sessions, ...unmatched], costs, counts, progress };

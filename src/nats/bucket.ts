@@ -89,14 +89,6 @@ class JetStreamBucket implements Bucket {
     }
   }
 
-  async isEmpty(): Promise<boolean> {
-    try {
-      return (await this.#jsm.streams.info(bucketStream(this.#name))).state.messages === 0;
-    } catch (error) {
-      throw natsError(error, `read ${this.#name} (\`latecomer init\` creates it)`);
-    }
-  }
-
   #subjectOf(key: string): string {
     return `$KV.${this.#name}.${key}`;
   }

@@ -75,8 +75,8 @@ export async function derive(
   const { id, fromSeq, toSeq, generation, hash } = record;
   const saved = await replays.get(progressKey(id));
   const checkpoint = saved === undefined ? undefined : readCheckpoint(saved.value);
-  const { doneSeq, rewindSeq, doneAtMs, hasSessions } = checkpoint ??
-    { doneSeq: fromSeq - 1, rewindSeq: fromSeq, doneAtMs: 0, hasSessions: false };
+  const { doneSeq, rewindSeq, doneAtMs, lastSession } = checkpoint ??
+    { doneSeq: fromSeq - 1, rewindSeq: fromSeq, doneAtMs: 0, lastSession: "" };
   const known = { streamSequence: doneSeq, storedAtMs: doneAtMs };
   const counts: Counts = new Map();
   const sessions = ports.sessions(id);
@@ -90,7 +90,7 @@ export async function derive(
     ? undefined
     : new ShuffledSource(bounded, { seed: record.shuffleSeed, spanMs: settings.allowedLatenessMs });
   const stepping = { ...settings, generation, leftOut };
-  const state = new PartitionState(stepping, feed, { doneSeq, rewindSeq, doneAtMs, hasSessions, firstSeq: fromSeq });
+  const state = new PartitionState(stepping, feed, { doneSeq, rewindSeq, doneAtMs, lastSession, firstSeq: fromSeq });
   const pipeline = new PartitionPipeline({ ...stepping, partition: progressKey(id), contentHash: hash }, state, {
     source: shuffled ?? bounded,
     stream,

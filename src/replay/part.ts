@@ -32,10 +32,6 @@ export class BucketPart implements Bucket {
     return own.map((entry) => ({ ...entry, key: entry.key.slice(this.#keyOf("").length) }));
   }
 
-  async isEmpty(): Promise<boolean> {
-    return (await this.entries()).length === 0;
-  }
-
   #keyOf(key: string): string {
     return `${this.#id}.${key}`;
   }

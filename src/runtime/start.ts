@@ -52,10 +52,10 @@ export async function startOf(
   for (const [partition, checkpoint] of checkpoints) {
     const own = entries.filter((entry) => partitionOfEntry(entry, settings.partitions) === partition);
     const known = typeof checkpoint === "object" ? checkpoint : undefined;
-    const isEmptied = known !== undefined &&
+    const isPurged = known !== undefined &&
       (partition === PARTITION_ALL
         ? !knowsSnapshots && await stream.lastSeqOf(PARTITION_ALL, "network_capabilities") > 0
-        : known.hasSessions && await state.hasNoSessions());
+        : known.lastSession !== "" && !(await state.hasSession(known.lastSession)));
     const start = planStart({
       checkpoint,
       hash,
@@ -63,7 +63,7 @@ export async function startOf(
       doneAtMs: known === undefined ? undefined : await stream.storedAtMs(known.doneSeq),
       firstSeqAfterDone: known === undefined ? 1 : await stream.firstSeqAfter(known.doneAtMs),
       held: upTo(own, known?.doneSeq ?? 0).length,
-      hasItsState: !isEmptied,
+      hasItsState: !isPurged,
     });
     for (const finding of start.findings) await report(partition, finding);
     const isRewritten = start.findings.some(({ kind }) => kind === "stream_rewritten");

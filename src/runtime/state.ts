@@ -68,8 +68,8 @@ export class State {
     return entries;
   }
 
-  async hasNoSessions(): Promise<boolean> {
-    return await this.#buckets.workflow_sessions.isEmpty();
+  async hasSession(key: string): Promise<boolean> {
+    return await this.#buckets.workflow_sessions.get(key) !== undefined;
   }
 
   /** The open observations that earlier owners left under the same settings, in stream order. */

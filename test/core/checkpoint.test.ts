@@ -10,7 +10,7 @@ const CHECKPOINT: Checkpoint = {
   doneAtMs: 5_000,
   held: 2,
   heldSeq: 30,
-  hasSessions: false,
+  lastSession: "s.session",
   generation: 1,
   hash: "h",
 };
@@ -35,7 +35,7 @@ const startOf = (found: Partial<Found>) => {
 describe("a partition", (test) => {
   test("starts where its checkpoint says when everything fits", () => {
     assert.equal(planStart(SOUND), {
-      at: { doneSeq: 100, rewindSeq: 80, doneAtMs: 5_000, hasSessions: false, firstSeq: 1 },
+      at: { doneSeq: 100, rewindSeq: 80, doneAtMs: 5_000, lastSession: "s.session", firstSeq: 1 },
       findings: [],
       reset: false,
     });
@@ -99,9 +99,10 @@ describe("a partition", (test) => {
     assert.equal(startOf({ hash: "other", held: 0 }), { doneSeq: 100, rewindSeq: 1 });
   });
 
-  test("derives everything again when the state that it feeds was emptied", () => {
+  test("derives everything again when the state that it feeds was purged, and misses it once", () => {
     assert.equal(kinds({ hasItsState: false }), ["state_purged"]);
     assert.equal(startOf({ hasItsState: false }), { doneSeq: 100, rewindSeq: 1 });
+    assert.is(planStart({ ...SOUND, hasItsState: false }).at.lastSession, "");
   });
 });
 
@@ -109,6 +110,8 @@ describe("two writers of one checkpoint", (test) => {
   test("leave the further one's progress, and never move its rewind back", () => {
     const further = { ...CHECKPOINT, doneSeq: 120, rewindSeq: 70, doneAtMs: 6_000 };
     assert.equal(mergeCheckpoints(CHECKPOINT, further), { ...further, rewindSeq: 80 });
+    const without = { ...further, lastSession: "" };
+    assert.equal(mergeCheckpoints(CHECKPOINT, without), { ...further, rewindSeq: 80 });
     assert.is(mergeCheckpoints(further, CHECKPOINT), further);
   });
 

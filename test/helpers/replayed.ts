@@ -96,10 +96,6 @@ export class MemoryBucket implements Bucket {
   entries(): Promise<BucketEntry[]> {
     return Promise.resolve([...this.#entries.values()]);
   }
-
-  isEmpty(): Promise<boolean> {
-    return Promise.resolve(this.#entries.size === 0);
-  }
 }
 
 /** A clock whose time passes by being waited for, in turns of the event loop. */

@@ -21,7 +21,6 @@ function disturbed(bucket: Bucket, put: Bucket["put"]): Bucket {
     remove: (key) => bucket.remove(key),
     removeUnder: (token) => bucket.removeUnder(token),
     entries: () => bucket.entries(),
-    isEmpty: () => bucket.isEmpty(),
   };
 }
 

@@ -13,7 +13,7 @@ const FOUND: Checkpoint = {
   doneAtMs: 5_000,
   held: 0,
   heldSeq: 0,
-  hasSessions: false,
+  lastSession: "",
   generation: 1,
   hash: "rules",
 };

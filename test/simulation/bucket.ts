@@ -81,7 +81,6 @@ export function openBucket(server: BucketServer, process: Process): Bucket {
       ask("put", () => process.faults.happens("conflict") ? undefined : server.put(key, value, revision)),
     remove: (key) => ask("remove", () => server.remove(key)),
     removeUnder: (token) => ask("clear", () => server.removeUnder(token)),
-    isEmpty: () => ask("emptiness of", () => server.list().length === 0),
     entries: async () => {
       // What is written again while the list is read lies beyond its end.
       const upTo = await ask("bounds of", () => server.revision);
