@@ -24,7 +24,10 @@ import type {
 import { normalAddress, normalUrl } from "./normalise.ts";
 import { LAST_INSTANT_MS } from "./time.ts";
 
-/** Ids become part of subjects and keys, which NATS bounds; real ids are at most 46 characters long. */
+/**
+ * Ids become part of subjects and keys, which NATS bounds at 4,096 bytes with all else on the line; real ids are at most
+ * 46 characters long.
+ */
 export const LONGEST_ID = 256;
 
 /** Longer than any URL a server accepts. */
@@ -76,7 +79,8 @@ function numberWithin<Absent extends number | null>(low: number, high: number, a
 }
 
 const text = v.nullish(v.string(), "");
-const id = v.pipe(text, v.maxLength(LONGEST_ID));
+/** Two of these make one key, where a byte that is no letter or digit becomes three. */
+const id = v.pipe(text, v.maxBytes(LONGEST_ID));
 const address = v.pipe(text, v.maxLength(LONGEST_ID), v.transform(normalAddress));
 const url = v.pipe(text, v.maxLength(LONGEST_URL), v.transform(normalUrl));
 const textOrNull = v.pipe(text, v.transform((value) => value === "" ? null : value));

@@ -56,11 +56,15 @@ export function eventSubject(source: string, type: string, partition: string): s
   return `events.${encodeToken(source)}.${encodeToken(type)}.${partition}`;
 }
 
-/** The source named by a subject of the event stream; an odd subject gives the blank source. */
+/** The longest token that names a source: keys have more to hold, and NATS bounds them. */
+const LONGEST_SOURCE = 1_024;
+
+/** The source named by a subject of the event stream; an odd subject, or a longer name, gives the blank source. */
 export function sourceOf(subject: string): string {
   const from = subject.indexOf(".") + 1;
   const to = subject.indexOf(".", from);
-  return from === 0 ? "" : decodeToken(to < 0 ? subject.slice(from) : subject.slice(from, to));
+  const token = from === 0 ? "" : to < 0 ? subject.slice(from) : subject.slice(from, to);
+  return token.length <= LONGEST_SOURCE ? decodeToken(token) : "";
 }
 
 /** The subject a dead letter is published on. */

@@ -340,6 +340,10 @@ describe("decode(): wrong types and numbers out of range are refused (upstream m
         assert.is(outcomeOf(withAt(valid(), [field], wrong)), "parse_exception", field);
       }
     }
+    for (const field of ["stream_id", "request_id"]) {
+      assert.is(outcomeOf(withAt(statusWire(), [field], "é".repeat(128))), "accepted", "256 bytes");
+      assert.is(outcomeOf(withAt(statusWire(), [field], "é".repeat(129))), "parse_exception", "258 bytes");
+    }
     assert.is(outcomeOf(statusWire({}, { id: fits })), "accepted");
     for (const wrong of [`${fits}x`, 5, true, [], {}]) {
       assert.is(outcomeOf(statusWire({}, { id: wrong })), "parse_exception");

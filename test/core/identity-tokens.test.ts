@@ -95,6 +95,9 @@ describe("subjects and keys", (test) => {
 
   test("an odd subject has the blank source", () => {
     for (const subject of ["", "events", "events.="]) assert.is(sourceOf(subject), "");
+    const longest = "x".repeat(1_024);
+    assert.is(sourceOf(`events.${longest}.ai_stream_status.0`), longest);
+    assert.is(sourceOf(`events.${longest}x.ai_stream_status.0`), "");
   });
 
   test("state keys hold what a KV bucket allows, and keep sources and uids apart", () => {

@@ -44,7 +44,6 @@ export function derive(session: Session): Derived {
       playable: totals.playableMs !== Infinity,
     });
   }
-  totals.startMs = Math.min(totals.startMs, session.reportedStartMs);
   return { totals, dependents, isKnown: presentRun(totals).canonical !== "" };
 }
 

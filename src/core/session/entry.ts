@@ -23,7 +23,8 @@ const level = v.picklist(Object.values(LEVEL));
 const nodeSchema = v.strictTuple([text, text, text, v.nullable(text), v.nullable(text), count]);
 /** packed uid, time */
 const snapshotSchema = v.strictTuple([text, whole]);
-const contextSchema = v.strictTuple([text, text, text]);
+/** gateway, stream id, request id, reported start (null for none) */
+const contextSchema = v.strictTuple([text, text, text, v.nullable(whole)]);
 const supportSchema = v.union([
   /** level, reason, own url */
   v.strictTuple([level, text, text]),
@@ -65,10 +66,10 @@ const totalsSchema = v.object({
   runs: v.array(runSchema),
 });
 const entrySchema = v.object({
-  /** The hash of what decided content. */
+  /** The hash of what decided content, and the generation that it was written under. */
   hash: text,
+  generation: count,
   head: count,
-  start: v.nullable(whole),
   base: v.optional(v.object({
     totals: totalsSchema,
     floor: v.object({ uid: text, timeMs: whole, mark: count }),
@@ -85,32 +86,38 @@ const entrySchema = v.object({
 type Entry = v.InferOutput<typeof entrySchema>;
 type StoredRun = v.InferOutput<typeof runSchema>;
 
+/** What an entry was made under: the hash of what decides content, and the generation. */
+export interface Rules {
+  readonly contentHash: string;
+  readonly generation: number;
+}
+
 /**
- * A session as the value of its entry; `hash` is that of what decides content. Its oldest signals are folded until the
+ * A session as the value of its entry. Its oldest signals are folded until the
  * entry fits the bucket: ids are bounded and mostly short, and where they are not, fewer are kept apart. One that does not
  * fit even so ends.
  */
-export function writeSession(session: Session, hash: string): string {
+export function writeSession(session: Session, rules: Rules): string {
   for (;;) {
-    const value = JSON.stringify(entryOf(session, hash));
+    const value = JSON.stringify(entryOf(session, rules));
     if (fitsBucket(value)) return value;
     if (session.signals.length > 0) session.fold(session.signals.length / 2, false);
     else session.end();
   }
 }
 
-function entryOf(session: Session, hash: string): Entry {
+function entryOf(session: Session, { contentHash: hash, generation }: Rules): Entry {
   const shared = new Shared();
   const fromMs = session.signals[0]?.timeMs ?? 0;
   const signals = session.signals.map(({ uid, timeMs, mark, support, context, text }): Entry["signals"][number] => {
     const head = [packUid(uid), timeMs - fromMs, mark, shared.support(support), shared.context(context)] as const;
     return text === "" ? [...head] : [...head, text];
   });
-  const { base, headSequence: head, reportedStartMs } = session;
+  const { base, headSequence: head } = session;
   return {
     hash,
+    generation,
     head,
-    start: never(reportedStartMs),
     ...(base === undefined ? {} : { base: shared.base(base) }),
     ...shared.tables,
     fromMs,
@@ -118,9 +125,8 @@ function entryOf(session: Session, hash: string): Entry {
   };
 }
 
-/** The hash that an entry was made under, undefined when it is none. */
 export interface ReadEntry {
-  readonly hash: string;
+  readonly rules: Rules;
   readonly session: Session;
 }
 
@@ -128,19 +134,23 @@ export interface ReadEntry {
 export function readSession(key: string, value: string): ReadEntry | undefined {
   try {
     const entry = v.parse(entrySchema, JSON.parse(value));
-    return { hash: entry.hash, session: sessionOf(key, entry) };
+    const rules = { contentHash: entry.hash, generation: entry.generation };
+    return { rules, session: sessionOf(key, entry) };
   } catch {
     return undefined;
   }
 }
 
-/** What two writers leave together: the union of what they know, when they know it under one hash. */
+/** What two writers leave together: the union of what they know under one hash, else what the greater generation knows. */
 export function mergeSessions(key: string, present: string, wanted: string): string {
   const own = readSession(key, wanted);
   const other = readSession(key, present);
-  if (own === undefined || other === undefined || own.hash !== other.hash) return wanted;
+  if (own === undefined || other === undefined) return wanted;
+  const generation = Math.max(own.rules.generation, other.rules.generation);
+  const { contentHash } = own.rules;
+  if (contentHash !== other.rules.contentHash) return own.rules.generation === generation ? wanted : present;
   // A union is the same from either side, so that what is there stays, byte for byte, when it holds all.
-  return other.session.union(own.session) ? writeSession(other.session, own.hash) : present;
+  return other.session.union(own.session) ? writeSession(other.session, { contentHash, generation }) : present;
 }
 
 function sessionOf(key: string, entry: Entry): Session {
@@ -151,14 +161,18 @@ function sessionOf(key: string, entry: Entry): Session {
     ...entry.supports.map((one) => session.supports.add(...readSupport(one, entry))),
   ];
   if (entry.base !== undefined) session.standOn(readBase(entry.base, supports));
-  const contexts = entry.contexts.map(([gateway, streamId, requestId]) => ({ gateway, streamId, requestId }));
+  const contexts = entry.contexts.map(([gateway, streamId, requestId, startMs]) => ({
+    gateway,
+    streamId,
+    requestId,
+    startMs: startMs ?? Infinity,
+  }));
   for (const [packed, afterMs, mark, support, context, text = ""] of entry.signals) {
     const uid = unpackUid(packed);
     const timeMs = entry.fromMs + afterMs;
     const known = { support: at(supports, support), context: at(contexts, context) };
     session.add({ uid, timeMs, mark, text, written: 0, open: false, ...known });
   }
-  session.reportStart(entry.start ?? Infinity);
   session.rememberHead(entry.head);
   return session;
 }
@@ -209,8 +223,8 @@ class Shared {
   }
 
   context(context: Context): number {
-    const { gateway, streamId, requestId } = context;
-    return this.#once(context, () => this.#place(this.tables.contexts, [gateway, streamId, requestId]));
+    const { gateway, streamId, requestId, startMs } = context;
+    return this.#once(context, () => this.#place(this.tables.contexts, [gateway, streamId, requestId, never(startMs)]));
   }
 
   base({ totals, floor, evidence }: Base): NonNullable<Entry["base"]> {

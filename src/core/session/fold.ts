@@ -96,8 +96,8 @@ export function copyOf(totals: Totals): Totals {
 export function read(totals: Totals, signal: Signal): void {
   readIds(totals, signal);
   readRun(totals.runs, signal);
-  const { timeMs } = signal;
-  totals.startMs = Math.min(totals.startMs, timeMs);
+  const { timeMs, context } = signal;
+  totals.startMs = Math.min(totals.startMs, timeMs, context.startMs);
   totals.endMs = Math.max(totals.endMs, timeMs);
   switch (meaningOf(signal)) {
     case MEANING.gateway_receive_stream_request:

@@ -6,20 +6,14 @@
  */
 import type { Claim, Selection } from "../select.ts";
 import { copyOf, NOTHING, read, type Totals } from "./fold.ts";
-import {
-  compareK,
-  type Context,
-  contextOf,
-  type Place,
-  type SessionEvent,
-  type Signal,
-  signalOf,
-  startOf,
-} from "./signal.ts";
+import { compareK, type Context, contextOf, type Place, type SessionEvent, type Signal, signalOf } from "./signal.ts";
 import { isGreater, NAMELESS, type Support, Supports, weightAt } from "./support.ts";
 
-/** Signals kept apart: their entry must fit a bucket, whose entries are bounded. */
-export const MOST_APART = 8_192;
+/** Signals kept apart: their entry must fit a bucket, whose entries are bounded. While some are open it may be twice so. */
+const MOST_APART = 8_192;
+
+/** What stays apart of so many, so that not every further event makes totals anew. */
+const KEPT_APART = 6_144;
 
 /** Events that a session counts: the evidence of so many fits its 116 bits. */
 export const MOST_EVENTS = 1_048_576;
@@ -48,8 +42,9 @@ export class Session {
   readonly supports = new Supports();
   #signals: Signal[] = [];
   #base: Base | undefined;
+  /** So many of the first signals go into the base as soon as their rows are written; none is taken among them. */
+  #passing = 0;
   #evidence = 0n;
-  #reportedStartMs = Infinity;
   #open = 0;
   /** The least stream sequence of its events, as far as anybody told it; 0 before the first. */
   headSequence = 0;
@@ -73,11 +68,6 @@ export class Session {
     return this.#signals;
   }
 
-  /** The least start that its runner reported, `Infinity` without one. */
-  get reportedStartMs(): number {
-    return this.#reportedStartMs;
-  }
-
   /** How many of its events better evidence may still improve. */
   get open(): number {
     return this.#open;
@@ -95,11 +85,23 @@ export class Session {
   /** Notes an event; without a finding it names nobody. */
   note(event: SessionEvent, streamSequence: number, finding?: { selection: Selection; claim: Claim }): Noted {
     const support = finding === undefined ? NAMELESS : this.supports.of(finding.selection, finding.claim);
-    const noted = this.add(signalOf(event, support, this.#contextOf(event)));
+    const signal = signalOf(event, support, this.#contextOf(event));
+    const noted = this.#isFull && this.#find(signal) < 0 ? "ignored" : this.add(signal);
     if (noted === "ignored") return noted;
-    this.reportStart(startOf(event));
     this.rememberHead(streamSequence);
+    // At once and not when rows are written: which events it takes must not depend on where batches end.
+    if (this.#apart > MOST_APART) this.#passing = this.#beyond(KEPT_APART, true);
+    if (this.#apart > 2 * MOST_APART) this.#passing = this.#beyond(MOST_APART, false);
     return noted;
+  }
+
+  get #apart(): number {
+    return this.#signals.length - this.#passing;
+  }
+
+  get #isFull(): boolean {
+    const { events, runs } = this.#base?.totals ?? NOTHING;
+    return events + this.#signals.length >= MOST_EVENTS || runs.length >= MOST_RUNS;
   }
 
   /** Raises the support of an event that was noted before; `known` when it was not. */
@@ -121,15 +123,10 @@ export class Session {
     if (this.#base !== undefined && compareK(signal, this.#base.floor) <= 0) return "ignored";
     const at = this.#find(signal);
     if (at >= 0) return this.#raise(this.#signals[at]!, signal.support);
-    const { events, runs } = this.#base?.totals ?? NOTHING;
-    if (events + this.#signals.length >= MOST_EVENTS || runs.length >= MOST_RUNS) return "ignored";
+    if (~at < this.#passing) return "ignored";
     this.#signals.splice(~at, 0, signal);
     this.#evidence += weightAt(signal.support, signal.timeMs);
     return "added";
-  }
-
-  reportStart(startMs: number): void {
-    this.#reportedStartMs = Math.min(this.#reportedStartMs, startMs);
   }
 
   rememberHead(streamSequence: number): void {
@@ -141,24 +138,30 @@ export class Session {
     let isMore = false;
     const { base } = other;
     if (base !== undefined && (this.#base === undefined || isBeyond(base, this.#base))) {
-      this.standOn(base);
+      const runs = base.totals.runs.map((run) => ({ ...run, support: this.#supportLike(run.support) }));
+      this.standOn({ ...base, totals: { ...base.totals, runs } });
       isMore = true;
     }
     for (const signal of other.signals) {
-      const { claim, modelEqual, tie } = signal.support;
-      const one = this.add({ ...signal, support: this.supports.add(claim, modelEqual, tie), written: 0, open: false });
+      const one = this.add({ ...signal, support: this.#supportLike(signal.support), written: 0, open: false });
       if (one === "added" || one === "improved") isMore = true;
     }
-    const { reportedStartMs, headSequence } = this;
-    this.reportStart(other.reportedStartMs);
+    const { headSequence } = this;
     if (other.headSequence > 0) this.rememberHead(other.headSequence);
-    return isMore || this.reportedStartMs < reportedStartMs || this.headSequence !== headSequence;
+    return isMore || this.headSequence !== headSequence;
+  }
+
+  /** The support of this session that says what one of another says. */
+  #supportLike({ claim, modelEqual, tie }: Support): Support {
+    return this.supports.add(claim, modelEqual, tie);
   }
 
   /** Stands on totals from here on; signals at or below their floor are in them. */
   standOn(base: Base): void {
+    const before = this.#signals.length;
     this.#base = base;
     this.#signals = this.#signals.filter((signal) => compareK(signal, base.floor) > 0);
+    this.#passing = Math.max(0, this.#passing - (before - this.#signals.length));
     this.#open = this.#signals.filter(({ open }) => open).length;
     this.#evidence = this.#signals.reduce((sum, one) => sum + weightAt(one.support, one.timeMs), base.evidence);
   }
@@ -168,8 +171,22 @@ export class Session {
    * that is open.
    */
   fold(most: number, closed: boolean): void {
-    let count = 0;
+    this.#foldFirst(this.#beyond(most, closed));
+  }
+
+  /** Reads into the base what is more than it keeps apart; only once the rows of these signals are written. */
+  foldPassing(): void {
+    this.#foldFirst(this.#passing);
+  }
+
+  /** How many of the first signals are more than `most`; with `closed` none from the first on that is open. */
+  #beyond(most: number, closed: boolean): number {
+    let count = this.#passing;
     while (this.#signals.length - count > most && !(closed && this.#signals[count]!.open)) count++;
+    return count;
+  }
+
+  #foldFirst(count: number): void {
     if (count === 0) return;
     const totals = copyOf(this.#base?.totals ?? NOTHING);
     let evidence = this.#base?.evidence ?? 0n;
@@ -224,5 +241,5 @@ function isBeyond(a: Base, b: Base): boolean {
 }
 
 function isSameContext(a: Context, b: Context): boolean {
-  return a.gateway === b.gateway && a.streamId === b.streamId && a.requestId === b.requestId;
+  return a.gateway === b.gateway && a.streamId === b.streamId && a.requestId === b.requestId && a.startMs === b.startMs;
 }

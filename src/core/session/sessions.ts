@@ -17,14 +17,12 @@ import { sessionKeyOf } from "../identity.ts";
 import type { ObservedEvent } from "../observed.ts";
 import { stateKey } from "../subject.ts";
 import { derive, writtenFrom } from "./derive.ts";
-import { readSession, writeSession } from "./entry.ts";
-import { MOST_APART, type Noted, Session } from "./session.ts";
+import { readSession, type Rules, writeSession } from "./entry.ts";
+import { type Noted, Session } from "./session.ts";
 import { MEANING, type Place, type SessionEvent } from "./signal.ts";
 
-export interface SessionsSettings {
-  readonly generation: number;
-  /** The hash of what decides content; sessions under another one are derived anew. */
-  readonly contentHash: string;
+/** Sessions under another hash are derived anew. */
+export interface SessionsSettings extends Rules {
   /** Sessions kept in memory beyond those with open events; past it the oldest are written and leave it. */
   readonly mostSessions: number;
   /**
@@ -67,6 +65,8 @@ export class Sessions {
   readonly #due = new Set<Live>();
   /** Sessions that may leave: at the next seal, for only then is what the last one handed over durable. */
   #leaving: Live[] = [];
+  /** True when any of them settles then. */
+  #isSettling = false;
 
   constructor(settings: SessionsSettings) {
     this.#settings = settings;
@@ -79,7 +79,7 @@ export class Sessions {
 
   /** True when `seal` has something to say. */
   get hasWork(): boolean {
-    return this.#touched.size > 0 || this.#due.size > 0;
+    return this.#touched.size > 0 || this.#due.size > 0 || this.#isSettling;
   }
 
   /** The least stream sequence of an event that no entry holds, as of the last seal; undefined when there is none. */
@@ -101,14 +101,14 @@ export class Sessions {
     if (this.#live.has(key)) return;
     const read = value === undefined ? undefined : readSession(key, value);
     if (read === undefined) return;
-    const isOurs = read.hash === this.#settings.contentHash;
+    const isOurs = read.rules.contentHash === this.#settings.contentHash;
     if (isOurs || read.session.headSequence < firstSequence) this.#add(key, read.session, !isOurs);
   }
 
   /** Takes in what another writer's entry says of a session. */
   adopt(key: string, value: string): void {
     const read = readSession(key, value);
-    if (read === undefined || read.hash !== this.#settings.contentHash) return;
+    if (read === undefined || read.rules.contentHash !== this.#settings.contentHash) return;
     const live = this.#live.get(key);
     if (live === undefined) this.#touched.add(this.#add(key, read.session, false));
     else if (!live.frozen && this.#awake(live).union(read.session)) this.#touched.add(live);
@@ -132,7 +132,9 @@ export class Sessions {
   /** Raises the support of an observation that was noted. */
   improve(observed: ObservedEvent, { selection, claim }: Finding): void {
     const live = this.#live.get(keyOf(observed));
-    if (live === undefined || this.#awake(live).improve(placeOf(observed), selection, claim) !== "improved") return;
+    if (
+      live === undefined || live.frozen || this.#awake(live).improve(placeOf(observed), selection, claim) !== "improved"
+    ) return;
     live.stale = true;
     this.#touched.add(live);
   }
@@ -153,7 +155,6 @@ export class Sessions {
   /** Writes every session in memory once more with the evidence that there is. */
   settleAll(): void {
     for (const live of this.#live.values()) {
-      live.settled = 0n;
       live.written = 0n;
       for (const signal of this.#awake(live).signals) signal.written = 0;
       this.#touched.add(live);
@@ -166,16 +167,20 @@ export class Sessions {
    * as covered.
    */
   seal(rewindBound: number, takenAtMs: number, emit: EmitFact): StateChange[] {
-    for (const live of this.#touched) this.#emitRows(live, emit);
     const lagsSinceMs = takenAtMs - this.#settings.sessionLagMs;
     for (const [live, { streamSequence, streamTimeMs }] of this.#uncovered) {
       if (streamSequence >= rewindBound || streamTimeMs > lagsSinceMs) break;
       this.#due.add(live);
     }
     this.#relieve();
-    for (const live of this.#leaving) if (!this.#due.has(live) && !this.#touched.has(live)) this.#leave(live);
+    // What its entry holds is not read again after a crash, so its last rows must come with that entry or after it.
+    const isLast = (live: Live) => settles(live) && (this.#due.has(live) || !this.#uncovered.has(live));
+    for (const live of this.#touched) isLast(live) ? this.#settle(live, emit) : this.#emitRows(live, emit);
+    for (const live of this.#due) if (isLast(live)) this.#settle(live, emit);
+    for (const live of this.#leaving) if (!this.#due.has(live) && !this.#touched.has(live)) this.#leave(live, emit);
     const changes = [...this.#due].map((live) => this.#cover(live));
     this.#leaving = [...new Set([...this.#touched, ...this.#due])];
+    this.#isSettling = this.#leaving.some(settles);
     this.#touched.clear();
     this.#due.clear();
     return changes;
@@ -184,25 +189,30 @@ export class Sessions {
   #emitRows(live: Live, emit: EmitFact): void {
     const session = this.#awake(live);
     if (session.isEmpty || session.hasEnded || live.frozen) return;
+    if (live.written === session.evidence) return;
     const { generation } = this.#settings;
-    const isSettling = session.open === 0 && live.settled !== session.evidence;
-    if (!isSettling && live.written === session.evidence) return;
     const derived = derive(session);
     emit("fact_workflow_sessions", sessionRow(session, derived, generation));
     live.written = session.evidence;
-    if (isSettling) live.settled = session.evidence;
     for (const dependent of derived.dependents) {
       const from = writtenFrom(dependent, derived.isKnown);
-      if (!isSettling && dependent.signal.written === from) continue;
+      if (dependent.signal.written === from) continue;
       dependent.signal.written = from;
       const { edge, coverage, update } = dependentRows(session, dependent, derived, generation);
       if (edge !== undefined) emit("fact_stream_trace_edges", edge);
       if (coverage !== undefined) emit("fact_lifecycle_edge_coverage", coverage);
       if (update !== undefined) emit("fact_workflow_param_updates", update);
     }
-    if (session.signals.length > MOST_APART) session.fold(MOST_APART * 3 / 4, true);
-    // Only a session whose oldest events stay open for long comes here.
-    if (session.signals.length > 2 * MOST_APART) session.fold(MOST_APART, false);
+    session.foldPassing();
+  }
+
+  /** Writes all rows of a session once more: what was written of it with less evidence, by whomever, then never counts. */
+  #settle(live: Live, emit: EmitFact): void {
+    const session = this.#awake(live);
+    live.written = 0n;
+    for (const signal of session.signals) signal.written = 0;
+    this.#emitRows(live, emit);
+    live.settled = session.evidence;
   }
 
   #cover(live: Live): StateChange {
@@ -213,7 +223,7 @@ export class Sessions {
 
   /** The value of a session's entry. */
   #valueOf({ state }: Live): string {
-    return typeof state === "string" ? state : writeSession(state, this.#settings.contentHash);
+    return typeof state === "string" ? state : writeSession(state, this.#settings);
   }
 
   #awake(live: Live): Session {
@@ -238,9 +248,10 @@ export class Sessions {
     }
   }
 
-  /** What waits for nothing leaves the memory; what waits only for its entry to be due rests. */
-  #leave(live: Live): void {
+  /** What waits for nothing settles and leaves the memory; what waits only for its entry to be due rests. */
+  #leave(live: Live, emit: EmitFact): void {
     if (isOpen(live) || live.stale) return;
+    if (settles(live)) this.#settle(live, emit);
     if (!this.#uncovered.has(live)) this.#live.delete(live.key);
     else if (!live.frozen) live.state = this.#valueOf(live);
   }
@@ -254,6 +265,11 @@ export class Sessions {
 
 function isOpen({ state }: Live): boolean {
   return typeof state !== "string" && state.open > 0;
+}
+
+/** True when nothing of a session is open any more, and not all of its rows have the evidence that there is. */
+function settles({ state, settled, frozen }: Live): boolean {
+  return typeof state !== "string" && state.open === 0 && settled !== state.evidence && !frozen && !state.hasEnded;
 }
 
 /** The entry's key of the session that an event belongs to. */

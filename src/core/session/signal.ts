@@ -53,6 +53,8 @@ export interface Context {
   readonly gateway: string;
   readonly streamId: string;
   readonly requestId: string;
+  /** The start that the runner reports, `Infinity` when it reports none that can be true. */
+  readonly startMs: number;
 }
 
 export interface Signal {
@@ -89,15 +91,13 @@ export function signalOf(event: SessionEvent, support: Support, context: Context
   return { uid, timeMs, mark: markOf(event), context, text, support, written: 0, open: false };
 }
 
-export function contextOf({ head, payload }: SessionEvent): Context {
-  return { gateway: head.gateway, streamId: payload.streamId, requestId: payload.requestId };
+export function contextOf(event: SessionEvent): Context {
+  const { streamId, requestId } = event.payload;
+  return { gateway: event.head.gateway, streamId, requestId, startMs: startOf(event) };
 }
 
-/**
- * The start that a status sample reports, `Infinity` when it reports none that can be true: one after the sample, or
- * of a clock that was never set.
- */
-export function startOf(event: SessionEvent): number {
+/** Not after the sample, and not of a clock that was never set. */
+function startOf(event: SessionEvent): number {
   const startMs = event.type === "ai_stream_status" ? event.payload.startTimeMs : null;
   return startMs !== null && startMs >= EARLIEST_START_MS && startMs <= event.head.eventTimeMs ? startMs : Infinity;
 }

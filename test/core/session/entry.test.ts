@@ -28,7 +28,9 @@ import { usualSession, usualSnapshot } from "../../helpers/usual-session.ts";
 import { HOUR_MS } from "../../helpers/world.ts";
 
 const TTL = { beforeMs: 24 * HOUR_MS, afterMs: 24 * HOUR_MS };
-const HASH = "rules";
+const RULES = { contentHash: "rules", generation: 1 };
+/** As the worlds in memory have them. */
+const BARE = { contentHash: "", generation: 1 };
 
 const idOf = ({ source, workflow_session_id }: Row): string => `${source} ${workflow_session_id}`;
 
@@ -76,7 +78,7 @@ describe("entry of a session", (test) => {
     const found = ["", "model_incompatible", "no_orchestrator", "no_snapshot", "node_unknown"];
     assert.equal([...reasons].sort(), found);
     assert.ok(session.signals.some(({ uid }) => uid.startsWith("=")));
-    assert.is(writeSession(session, ""), value);
+    assert.is(writeSession(session, BARE), value);
   });
 
   test("keeps a base with its floor, its totals and its evidence, wherever it begins", () => {
@@ -86,10 +88,10 @@ describe("entry of a session", (test) => {
       const folded = read(key, value);
       folded.fold(kept, false);
       assert.is(folded.signals.length, kept);
-      const again = read(key, writeSession(folded, HASH));
+      const again = read(key, writeSession(folded, RULES));
       assert.is(again.evidence, folded.evidence);
       assert.equal(again.base!.floor, folded.base!.floor);
-      assert.is(writeSession(again, HASH), writeSession(folded, HASH));
+      assert.is(writeSession(again, RULES), writeSession(folded, RULES));
       assert.equal(sessionRow(again, derive(again), 1), sessionRow(again, { ...whole, dependents: [] }, 1));
     }
   });
@@ -102,7 +104,7 @@ describe("entry of a session", (test) => {
         assert.is(world.sessions.size, rows.size);
         for (const [key, value] of world.sessions) {
           const session = read(key, value);
-          assert.is(writeSession(session, ""), value);
+          assert.is(writeSession(session, BARE), value);
           const row = sessionRow(session, derive(session), 1);
           assert.equal(row, rows.get(idOf(row)));
         }
@@ -114,7 +116,7 @@ describe("entry of a session", (test) => {
   test("of a usual session with twenty events and four snapshots is at most 2,048 bytes", () => {
     const [key, bare] = entryOf(...[0, 1, 2, 3].map(usualSnapshot), ...usualSession(7));
     const session = read(key, bare);
-    const value = writeSession(session, hash64("what decides content"));
+    const value = writeSession(session, { contentHash: hash64("what decides content"), generation: 1 });
     assert.is(session.signals.length, 20);
     assert.is(session.signals[0]!.context.streamId.length, 46);
     const snapshots = new Set(session.signals.map(({ support }) => support.claim.snapshotUid));
@@ -128,7 +130,7 @@ describe("entry of a session", (test) => {
     const entry = JSON.parse(value);
     const folded = read(key, value);
     folded.fold(3, false);
-    const based = JSON.parse(writeSession(folded, HASH));
+    const based = JSON.parse(writeSession(folded, RULES));
     const [signal] = entry.signals;
     const [support] = entry.supports;
     const [run] = based.base.totals.runs;
@@ -163,7 +165,7 @@ describe("entry of a session", (test) => {
     fc.assert(
       fc.property(fc.nat(value.length - 1), fc.constantFrom("", "0", '"', "]", "-", "=9"), (at, by) => {
         const found = readSession(key, value.slice(0, at) + by + value.slice(at + 1));
-        if (found !== undefined) assert.type(writeSession(found.session, HASH), "string");
+        if (found !== undefined) assert.type(writeSession(found.session, RULES), "string");
       }),
       { numRuns: 500, includeErrorInReport: true },
     );
@@ -186,7 +188,7 @@ describe("entry of a session", (test) => {
       );
       session.add({ uid, timeMs: 3_000 + at, mark: 1, context: wide, text: "", support, written: 0, open: false });
     }
-    const written = writeSession(session, HASH);
+    const written = writeSession(session, RULES);
     assert.ok(new TextEncoder().encode(written).length <= 1_000_000);
     assert.ok(readSession(key, written) !== undefined);
   });
@@ -225,7 +227,7 @@ describe("merge of two entries", (test) => {
             if (value === undefined) return undefined;
             const session = read(key, value);
             session.fold(kept, false);
-            return writeSession(session, "");
+            return writeSession(session, BARE);
           };
           const [a, b, c] = [folded(as!.get(key), 3 + keptA), folded(bs!.get(key), 3 + keptB), cs!.get(key)];
           if (isOneWeight(key, a, b)) continue;
@@ -258,17 +260,30 @@ describe("merge of two entries", (test) => {
     near.fold(12, false);
     for (
       const union of [
-        mergeSessions(key, writeSession(far, HASH), writeSession(near, HASH)),
-        mergeSessions(key, writeSession(near, HASH), writeSession(far, HASH)),
+        mergeSessions(key, writeSession(far, RULES), writeSession(near, RULES)),
+        mergeSessions(key, writeSession(near, RULES), writeSession(far, RULES)),
       ]
     ) {
-      assert.is(union, writeSession(far, HASH));
+      assert.is(union, writeSession(far, RULES));
     }
+  });
+
+  test("of entries under two hashes is that of the greater generation, of one generation the one that is wanted", () => {
+    const [key, value] = entryOf(...EVERYTHING);
+    const under = (generation: number) => writeSession(read(key, value), { contentHash: "other rules", generation });
+    assert.is(mergeSessions(key, value, under(0)), value, "a process that has not heard of the new rules comes late");
+    assert.is(mergeSessions(key, value, under(2)), under(2));
+    const raised = writeSession(read(key, value), { ...BARE, generation: 2 });
+    const more = read(key, value);
+    more.add({ ...more.signals[0]!, uid: "one-more~0123456789abcdef" });
+    const merged = readSession(key, mergeSessions(key, raised, writeSession(more, BARE)))!;
+    assert.equal(merged.rules, { ...BARE, generation: 2 }, "under one hash a union, whatever the generations");
+    assert.is(merged.session.signals.length, more.signals.length);
   });
 
   test("of entries under two hashes, or of no entry, is the one that is wanted", () => {
     const [key, value] = entryOf(...EVERYTHING);
-    const other = writeSession(read(key, value), "other rules");
+    const other = writeSession(read(key, value), { contentHash: "other rules", generation: 1 });
     assert.is(mergeSessions(key, other, value), value);
     assert.is(mergeSessions(key, value, other), other);
     assert.is(mergeSessions(key, "{", value), value);

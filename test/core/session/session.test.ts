@@ -6,11 +6,12 @@ import { LEVEL } from "../../../src/core/evidence.ts";
 import { judge } from "../../../src/core/judge.ts";
 import type { Claim, Selection } from "../../../src/core/select.ts";
 import { derive } from "../../../src/core/session/derive.ts";
+import { readSession, writeSession } from "../../../src/core/session/entry.ts";
 import { MOST_EVENTS, Session } from "../../../src/core/session/session.ts";
 import { compareK, isSessionEvent, MEANING, type SessionEvent } from "../../../src/core/session/signal.ts";
 import { NAMELESS } from "../../../src/core/session/support.ts";
 import { bytesOf, stored, subjectOf, type Wire } from "../../helpers/events.ts";
-import { A, close, error, playable, processed, request, sample, streamEvent } from "../../helpers/session-events.ts";
+import { A, B, close, error, playable, processed, request, sample, streamEvent } from "../../helpers/session-events.ts";
 import { describe } from "../../helpers/suite.ts";
 
 function eventOf(wire: Wire): SessionEvent {
@@ -172,7 +173,67 @@ describe("a fold of a session", (test) => {
   });
 });
 
+/** A session of an error every second, so many of them, whose rows are written after every so many. */
+function longSession(
+  count: number,
+  batch: number,
+  extra: readonly [after: number, event: SessionEvent][] = [],
+): Session {
+  const session = new Session("network", "stream-1|request-1");
+  for (let nth = 1; nth <= count; nth++) {
+    session.note(eventOf(error(1_000_000 + 1_000 * nth, "boom")), nth);
+    for (const [after, event] of extra) if (after === nth) session.note(event, nth);
+    if (nth % batch === 0) session.foldPassing();
+  }
+  session.foldPassing();
+  return session;
+}
+
 describe("the bounds of a session", (test) => {
+  test("beyond 8,192 events the earliest are a sum, and which it takes does not depend on batches", () => {
+    // Too old for the one who has folded, and not for the one who is about to.
+    const late = eventOf(error(1_000_500, "too late"));
+    const early = eventOf(error(1_000_501, "in time"));
+    const [small, large] = [1, 4_096].map((batch) => longSession(8_400, batch, [[8_192, early], [8_250, late]]));
+    assert.is(totalsOf(small!).events, 8_401);
+    assert.is(small!.evidence, 8_401n);
+    assert.ok(small!.signals.length < 8_192);
+    assert.equal(totalsOf(large!), totalsOf(small!));
+    assert.is(large!.signals.length, small!.signals.length);
+    assert.is(large!.evidence, small!.evidence);
+  });
+
+  test("open events are kept apart, up to twice as many", () => {
+    const session = new Session("network", "stream-1|request-1");
+    for (let nth = 1; nth <= 16_385; nth++) {
+      const event = eventOf(error(1_000_000 + 1_000 * nth, "boom"));
+      session.note(event, nth);
+      session.foldPassing();
+      if (nth === 1) session.setOpen(session.signals[0]!, true);
+      if (nth === 16_384) assert.is(session.signals.length, nth);
+    }
+    assert.is(session.signals.length, 8_192);
+    assert.is(totalsOf(session).events, 16_385);
+  });
+
+  test("a session of too many segments takes no more, and what it has stays where it is written and read", () => {
+    const session = new Session("network", "stream-1|request-1");
+    const count = 8_192 + 2_049;
+    for (let nth = 1; nth <= count; nth++) {
+      const event = eventOf(sample(1_000 * nth, nth % 2 === 0 ? A : B));
+      const { selection, claim } = found(nth % 2 === 0 ? "0xca" : "0xcb", 500);
+      session.note(event, nth, { selection, claim });
+    }
+    session.foldPassing();
+    assert.ok(session.base!.totals.runs.length > 1_024);
+    const rules = { contentHash: "", generation: 1 };
+    const value = writeSession(session, rules);
+    const again = readSession("network.stream-1=7Crequest-1", value)!.session;
+    assert.is(again.signals.length, session.signals.length);
+    assert.is(again.evidence, session.evidence);
+    assert.is(session.note(eventOf(sample(1e8, A)), 1, found("0xca", 500)), "ignored");
+  });
+
   test("events beyond the most that its evidence can count are ignored, those that it has are known", () => {
     const session = sessionOf(EVENTS);
     session.fold(2, true);
@@ -193,7 +254,7 @@ describe("the bounds of a session", (test) => {
     const last = { uid: "z", timeMs: 253_402_300_799_999, mark: MEANING.aiEvent };
     const signal = {
       ...last,
-      context: { gateway: "", streamId: "", requestId: "" },
+      context: { gateway: "", streamId: "", requestId: "", startMs: Infinity },
       text: "",
       written: 0,
       open: false,

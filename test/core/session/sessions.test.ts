@@ -142,8 +142,44 @@ describe("a session in memory", (test) => {
     assert.is(partition.seal().rows.length, 3);
     assert.equal(partition.seal().rows, []);
     partition.sessions.closed(OBSERVED);
+    assert.equal(partition.seal().rows, [], "nothing that comes would be written before its last rows");
+    assert.ok(partition.sessions.hasWork);
     assert.is(partition.seal().rows.length, 3);
+    assert.not(partition.sessions.hasWork);
     assert.equal(partition.seal().rows, []);
+  });
+
+  test("under other settings stays as it is, whatever is found for its events", () => {
+    const other = entryOf([SAMPLE], { contentHash: "other rules" });
+    const partition = new Partition({ sessionLagMs: 0 });
+    // The stream does not hold its first event any more.
+    partition.sessions.admit(KEY, other, 2);
+    partition.take(SAMPLE, { finding: UNKNOWN, open: true });
+    partition.sessions.improve(OBSERVED, KNOWN);
+    partition.sessions.closed(OBSERVED);
+    assert.equal(partition.seal(), { rows: [], entries: [] });
+  });
+
+  test("settles with its entry when that is written", () => {
+    const partition = new Partition({ sessionLagMs: 0 });
+    partition.take(request(1_000));
+    partition.take(SAMPLE, { finding: KNOWN, open: true });
+    assert.is(partition.seal().entries.length, 1);
+    partition.sessions.closed(OBSERVED);
+    assert.is(partition.seal().rows.length, 3);
+    assert.equal(partition.seal(), { rows: [], entries: [] });
+  });
+
+  test("does not settle while events come: each has its rows once, and all of them once more in the end", () => {
+    const partition = new Partition();
+    const count = 30;
+    let rows = 0;
+    for (let nth = 1; nth <= count; nth++) {
+      partition.take(close(1_000 * nth));
+      rows += partition.seal().rows.length;
+    }
+    assert.is(rows, 3 * count, "the session, an edge and its coverage each time");
+    assert.is(partition.seal().rows.length, 1 + 2 * count);
   });
 });
 
@@ -249,6 +285,8 @@ describe("a session that has an entry", (test) => {
       partition.sessions.adopt(KEY, entryOf(before));
       assert.ok(partition.sessions.hasWork);
       assert.is(eventsIn(partition.seal()), before.length + own.length);
+      // What only its entry holds has settled; what has events besides settles as it rests.
+      if (own.length > 0) partition.seal();
       partition.sessions.adopt(KEY, entryOf(before));
       assert.not(partition.sessions.hasWork, "nothing is new the second time");
     }
@@ -257,7 +295,7 @@ describe("a session that has an entry", (test) => {
   test("of another writer under other settings, or no entry, is not taken in", () => {
     const partition = new Partition();
     partition.take(close(2_000));
-    partition.seal();
+    for (let seal = 0; seal < 2; seal++) partition.seal();
     for (const value of [entryOf(before, { contentHash: "other rules" }), "{"]) partition.sessions.adopt(KEY, value);
     assert.not(partition.sessions.hasWork);
   });
