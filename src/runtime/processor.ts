@@ -8,14 +8,14 @@ import { isRewritten } from "../core/checkpoint.ts";
 import type { Counts } from "../core/effects.ts";
 import { SnapshotFeed } from "../core/feed.ts";
 import type { Snapshot } from "../core/snapshot.ts";
-import type { PartitionState, StartingPoint, StepSettings } from "../core/step.ts";
+import type { PartitionState, StepSettings } from "../core/step.ts";
 import { PARTITION_ALL } from "../core/subject.ts";
 import { formatInstant } from "../core/time.ts";
 import { isRetryable, LatecomerError } from "../errors.ts";
 import type { Bucket, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
 import { Leases, RENEW_MS } from "./leases.ts";
 import { PartitionPipeline, type PipelinePorts } from "./pipeline.ts";
-import { startOf } from "./start.ts";
+import { type Started, startOf } from "./start.ts";
 import type { State } from "./state.ts";
 
 export interface ProcessorSettings extends Omit<StepSettings, "generation"> {
@@ -240,7 +240,7 @@ export class Processor {
   async #openAll(taken: readonly { readonly partition: string; readonly revision: number }[]): Promise<void> {
     if (taken.length === 0) return;
     const { log } = this.#ports;
-    const started = new Map<string, { state: PartitionState; at: StartingPoint }>();
+    const started = new Map<string, Started>();
     const opened = new Set<string>();
     try {
       const names = taken.map(({ partition }) => partition);
@@ -248,13 +248,13 @@ export class Processor {
         feed: this.#feed,
         knowsSnapshots: this.#knowsSnapshots,
         count: (name, by) => this.#count(name, by),
-        onState: (partition, state, at) => {
-          this.#states.add(state);
-          started.set(partition, { state, at });
+        onState: (partition, ready) => {
+          this.#states.add(ready.state);
+          started.set(partition, ready);
         },
       });
       for (const { partition, revision } of taken) {
-        const { state, at: { rewindSeq: fromSequence, doneSeq, doneAtMs } } = started.get(partition)!;
+        const { state, at: { rewindSeq: fromSequence, doneSeq, doneAtMs }, stored } = started.get(partition)!;
         const source = await this.#ports.stream.open(
           partition,
           { fromSequence, known: { streamSequence: doneSeq, storedAtMs: doneAtMs } },
@@ -266,7 +266,12 @@ export class Processor {
         );
         const { batchRows, lingerMs, contentHash } = this.#settings;
         const settings = { partition, generation: this.#generation, contentHash, batchRows, lingerMs };
-        const pipeline = new PartitionPipeline(settings, state, { ...this.#ports, source }, this.#counts);
+        const pipeline = new PartitionPipeline(
+          settings,
+          state,
+          { ...this.#ports, state: stored, source },
+          this.#counts,
+        );
         const owned = { revision, state, pipeline, leaving: false };
         // An earlier reader whose lease was lost meanwhile may not have come to its end.
         this.#leave(partition);

@@ -23,6 +23,14 @@ interface StartSettings extends StepSettings {
   readonly partitions: number;
 }
 
+/** A partition that is ready to be read. */
+export interface Started {
+  readonly state: PartitionState;
+  readonly at: StartingPoint;
+  /** The state in buckets, for the reader of this partition. */
+  readonly stored: State;
+}
+
 interface Surroundings {
   readonly feed: SnapshotFeed;
   /** True when the broadcast handed over any snapshot. */
@@ -32,7 +40,7 @@ interface Surroundings {
    * Called with each state once what was left open is restored. From that moment on it must be told of snapshots, or
    * one that comes before the partition reads would not find its samples.
    */
-  readonly onState: (partition: string, state: PartitionState, at: StartingPoint) => void;
+  readonly onState: (partition: string, started: Started) => void;
 }
 
 /** Makes the states of partitions, with what earlier owners left open, and says from where to read on. */
@@ -78,10 +86,11 @@ export async function startOf(
   }
   for (const { partition, at, own } of plans) {
     const partitionState = new PartitionState(settings, feed, at);
-    const sessions = await state.sessions([...new Set(own.map(({ observed }) => sessionKeyOfEntry(observed)))]);
+    const stored = state.forReader();
+    const sessions = await stored.sessions([...new Set(own.map(({ observed }) => sessionKeyOfEntry(observed)))]);
     for (const { key, value } of sessions) partitionState.admit(key, value);
     for (const entry of own) partitionState.restore(entry);
-    onState(partition, partitionState, at);
+    onState(partition, { state: partitionState, at, stored });
     log.debug({ partition, ...at, restored: own.length }, "partition restored");
   }
 

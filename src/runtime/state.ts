@@ -13,8 +13,8 @@ import type { Bucket, Buckets } from "../ports.ts";
 /** Requests under way at once; beyond some hundred a server only queues them. */
 const CONCURRENCY = 256;
 
-/** Revisions of sessions remembered: a write that knows one takes one request, any other three. */
-const MOST_REVISIONS = 200_000;
+/** Revisions of sessions remembered by a reader: a write that knows one takes one request, any other three. */
+const MOST_REVISIONS = 50_000;
 
 /** How often a compare-and-set is tried before the contention is called an error. */
 const MOST_CONFLICTS = 20;
@@ -34,10 +34,19 @@ export interface SessionEntry {
 
 export class State {
   readonly #buckets: Buckets;
+  /** Those of sessions of which this reader knows all that their entries hold. */
   readonly #revisions = new Map<string, number>();
 
   constructor(buckets: Buckets) {
     this.#buckets = buckets;
+  }
+
+  /**
+   * The same buckets for one reader of a partition. What one reader has seen of them is no reason for another to write
+   * over it, not even in the same process, where an earlier reader of a partition may still come to its end.
+   */
+  forReader(): State {
+    return new State(this.#buckets);
   }
 
   /**
@@ -115,7 +124,9 @@ export class State {
   async #put(bucket: StateChange["bucket"], key: string, value: string): Promise<string> {
     const known = bucket === "workflow_sessions" ? this.#revisions.get(key) : undefined;
     const written = await compareAndSet(this.#buckets[bucket], key, value, MERGE[bucket](key, value), known);
-    if (bucket === "workflow_sessions") this.#remember(key, written.revision);
+    // What another writer knew more is not known here before the whole write has come to its end.
+    if (bucket === "workflow_sessions" && written.value === value) this.#remember(key, written.revision);
+    else this.#revisions.delete(key);
     return written.value;
   }
 

@@ -1,9 +1,17 @@
-/** What several writers of one checkpoint leave, over a bucket in memory. */
+/** What several writers of one checkpoint and of one session leave, over buckets in memory. */
 import * as assert from "uvu/assert";
 import type { Checkpoint } from "../../src/core/checkpoint.ts";
-import type { Buckets } from "../../src/ports.ts";
+import { judge } from "../../src/core/judge.ts";
+import { readSession } from "../../src/core/session/entry.ts";
+import { Sessions } from "../../src/core/session/sessions.ts";
+import type { SessionEvent } from "../../src/core/session/signal.ts";
+import { LatecomerError } from "../../src/errors.ts";
+import type { Bucket, Buckets } from "../../src/ports.ts";
 import { State } from "../../src/runtime/state.ts";
+import { bytesOf, stored, subjectOf, type Wire } from "../helpers/events.ts";
+import { request, swap } from "../helpers/session-events.ts";
 import { describe } from "../helpers/suite.ts";
+import { DEFAULTS } from "../helpers/world.ts";
 import { BucketServer } from "../simulation/bucket.ts";
 import { Scheduler } from "../simulation/scheduler.ts";
 
@@ -19,15 +27,30 @@ const FOUND: Checkpoint = {
 };
 const PLANNED = { ...FOUND, doneSeq: 15, rewindSeq: 10, doneAtMs: 4_000 };
 
+const bucketOf = (server: BucketServer): Pick<Bucket, "get" | "put"> => ({
+  get: (key) => Promise.resolve(server.get(key)),
+  put: (key, value, revision) => Promise.resolve(server.put(key, value, revision)),
+});
+
 function stateOf(text: string): State {
   const server = new BucketServer("checkpoints", new Scheduler());
   server.put("0", text, 0);
-  const checkpoints = {
-    get: (key: string) => Promise.resolve(server.get(key)),
-    put: (key: string, value: string, revision: number) => Promise.resolve(server.put(key, value, revision)),
-  };
-  return new State({ checkpoints } as unknown as Buckets);
+  return new State({ checkpoints: bucketOf(server) } as unknown as Buckets);
 }
+
+/** The entry of the session of some events. */
+function entryOf(...wires: Wire[]) {
+  const sessions = new Sessions(DEFAULTS);
+  for (const wire of wires) {
+    const message = stored(subjectOf(wire, 1), bytesOf(wire.envelope), 1, 4_000_000_000_000);
+    const { decoded, sessionKey } = judge(message);
+    if (decoded.outcome === "accepted") sessions.note(sessionKey!, decoded.event as SessionEvent, message);
+  }
+  const [change] = sessions.seal(2, 4_000_000_000_000, () => {});
+  return change!;
+}
+
+const uidsIn = (key: string, value: string) => readSession(key, value)!.session.signals.map(({ uid }) => uid).sort();
 
 describe("resetting a checkpoint", (test) => {
   test("takes the place of the one that was found, though it lies behind it, or could not be read", async () => {
@@ -43,5 +66,46 @@ describe("resetting a checkpoint", (test) => {
     const state = stateOf(JSON.stringify(reached));
     await state.resetCheckpoint("0", FOUND, PLANNED);
     assert.equal(await state.loadCheckpoint("0"), reached);
+  });
+});
+
+describe("the entry of a session", (test) => {
+  const [one, other] = [entryOf(request(1_000)), entryOf(swap(2_000))];
+  const both = uidsIn(one.key, entryOf(request(1_000), swap(2_000)).value!);
+  const server = () => new BucketServer("workflow_sessions", new Scheduler());
+  const left = (bucket: BucketServer) => uidsIn(one.key, bucket.get(one.key)!.value);
+
+  test("is merged with what another reader of the same process wrote", async () => {
+    const bucket = server();
+    const state = new State({ workflow_sessions: bucketOf(bucket) } as unknown as Buckets);
+    const [earlier, later] = [state.forReader(), state.forReader()];
+    await earlier.sessions([one.key]);
+    await later.sessions([one.key]);
+    await later.write([other]);
+    const merged = await earlier.write([one]);
+    assert.equal(left(bucket), both);
+    assert.equal(uidsIn(one.key, merged[0]!.value!), both);
+  });
+
+  test("is merged and told again when the write in which it was merged failed, and is repeated", async () => {
+    const bucket = server();
+    bucket.put(other.key, other.value!, 0);
+    let away = true;
+    const unmatched: Pick<Bucket, "put"> = {
+      put: () => {
+        if (!away) return Promise.resolve(1);
+        away = false;
+        return Promise.reject(new LatecomerError("AWAY", "retryable", "no answer"));
+      },
+    };
+    const buckets = { workflow_sessions: bucketOf(bucket), unmatched_status: unmatched };
+    const state = new State(buckets as unknown as Buckets);
+    const write = () => state.write([one, { bucket: "unmatched_status", key: "s.uid", value: "{}" }]);
+    await write().then(() => assert.unreachable(), () => {});
+    // What was begun comes to its end.
+    await new Promise((resolve) => setImmediate(resolve));
+    const merged = await write();
+    assert.equal(left(bucket), both);
+    assert.is(merged.length, 1);
   });
 });

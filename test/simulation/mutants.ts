@@ -159,6 +159,17 @@ const ownEventTime: OpenPorts = (servers, process) => {
   }));
 };
 
+/** A session has an entry from when the rewind passes its first event, and what comes later is not added to it. */
+const entriesOnce: OpenPorts = (servers, process) =>
+  openPorts(servers, process, (server) => {
+    const bucket = openBucket(server, process);
+    if (server.name !== "workflow_sessions") return bucket;
+    return {
+      ...bucket,
+      put: async (key, value, revision) => server.get(key)?.revision ?? await bucket.put(key, value, revision),
+    };
+  });
+
 /** A defect, and what it must be found by: a version that differs is no wrong row yet. */
 export interface Mutant {
   readonly ports: OpenPorts;
@@ -173,6 +184,7 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "insert tokens out of the range of messages": { ports: tokenOfRange, foundBy: ["content"] },
   "a warm-up that writes nothing": { ports: silentWarmUp, foundBy: ["content"] },
   "a partition's own event time as the closing clock": { ports: ownEventTime, foundBy: ["content"] },
+  "entries of sessions that do not keep up with the rewind": { ports: entriesOnce, foundBy: ["content"] },
 };
 
 /** Messages are acknowledged as they are read. Where an owner starts is told by the checkpoint, not by its consumer. */

@@ -35,7 +35,7 @@ function saying({ seed, findings }: Report): string {
 }
 
 describe("the simulation", (test) => {
-  test(`finds nothing in ${SEEDS} seeds, each of which takes the same steps twice`, async () => {
+  test(`finds nothing in ${SEEDS} seeds, and those that it repeats take the same steps again`, async () => {
     let steps = 0;
     for (let seed = 0; seed < SEEDS; seed++) {
       const report = await simulate(seed);
