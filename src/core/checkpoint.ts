@@ -49,9 +49,13 @@ export function mergeCheckpoints(present: Checkpoint, wanted: Checkpoint): Check
   if (advance < 0) return present;
   // Stored later under no greater sequence: the stream that the other one stands on is lost.
   if (wanted.doneAtMs > present.doneAtMs && wanted.doneSeq <= present.doneSeq) return wanted;
+  // A rewind stands on the entries of whoever wrote it: one that had lost some reads from further back, and has less.
+  const { rewindSeq, held, heldSeq } = wanted.rewindSeq >= present.rewindSeq ? wanted : present;
   return {
     ...wanted,
-    rewindSeq: Math.max(wanted.rewindSeq, present.rewindSeq),
+    rewindSeq,
+    held,
+    heldSeq,
     lastSession: wanted.lastSession || present.lastSession,
   };
 }

@@ -115,6 +115,13 @@ describe("two writers of one checkpoint", (test) => {
     assert.is(mergeCheckpoints(further, CHECKPOINT), further);
   });
 
+  test("leave a rewind with the entries that it stands on", () => {
+    const fewer = { ...CHECKPOINT, rewindSeq: 20, held: 1, heldSeq: 50 };
+    assert.equal(mergeCheckpoints(CHECKPOINT, { ...fewer, doneSeq: 110 }), { ...CHECKPOINT, doneSeq: 110 });
+    const caughtUp = { ...fewer, rewindSeq: 80 };
+    assert.equal(mergeCheckpoints(CHECKPOINT, caughtUp), caughtUp);
+  });
+
   test("leave what was stored later, though a stream that was lost meanwhile had come further", () => {
     for (const doneSeq of [95, 100]) {
       const rewritten = { ...CHECKPOINT, doneSeq, rewindSeq: 90, doneAtMs: 6_000 };
