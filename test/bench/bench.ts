@@ -4,27 +4,37 @@
  * The question is what share of the rate of an empty consumer of the same stream is left once messages are decoded,
  * attributed, written to the embedded engine and acknowledged.
  */
+import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { AckPolicy, DeliverPolicy, type NatsConnection } from "nats";
 import { openClickHouse } from "../../src/clickhouse/client.ts";
 import { initialise } from "../../src/cli/init.ts";
 import { startProcessor } from "../../src/cli/run.ts";
 import { resolveConfig } from "../../src/config.ts";
 import { decode } from "../../src/core/decode.ts";
+import { judge } from "../../src/core/judge.ts";
 import { ensureNatsServer, startNatsServer } from "../../src/local/nats-server.ts";
 import { connectNats } from "../../src/nats/connection.ts";
 import { planStreams } from "../../src/nats/provision.ts";
 import { publishMessages } from "../../src/nats/publish.ts";
 import { openLog } from "../../src/runtime/log.ts";
-import { productionLoad, waitingSamples } from "./load.ts";
+import { bytesOf } from "../helpers/events.ts";
+import { USUAL_MS, usualSession, usualSnapshots } from "../helpers/usual-session.ts";
+import { Core, messageOf } from "./core.ts";
+import { productionLoad, timeOf, waitingSamples } from "./load.ts";
+import type { Cost } from "./sessions.ts";
 
 const EVENTS = Number(process.env.BENCH_EVENTS ?? 60_000);
 const RUNS = Number(process.env.BENCH_RUNS ?? 3);
 
 /** Open samples that a processor has to restore when it starts. */
 const STATE_KEYS = Number(process.env.BENCH_STATE_KEYS ?? 100_000);
+
+/** Sessions that a process holds at once. */
+const SESSIONS = Number(process.env.BENCH_SESSIONS ?? 100_000);
 
 interface Figure {
   readonly name: string;
@@ -51,15 +61,23 @@ async function main(): Promise<void> {
       "empty consumer": [],
       "empty consumer, one ack in 1,024": [],
       decode: [],
+      "the core after decode, no I/O": [],
       "end to end, embedded engine": [],
     };
     for (let run = 0; run < RUNS; run++) {
       rates["empty consumer"]!.push(EVENTS / await emptyConsumer(nc, 1));
       rates["empty consumer, one ack in 1,024"]!.push(EVENTS / await emptyConsumer(nc, 1_024));
       rates.decode!.push(EVENTS / decodeAll(load));
+      rates["the core after decode, no I/O"]!.push(EVENTS / deriveAll(load));
       rates["end to end, embedded engine"]!.push(EVENTS / await endToEnd(config, nc, run));
     }
     const starts = await warmUp(config, nc);
+    const sessions = {
+      entryBytes: entryBytes(),
+      resting: costOf("resting", SESSIONS),
+      // They cost ten times as much, and no installation has so many of them.
+      open: costOf("open", SESSIONS / 10),
+    };
     await nc.close();
     const empty = median(rates["empty consumer"]!);
     const figures: Figure[] = Object.entries(rates).map(([name, of]) => ({
@@ -75,6 +93,7 @@ async function main(): Promise<void> {
       runs: RUNS,
       figures,
       starts,
+      sessions,
       peakRssMb: Math.round(process.resourceUsage().maxRSS / 1_024),
     };
     console.log(JSON.stringify(result, null, 2));
@@ -88,6 +107,12 @@ async function main(): Promise<void> {
     console.error(
       `ready from ${starts.stateKeys.toLocaleString("en")} open samples        ${starts.warmSeconds.toFixed(2)} s`,
     );
+    console.error(`entry of a session of 20 events        ${sessions.entryBytes.toLocaleString("en")} bytes`);
+    for (const [kind, cost] of [["resting", sessions.resting], ["open", sessions.open]] as const) {
+      const count = cost.sessions.toLocaleString("en");
+      const each = cost.bytesPerSession.toLocaleString("en");
+      console.error(`${`${count} sessions in memory, ${kind}`.padEnd(38)} ${cost.rssMb} MiB RSS, ${each} bytes each`);
+    }
   } finally {
     await nats.stop();
     rmSync(folder, { recursive: true, force: true });
@@ -134,6 +159,34 @@ function decodeAll(load: readonly Uint8Array[]): number {
   }
   if (accepted !== load.length) throw new Error(`${load.length - accepted} events of the load were not accepted`);
   return (performance.now() - started) / 1_000;
+}
+
+/** Seconds to take messages that are decoded already and to seal their batches, sessions and their entries included. */
+function deriveAll(load: readonly Uint8Array[]): number {
+  const judged = load.map((bytes, at) => judge(messageOf(bytes, at + 1, timeOf(at))));
+  const core = new Core();
+  const started = performance.now();
+  for (const [at, bytes] of load.entries()) core.take(bytes, timeOf(at), judged[at]);
+  core.seal();
+  return (performance.now() - started) / 1_000;
+}
+
+/** The size of the entry of a session of twenty events on four snapshots. */
+function entryBytes(): number {
+  const core = new Core({ sessionLagMs: 0, allowedLatenessMs: 0 });
+  for (const { envelope } of [...usualSnapshots(), ...usualSession(0)]) {
+    core.take(bytesOf(envelope), USUAL_MS + 3_600_000);
+    if (envelope.type === "network_capabilities") core.seal();
+  }
+  const { value } = core.seal().state.find(({ bucket }) => bucket === "workflow_sessions")!;
+  return new TextEncoder().encode(value!).length;
+}
+
+/** What sessions in memory cost; the process is one of its own, so that nothing else is counted. */
+function costOf(kind: "resting" | "open", count: number): Cost {
+  const script = fileURLToPath(new URL("sessions.js", import.meta.url));
+  const printed = execFileSync(process.execPath, ["--expose-gc", script, kind, String(count)], { encoding: "utf8" });
+  return JSON.parse(printed) as Cost;
 }
 
 /** Seconds from the start of a processor without state until every row is stored and every message acknowledged. */

@@ -43,6 +43,11 @@ export function productionLoad(count: number): Uint8Array[] {
   });
 }
 
+/** When the event at a place of the load happened. */
+export function timeOf(at: number): number {
+  return START_MS + at * STEP_MS;
+}
+
 /** Samples of a source that sends no snapshots: every one of them waits. */
 export function waitingSamples(count: number): Uint8Array[] {
   const file = readFileSync(new URL("gateway_log_2026-01-08.jsonl", FIXTURES), "utf8");
@@ -65,7 +70,7 @@ function* interleaved(count: number): Generator<[type: string, nth: number]> {
 
 /** The same event as another one: its own id, time and, where it has one, session. */
 function moved(template: Envelope, at: number): Envelope {
-  const timestamp = START_MS + at * STEP_MS;
+  const timestamp = timeOf(at);
   const held = template.data as Envelope;
   const session = `s${Math.floor(at / SESSION_EVENTS)}`;
   const data = Array.isArray(held) || template.type === "create_new_payment"

@@ -4,14 +4,14 @@
  */
 import { capabilities, status, streamEvent, TRACE, trace, type Wire } from "./events.ts";
 
-/** Where the time of the first session begins. */
+/** When a session begins where nothing else is said. */
 export const USUAL_MS = Date.UTC(2026, 1, 25, 20, 40);
 
-/** Snapshots come so far apart; a session spans four of them. */
-export const SNAPSHOT_EVERY_MS = 30_000;
+/** How long after each other snapshots are taken. */
+const SNAPSHOT_EVERY_MS = 30_000;
 
 /** Events of a session, and how far apart they are. */
-export const USUAL_EVENTS = 20;
+const USUAL_EVENTS = 20;
 const STEP_MS = 6_000;
 
 const MODEL = "streamdiffusion-sdxl-faceid";
@@ -29,15 +29,20 @@ function uuid(number: number): string {
   return `${digits.toString(16).padStart(8, "0")}-4a1c-4e2b-9d3f-${number.toString(16).padStart(12, "0")}`;
 }
 
-/** The `nth` snapshot; the first one is taken before the sessions begin. */
-export function usualSnapshot(nth: number): Wire {
-  return capabilities({ at: USUAL_MS + (nth - 0.5) * SNAPSHOT_EVERY_MS, id: uuid(2 ** 40 + nth), nodes: [NODE] });
+/** The snapshot of a time. */
+export function usualSnapshot(at: number): Wire {
+  return capabilities({ at, id: uuid(at), nodes: [NODE] });
 }
 
-/** The `nth` session: two minutes from request to close, in the order of the times. All begin at the same time. */
-export function usualSession(nth: number): Wire[] {
+/** The four snapshots that a session which begins then is attributed on. */
+export function usualSnapshots(startMs = USUAL_MS): Wire[] {
+  return [0, 1, 2, 3].map((nth) => usualSnapshot(startMs + (nth - 0.5) * SNAPSHOT_EVERY_MS));
+}
+
+/** The `nth` session, which begins then: two minutes from request to close, in the order of the times. */
+export function usualSession(nth: number, startMs = USUAL_MS): Wire[] {
   const ids = (at: number) => ({
-    at: USUAL_MS + at * STEP_MS,
+    at: startMs + at * STEP_MS,
     id: uuid(nth * USUAL_EVENTS + at),
     gateway: "gateway-prod-fra-1",
     stream: `stream-${uuid(2 ** 41 + nth)}-ml`,

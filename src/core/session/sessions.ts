@@ -230,8 +230,6 @@ export class Sessions {
     if (typeof live.state === "string") {
       // It was written by this very process.
       live.state = readSession(live.key, live.state)!.session;
-      live.written = 0n;
-      live.settled = 0n;
     }
     return live.state;
   }

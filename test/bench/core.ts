@@ -1,0 +1,58 @@
+/** The core of a processor with no world around it: messages in, effects out, none of them carried out. */
+import { resolveConfig } from "../../src/config.ts";
+import { SnapshotFeed } from "../../src/core/feed.ts";
+import type { StoredMessage } from "../../src/core/event.ts";
+import { judge, type Judged } from "../../src/core/judge.ts";
+import { readSnapshotEntry } from "../../src/core/snapshot.ts";
+import type { Effects } from "../../src/core/effects.ts";
+import { FROM_THE_START, PartitionState, type StepSettings } from "../../src/core/step.ts";
+import { SESSION_LAG_MS } from "../../src/cli/run.ts";
+
+const config = resolveConfig({}, { natsUrl: "nats://nowhere", clickhouseUrl: "http://nowhere" });
+
+export class Core {
+  readonly state: PartitionState;
+  readonly #feed: SnapshotFeed;
+  #sequence = 0;
+
+  /** With the settings that a processor has when it is given none, but for these. */
+  constructor(settings: Partial<StepSettings> = {}) {
+    const all: StepSettings = {
+      ttl: { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs },
+      allowedLatenessMs: config.allowedLatenessMs,
+      generation: 1,
+      contentHash: "0123456789abcdef",
+      mostOpen: config.maxOpen,
+      mostSessions: config.maxSessions,
+      sessionLagMs: SESSION_LAG_MS,
+      leftOut: new Set(),
+      mostSeen: config.maxSeen,
+      ...settings,
+    };
+    this.#feed = new SnapshotFeed({ ...all, mostSightings: config.maxSightings });
+    this.state = new PartitionState(all, this.#feed, FROM_THE_START);
+  }
+
+  /** Takes a message that is stored at this time, and seals once a batch is full. */
+  take(bytes: Uint8Array, streamTimeMs: number, judged?: Judged): void {
+    const message = messageOf(bytes, ++this.#sequence, streamTimeMs);
+    this.state.take(message, judged ?? judge(message));
+    if (this.state.pending >= config.batchRows) this.seal();
+  }
+
+  /** Ends a batch, and gives the snapshots in it back as the broadcast would. */
+  seal(): Effects {
+    const effects = this.state.seal();
+    for (const { bucket, value } of effects.state) {
+      if (bucket !== "capability_snapshots") continue;
+      const snapshot = readSnapshotEntry(value!)!;
+      this.state.correct(snapshot, this.#feed.apply(snapshot));
+    }
+    return effects;
+  }
+}
+
+/** A message of the benchmark's source. */
+export function messageOf(bytes: Uint8Array, streamSequence: number, streamTimeMs: number): StoredMessage {
+  return { subject: "events.bench.x.0", bytes, streamSequence, streamTimeMs };
+}

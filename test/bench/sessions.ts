@@ -1,0 +1,69 @@
+/**
+ * What sessions in memory cost, in a process that does nothing else; prints one line of JSON.
+ *
+ *     node --expose-gc sessions.js resting|open COUNT
+ *
+ * `resting`: all events are closed and settled, and the entries are not due yet. `open`: better evidence may still come
+ * for all that name their orchestrator.
+ */
+import { judge } from "../../src/core/judge.ts";
+import { bytesOf, type Wire } from "../helpers/events.ts";
+import { USUAL_MS, usualSession, usualSnapshot, usualSnapshots } from "../helpers/usual-session.ts";
+import { Core, messageOf } from "./core.ts";
+
+export interface Cost {
+  readonly sessions: number;
+  readonly rssMb: number;
+  readonly bytesPerSession: number;
+}
+
+/** So many sessions happen at the same time, and the next ones so much later. */
+const AT_ONCE = 1_000;
+const APART_MS = 600_000;
+
+const [kind, given] = process.argv.slice(2);
+const count = Number(given);
+const core = new Core({
+  allowedLatenessMs: kind === "open" ? Infinity : 60_000,
+  sessionLagMs: Infinity,
+  mostSessions: Infinity,
+  mostOpen: Infinity,
+  mostSeen: 2,
+});
+
+function take(wire: Wire): void {
+  core.take(bytesOf(wire.envelope), Number(wire.envelope.timestamp));
+}
+
+/** Takes the events of sessions that begin at this time, a millisecond after each other, in the order of their times. */
+function takeSessions(from: number, to: number, startMs: number): void {
+  for (const wire of usualSnapshots(startMs)) take(wire);
+  core.seal();
+  const sessions = Array.from({ length: to - from }, (_, nth) => usualSession(from + nth, startMs + nth));
+  for (const at of sessions[0]!.keys()) for (const session of sessions) take(session[at]!);
+  take(usualSnapshot(startMs + APART_MS / 2));
+  core.seal();
+}
+
+function usedBytes(): number {
+  for (let round = 0; round < 3; round++) globalThis.gc!();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
+
+const before = usedBytes();
+for (let from = 0; from < count; from += AT_ONCE) {
+  takeSessions(from, Math.min(count, from + AT_ONCE), USUAL_MS + (from / AT_ONCE) * APART_MS);
+}
+// Once to settle, and once to rest.
+for (let seal = 0; seal < 2; seal++) core.seal();
+const bytes = usedBytes() - before;
+const { rss } = process.memoryUsage();
+for (let nth = 0; nth < count; nth++) {
+  const [{ envelope }] = usualSession(nth) as [Wire];
+  const { sessionKey } = judge(messageOf(bytesOf(envelope), 1, USUAL_MS));
+  if (!core.state.knows(sessionKey!)) throw new Error("a session is not in memory");
+}
+if ((core.state.openCount > 0) !== (kind === "open")) throw new Error(`${core.state.openCount} observations are open`);
+const cost: Cost = { sessions: count, rssMb: Math.round(rss / 2 ** 20), bytesPerSession: Math.round(bytes / count) };
+console.log(JSON.stringify(cost));
