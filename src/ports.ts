@@ -35,8 +35,10 @@ export interface EventStream {
   storedAtMs(streamSequence: number): Promise<number | undefined>;
   /** The least sequence stored later than an instant, one beyond the last when there is none. */
   firstSeqAfter(timeMs: number): Promise<number>;
-  /** The greatest sequence stored for a partition, of one type or of all, 0 when there is none. */
-  lastSeqOf(partition: string, type?: string): Promise<number>;
+  /** The greatest sequence held of a partition, 0 when there is none. */
+  lastSeqOf(partition: string): Promise<number>;
+  /** The least sequence held of a partition and a type, 0 when there is none. */
+  firstSeqOf(partition: string, type: string): Promise<number>;
   /**
    * Opens the messages of a partition from a sequence on, through a consumer of our own whose name holds `reader`:
    * no two readers may share a name.

@@ -9,8 +9,8 @@
  * tests passed than were declared (see helpers/suite.ts for why the exit code alone proves nothing).
  */
 import { spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
-import { availableParallelism } from "node:os";
+import { mkdtempSync, readdirSync, rmSync, statfsSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensureNatsServer } from "../src/local/nats-server.ts";
@@ -20,6 +20,23 @@ const root = dirname(here);
 
 /** How long one file may take, in milliseconds; integration files start servers and carry load. */
 const TIME_LIMIT_MS = { core: 120_000, integration: 240_000, simulation: 240_000, soak: 1_200_000 };
+
+/** What the folders of two integration files may come to at once, in bytes. */
+const ROOM = 2 * 1_073_741_824;
+
+/**
+ * Where tests make their folders: in memory where there is room, unless TMPDIR says otherwise. An insert makes dozens
+ * of small files, which cost several times the insert itself on a disk.
+ */
+function temporaryFolder(): string {
+  if (process.env.TMPDIR !== undefined) return tmpdir();
+  try {
+    const { bavail, bsize } = statfsSync("/dev/shm");
+    return bavail * bsize >= ROOM ? "/dev/shm" : tmpdir();
+  } catch {
+    return tmpdir();
+  }
+}
 
 interface Result {
   file: string;
@@ -44,13 +61,13 @@ function commandFor(file: string, deno: boolean): [string, string[]] {
     : [process.execPath, ["--import", "tsx", "--no-warnings", file]];
 }
 
-function runFile(file: string, deno: boolean, soak: boolean): Promise<Result> {
+function runFile(file: string, folder: string, deno: boolean, soak: boolean): Promise<Result> {
   const started = performance.now();
   const kinds = ["integration", "simulation"] as const;
   const limit = TIME_LIMIT_MS[soak ? "soak" : kinds.find((kind) => file.includes(`${sep}${kind}${sep}`)) ?? "core"];
   const [command, args] = commandFor(file, deno);
   return new Promise((resolve) => {
-    const env = { ...process.env, ...(soak ? { LATECOMER_SOAK: "1" } : {}) };
+    const env = { ...process.env, TMPDIR: folder, ...(soak ? { LATECOMER_SOAK: "1" } : {}) };
     const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
     let output = "";
     let why = "";
@@ -106,10 +123,11 @@ async function main(): Promise<number> {
   // Once, before two files would try to install it at the same time.
   if (files.some((file) => file.includes(`${sep}integration${sep}`))) await ensureNatsServer();
   const results: Result[] = [];
+  const folder = mkdtempSync(join(temporaryFolder(), "latecomer-tests-"));
   const queue = [...files];
   const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const result = await runFile(file, deno, soak);
+      const result = await runFile(file, folder, deno, soak);
       results.push(result);
       const mark = result.failed === 0 ? "ok  " : "FAIL";
       console.log(`${mark} ${result.file}  ${result.passed} tests, ${result.seconds.toFixed(1)} s  ${result.why}`);
@@ -118,6 +136,7 @@ async function main(): Promise<number> {
     }
   };
   await Promise.all(Array.from({ length: soak ? 1 : Math.min(2, availableParallelism()) }, worker));
+  rmSync(folder, { recursive: true, force: true });
   const passed = results.reduce((sum, result) => sum + result.passed, 0);
   const failed = results.reduce((sum, result) => sum + result.failed, 0);
   if (files.length === 0) console.log("no test file matches");

@@ -107,8 +107,14 @@ export class World {
   commit(partition: string, upTo: Stage = "checkpoint", writer = 0): Effects {
     const state = this.stateOf(partition, writer);
     const effects = state.seal();
+    this.keep(partition, effects, upTo, state);
+    return effects;
+  }
+
+  /** Makes a batch durable, wholly or up to a stage, and tells the state that it came from what others had left. */
+  keep(partition: string, effects: Effects, upTo: Stage, state?: PartitionState): void {
     const reached = STAGES.indexOf(upTo);
-    if (reached >= 1) {
+    if (reached >= 1 && effects.rows.size > 0) {
       for (const fact of FACTS) {
         const rows = effects.rows.get(fact.table) ?? [];
         for (const row of upTo === "half the rows" ? rows.slice(rows.length / 2) : rows) this.write(fact, row);
@@ -117,13 +123,29 @@ export class World {
     if (reached >= 3) { for (const change of effects.state) this.#store(change, state); }
     if (reached >= 4) {
       const present = this.checkpoints.get(partition);
+      const { doneSeq, rewindSeq, held, heldSeq, lastSession } = effects.progress;
       const { generation, contentHash: hash } = this.settings;
-      const { takenSeq: _, ...reached } = effects.progress;
       // This stream loses nothing, and gives messages in any order of their stored times.
-      const wanted = { ...reached, doneAtMs: 0, generation, hash };
+      const wanted = { doneSeq, rewindSeq, doneAtMs: 0, held, heldSeq, lastSession, generation, hash };
       this.checkpoints.set(partition, present === undefined ? wanted : mergeCheckpoints(present, wanted));
     }
-    return effects;
+  }
+
+  /** The world that would be if all writers died when so much of a batch is durable; `pick` orders what they restore. */
+  died(partition: string, effects: Effects, upTo: Stage, pick = 0): World {
+    const world = new World(this.settings, 0);
+    for (const [name, track] of this.#tracks) world.#tracks.get(name)!.push(...track);
+    copy(this.snapshots, world.snapshots);
+    copy(this.unmatched, world.unmatched);
+    copy(this.sessions, world.sessions);
+    copy(this.checkpoints, world.checkpoints);
+    copy(this.table, world.table);
+    copy(this.#parsed, world.#parsed);
+    world.#earliestMs = this.#earliestMs;
+    world.#latestMs = this.#latestMs;
+    world.keep(partition, effects, upTo);
+    for (let writer = 0; writer < this.writers; writer++) world.#start(writer, pick);
+    return world;
   }
 
   /**
@@ -226,13 +248,13 @@ export class World {
     this.#writers[writer] = { feed, partitions, seen, waiting: [] };
   }
 
-  #store(change: StateChange, state: PartitionState): void {
+  #store(change: StateChange, state: PartitionState | undefined): void {
     const { bucket, key, value } = change;
     if (bucket === "workflow_sessions") {
       const present = this.sessions.get(key);
       const merged = present === undefined ? value! : mergeSessions(key, present, value!);
       this.sessions.set(key, merged);
-      if (merged !== value) state.adopt(key, merged);
+      if (merged !== value) state?.adopt(key, merged);
       return;
     }
     if (bucket === "unmatched_status") {
@@ -292,6 +314,10 @@ function parsedAgain(change: StateChange): Snapshot {
 /** True when the decimal number `a` is greater than `b`; neither has leading zeros. */
 function isGreater(a: string, b: string): boolean {
   return a.length === b.length ? a > b : a.length > b.length;
+}
+
+function copy<Key, Value>(from: ReadonlyMap<Key, Value>, to: Map<Key, Value>): void {
+  for (const [key, value] of from) to.set(key, value);
 }
 
 /** The position of the first message at or after a sequence. */

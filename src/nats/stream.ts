@@ -1,5 +1,14 @@
 /** The event stream behind the port: its bounds, what it holds where, and a source for each partition. */
-import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, nuid } from "nats";
+import {
+  AckPolicy,
+  DeliverPolicy,
+  type JetStreamManager,
+  type LastForMsgRequest,
+  nanos,
+  type NatsConnection,
+  nuid,
+  type SeqMsgRequest,
+} from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import type { MessageSource, OnRebound, ReadFrom, ReplayedStream, SequenceRange, StreamBounds } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
@@ -50,14 +59,12 @@ class JetStreamEvents implements ReplayedStream {
     });
   }
 
-  async lastSeqOf(partition: string, type = "*"): Promise<number> {
-    try {
-      const filter = { last_by_subj: `events.*.${type}.${partition}` };
-      return (await this.#jsm.streams.getMessage(EVENT_STREAM, filter)).seq;
-    } catch (error) {
-      if (isNotFound(error)) return 0;
-      throw natsError(error, `read ${EVENT_STREAM}`);
-    }
+  lastSeqOf(partition: string): Promise<number> {
+    return this.#seqOf({ last_by_subj: `events.*.*.${partition}` });
+  }
+
+  firstSeqOf(partition: string, type: string): Promise<number> {
+    return this.#seqOf({ seq: 1, next_by_subj: `events.*.${type}.${partition}` });
   }
 
   async open(
@@ -89,6 +96,16 @@ class JetStreamEvents implements ReplayedStream {
         if (!isNotFound(error)) throw error;
       });
     });
+  }
+
+  /** The sequence of the message that a request finds, 0 when it finds none. */
+  async #seqOf(request: LastForMsgRequest | (SeqMsgRequest & { readonly next_by_subj: string })): Promise<number> {
+    try {
+      return (await this.#jsm.streams.getMessage(EVENT_STREAM, request)).seq;
+    } catch (error) {
+      if (isNotFound(error)) return 0;
+      throw natsError(error, `read ${EVENT_STREAM}`);
+    }
   }
 
   async #bound(reading: Reading): Promise<MessageSource> {

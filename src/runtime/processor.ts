@@ -119,6 +119,7 @@ export class Processor {
    */
   async drained(): Promise<void> {
     const failed = this.finished().then(() => true);
+    failed.catch(() => {}); // It may fail once nobody waits here any more.
     const isDrained = () =>
       this.#isDrained().catch((error) => {
         if (isRetryable(error)) return false; // Away for now: not known to be drained.

@@ -62,7 +62,7 @@ export async function startOf(
     const known = typeof checkpoint === "object" ? checkpoint : undefined;
     const isPurged = known !== undefined &&
       (partition === PARTITION_ALL
-        ? !knowsSnapshots && await stream.lastSeqOf(PARTITION_ALL, "network_capabilities") > 0
+        ? !knowsSnapshots && await hasRead("network_capabilities", known.doneSeq)
         : known.lastSession !== "" && !(await state.hasSession(known.lastSession)));
     const start = planStart({
       checkpoint,
@@ -92,6 +92,12 @@ export async function startOf(
     for (const entry of own) partitionState.restore(entry);
     onState(partition, { state: partitionState, at, stored });
     log.debug({ partition, ...at, restored: own.length }, "partition restored");
+  }
+
+  /** True when one of the capability partition's messages of a type is among those that are done. */
+  async function hasRead(type: string, doneSeq: number): Promise<boolean> {
+    const firstSeq = await stream.firstSeqOf(PARTITION_ALL, type);
+    return firstSeq > 0 && firstSeq <= doneSeq;
   }
 
   /** A starting point of a rewritten stream, with when its last message that is done was stored. */

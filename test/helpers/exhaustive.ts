@@ -9,7 +9,6 @@
 import { type Stage, STAGES, World, type WorldSettings } from "../../src/audit/world.ts";
 import type { Row } from "../../src/core/emit/row.ts";
 import type { StoredMessage } from "../../src/core/event.ts";
-import { PARTITION_ALL } from "../../src/core/subject.ts";
 import { bytesOf, stored, subjectOf, type Wire } from "./events.ts";
 
 const STORED_MS = 4_000_000_000_000;
@@ -23,7 +22,7 @@ export interface Delivery {
 }
 
 /** The commit in which a writer dies: the so-maniest of a schedule, and how much of it is durable. */
-export interface Crash {
+interface Crash {
   readonly commit: number;
   readonly stage: Stage;
 }
@@ -70,35 +69,77 @@ export function* duplications<Item>(order: readonly Item[]): Generator<readonly 
   }
 }
 
-/** Every crash point of an order: in a commit for each message, and one more per partition for a snapshot. */
-export function* crashes(order: readonly Delivery[], partitions: number): Generator<Crash> {
-  const commits = order.reduce((sum, { isSnapshot }) => sum + 1 + (isSnapshot ? partitions : 0), 0);
-  for (let commit = 0; commit < commits; commit++) for (const stage of STAGES) yield { commit, stage };
+/** What happens, one after the other, when the messages of an order come one by one. */
+type Act =
+  | { readonly kind: "append"; readonly partition: string; readonly message: StoredMessage }
+  | { readonly kind: "apply" }
+  | { readonly kind: "follow"; readonly partition: string };
+
+function actsOf(order: readonly Delivery[], partitions: number): Act[] {
+  const others = Array.from({ length: partitions }, (_, k): Act => ({ kind: "follow", partition: String(k) }));
+  return order.flatMap(({ partition, at, isSnapshot }, place): Act[] => [
+    { kind: "append", partition, message: at[place]! },
+    { kind: "follow", partition },
+    ...(isSnapshot ? [{ kind: "apply" } as const, ...others] : []),
+  ]);
 }
 
-/** Delivers an order to its end, dying at most once, and returns the world. */
-export function deliver(order: readonly Delivery[], settings: WorldSettings, crash?: Crash): World {
+function perform(world: World, act: Act): void {
+  if (act.kind === "append") world.append(act.partition, act.message);
+  else if (act.kind === "apply") world.apply();
+  else {
+    takeAll(world, act.partition);
+    world.commit(act.partition);
+  }
+}
+
+/** A restart reads again what it must, and applies nothing that it has restored; what was lost comes now. */
+function takeAll(world: World, partition: string): void {
+  while (world.take(partition) !== undefined);
+}
+
+/** How a schedule ends, and the crash that was in it. */
+export interface End {
+  readonly world: World;
+  readonly crash?: Crash;
+}
+
+/** Delivers an order to its end. */
+export function deliver(order: readonly Delivery[], settings: WorldSettings): End {
+  const world = new World(settings);
+  for (const act of actsOf(order, settings.partitions)) perform(world, act);
+  world.drain();
+  return { world };
+}
+
+/**
+ * Delivers an order to its end, without a crash and with each one that there can be: in a commit for each message, and
+ * one more per partition for a snapshot. What comes before a crash is done once for all of them.
+ */
+export function* deliverWithCrashes(order: readonly Delivery[], settings: WorldSettings): Generator<End> {
+  const acts = actsOf(order, settings.partitions);
   const world = new World(settings);
   let commits = 0;
-  const commit = (partition: string): void => {
-    const dies = commits++ === crash?.commit;
-    world.commit(partition, dies ? crash!.stage : "checkpoint");
-    if (dies) world.crash(commits);
-  };
-  // A restart reads again what it must, and applies nothing that it has restored; what was lost comes now.
-  const follow = (partition: string): void => {
-    while (world.take(partition) !== undefined);
-    commit(partition);
-  };
-  for (const [place, { partition, at, isSnapshot }] of order.entries()) {
-    world.append(partition, at[place]!);
-    follow(partition);
-    if (!isSnapshot) continue;
-    world.apply();
-    for (const name of world.names) if (name !== PARTITION_ALL) follow(name);
+  for (const [at, act] of acts.entries()) {
+    if (act.kind !== "follow") {
+      perform(world, act);
+      continue;
+    }
+    const { partition } = act;
+    takeAll(world, partition);
+    const state = world.stateOf(partition);
+    const effects = state.seal();
+    const commit = commits++;
+    for (const stage of STAGES) {
+      const other = world.died(partition, effects, stage, commits);
+      for (const later of acts.slice(at + 1)) perform(other, later);
+      other.drain();
+      yield { world: other, crash: { commit, stage } };
+    }
+    world.keep(partition, effects, "checkpoint", state);
   }
   world.drain();
-  return world;
+  yield { world };
 }
 
 /** True when a table holds these rows and no others. */

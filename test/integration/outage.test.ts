@@ -285,7 +285,7 @@ describe("a processor that is ended", (test) => {
            WHERE endsWith(subject, {token:String})`,
           { token: `.${partition}` },
         );
-        assert.is(Number(row!.greatest), doneSeq, "nothing is stored that would be read again");
+        assert.ok(Number(row!.greatest) <= doneSeq, "nothing is stored that would be read again");
         const due = EVENTS.slice(0, doneSeq).filter((event) =>
           (typeOf(event) === "network_capabilities") === (partition === "all")
         );

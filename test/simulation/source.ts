@@ -26,11 +26,16 @@ export function openEventStream(stream: Stream, process: Process, bind: Bind = b
         const later = stream.messages.find((message) => message.streamTimeMs > timeMs);
         return later?.streamSequence ?? stream.bounds.lastSeq + 1;
       }),
-    lastSeqOf: (partition, type) =>
+    lastSeqOf: (partition) =>
       ask("last of", () => {
+        const last = stream.messages.findLast(({ subject }) => partitionIn(subject) === partition);
+        return last?.streamSequence ?? 0;
+      }),
+    firstSeqOf: (partition, type) =>
+      ask("first of", () => {
         const isIt = ({ subject }: StoredMessage) =>
-          partitionIn(subject) === partition && (type === undefined || decodeToken(subject.split(".")[2]!) === type);
-        return stream.messages.findLast(isIt)?.streamSequence ?? 0;
+          partitionIn(subject) === partition && decodeToken(subject.split(".")[2]!) === type;
+        return stream.messages.find(isIt)?.streamSequence ?? 0;
       }),
     open: async (partition, from, reader, onRebound) => {
       const source = new Source(stream, process, bind, partition, from, reader, onRebound);

@@ -10,7 +10,7 @@ import { compareK, type Context, contextOf, type Place, type SessionEvent, type 
 import { isGreater, NAMELESS, type Support, Supports, weightAt } from "./support.ts";
 
 /** Signals kept apart: their entry must fit a bucket, whose entries are bounded. While some are open it may be twice so. */
-const MOST_APART = 8_192;
+export const MOST_APART = 8_192;
 
 /** What stays apart of so many, so that not every further event makes totals anew. */
 const KEPT_APART = 6_144;
