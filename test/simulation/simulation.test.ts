@@ -16,7 +16,7 @@ import { foldedTables } from "./warehouse.ts";
 const SEEDS = 1_000;
 
 /** Every defect must be found within so many seeds. */
-const SEEDS_FOR_MUTANTS = 300;
+const SEEDS_FOR_MUTANTS = 200;
 
 const chance = Math.random;
 
