@@ -8,7 +8,7 @@
  */
 import { type Checkpoint, mergeCheckpoints } from "../core/checkpoint.ts";
 import type { Effects, StateChange } from "../core/effects.ts";
-import type { Row } from "../core/emit/row.ts";
+import { isGreater, type Row } from "../core/emit/row.ts";
 import { mergeEntries, readEntry } from "../core/entry.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { type Fact, factKey, FACTS, type FactTable } from "../core/facts.ts";
@@ -309,11 +309,6 @@ function parsedAgain(change: StateChange): Snapshot {
     parsed.set(change, snapshot);
   }
   return snapshot;
-}
-
-/** True when the decimal number `a` is greater than `b`; neither has leading zeros. */
-function isGreater(a: string, b: string): boolean {
-  return a.length === b.length ? a > b : a.length > b.length;
 }
 
 function copy<Key, Value>(from: ReadonlyMap<Key, Value>, to: Map<Key, Value>): void {

@@ -300,7 +300,7 @@ export function claimOf(observation: Observation, selection: Selection, candidat
   const base = level === LEVEL.byWallet ? WALLET_CONFIDENCE : CONFIDENCE[freshnessOf(selection.grade)]!;
   return {
     level,
-    method: level === LEVEL.byWallet ? "wallet_match" : "node_match",
+    method: methodOf(level),
     confidence: base / Math.max(gpus.length, 1),
     reason: "",
     canonical: sighting.node.canonical,
@@ -312,6 +312,11 @@ export function claimOf(observation: Observation, selection: Selection, candidat
     snapshotUid: sighting.snapshotUid,
     snapshotTimeMs: sighting.timeMs,
   };
+}
+
+/** How a level attributes, of those that do. */
+export function methodOf(level: Level): Method {
+  return level === LEVEL.byWallet ? "wallet_match" : "node_match";
 }
 
 function selectedModel({ chosen }: Selection): string {

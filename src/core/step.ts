@@ -11,7 +11,7 @@ import type { UnmatchedEntry } from "./entry.ts";
 import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, unknownRow } from "./emit/archive.ts";
 import { edgeRow, ingestRow } from "./emit/lifecycle.ts";
-import type { Row, Table } from "./emit/row.ts";
+import { isGreater, type Row, type Table } from "./emit/row.ts";
 import { statusRow } from "./emit/status.ts";
 import { addTypedRows } from "./emit/typed.ts";
 import type { StoredMessage, TelemetryEvent } from "./event.ts";
@@ -262,7 +262,7 @@ export class PartitionState {
     const key = `${row.source}\n${row.source_event_uid ?? row.workflow_session_id}`;
     const earlier = rows.get(key);
     // Evidence only grows, unless the memory bound dropped some of it in between: the greater row stays.
-    if (earlier === undefined || versionIn(earlier) <= versionIn(row)) rows.set(key, row);
+    if (earlier === undefined || !isGreater(earlier.version as string, row.version as string)) rows.set(key, row);
   }
 
   #ignore(message: StoredMessage, decoded: Decoded & { outcome: "ignored" }): void {
@@ -322,10 +322,6 @@ export class PartitionState {
     }
     return rows;
   };
-}
-
-function versionIn(row: Row): bigint {
-  return BigInt(row.version as string);
 }
 
 interface Batch {

@@ -37,3 +37,8 @@ export function isSameCell(a: Cell | undefined, b: Cell | undefined): boolean {
   return a === b || (Array.isArray(a) && Array.isArray(b) && a.length === b.length &&
     a.every((cell, at) => isSameCell(cell, b[at])));
 }
+
+/** True when the version `a` is greater than `b`: decimal numbers without leading zeros. */
+export function isGreater(a: string, b: string): boolean {
+  return a.length === b.length ? a > b : a.length > b.length;
+}

@@ -6,7 +6,7 @@
 import * as v from "valibot";
 import { fitsBucket } from "../effects.ts";
 import { LEVEL } from "../evidence.ts";
-import type { Claim, Method, UnattributedReason } from "../select.ts";
+import { type Claim, methodOf, type UnattributedReason } from "../select.ts";
 import { decodeToken } from "../subject.ts";
 import type { Totals } from "./fold.ts";
 import { type Base, Session } from "./session.ts";
@@ -23,13 +23,17 @@ const level = v.picklist(Object.values(LEVEL));
 const nodeSchema = v.strictTuple([text, text, text, v.nullable(text), v.nullable(text), count]);
 /** packed uid, time */
 const snapshotSchema = v.strictTuple([text, whole]);
-/** gateway, stream id, request id, reported start (null for none) */
-const contextSchema = v.strictTuple([text, text, text, v.nullable(whole)]);
+const contextSchema = v.union([
+  /** gateway, reported start (null for none), length of the stream id: the ids are those of the session key */
+  v.strictTuple([text, v.nullable(whole), count]),
+  /** gateway, reported start, stream id, request id */
+  v.strictTuple([text, v.nullable(whole), text, text]),
+]);
 const supportSchema = v.union([
   /** level, reason, own url */
   v.strictTuple([level, text, text]),
-  /** level, 1 for the hinted model, method, confidence, node, snapshot, tie-break in base 36 */
-  v.strictTuple([level, count, text, v.number(), count, count, text]),
+  /** level, 1 for the hinted model, confidence, node, snapshot, tie-break in base 36 */
+  v.strictTuple([level, count, v.number(), count, count, text]),
 ]);
 /** packed uid, time after the first one's, mark, support (0 is nameless), context; the text of a parameter update */
 const signalSchema = v.union([
@@ -107,7 +111,7 @@ export function writeSession(session: Session, rules: Rules): string {
 }
 
 function entryOf(session: Session, { contentHash: hash, generation }: Rules): Entry {
-  const shared = new Shared();
+  const shared = new Shared(session.key);
   const fromMs = session.signals[0]?.timeMs ?? 0;
   const signals = session.signals.map(({ uid, timeMs, mark, support, context, text }): Entry["signals"][number] => {
     const head = [packUid(uid), timeMs - fromMs, mark, shared.support(support), shared.context(context)] as const;
@@ -161,12 +165,7 @@ function sessionOf(key: string, entry: Entry): Session {
     ...entry.supports.map((one) => session.supports.add(...readSupport(one, entry))),
   ];
   if (entry.base !== undefined) session.standOn(readBase(entry.base, supports));
-  const contexts = entry.contexts.map(([gateway, streamId, requestId, startMs]) => ({
-    gateway,
-    streamId,
-    requestId,
-    startMs: startMs ?? Infinity,
-  }));
+  const contexts = entry.contexts.map((one) => readContext(one, session.key));
   for (const [packed, afterMs, mark, support, context, text = ""] of entry.signals) {
     const uid = unpackUid(packed);
     const timeMs = entry.fromMs + afterMs;
@@ -177,16 +176,22 @@ function sessionOf(key: string, entry: Entry): Session {
   return session;
 }
 
+function readContext([gateway, start, stream, requestId]: Entry["contexts"][number], key: string): Context {
+  const startMs = start ?? Infinity;
+  if (typeof stream === "string") return { gateway, startMs, streamId: stream, requestId: requestId! };
+  return { gateway, startMs, streamId: key.slice(0, stream), requestId: key.slice(stream + 1) };
+}
+
 function readSupport(one: Entry["supports"][number], { nodes, snapshots }: Entry): [Claim, boolean, bigint] {
   if (one.length === 3) {
     const [level, reason, url] = one;
     return [{ ...NAMELESS.claim, level, reason: reason as UnattributedReason, url }, false, 0n];
   }
-  const [level, modelEqual, method, confidence, node, snapshot, tie] = one;
+  const [level, modelEqual, confidence, node, snapshot, tie] = one;
   const [canonical, url, pipeline, model, gpu, gpuCount] = at(nodes, node);
   const [packed, snapshotTimeMs] = at(snapshots, snapshot);
   const identity = { canonical, url, pipeline, model, gpu, gpuCount, snapshotUid: unpackUid(packed), snapshotTimeMs };
-  return [{ level, method: method as Method, confidence, reason: "", ...identity }, modelEqual === 1, readTie(tie)];
+  return [{ level, method: methodOf(level), confidence, reason: "", ...identity }, modelEqual === 1, readTie(tie)];
 }
 
 function readBase({ totals, floor, evidence }: NonNullable<Entry["base"]>, supports: readonly Support[]): Base {
@@ -212,10 +217,15 @@ class Shared {
     supports: [],
     contexts: [],
   };
+  readonly #key: string;
   /** Where objects stand that were met before. */
   readonly #met = new Map<Support | Context, number>([[NAMELESS, 0]]);
   /** Where tuples stand, by their JSON; those of two tables are never alike. */
   readonly #places = new Map<string, number>();
+
+  constructor(key: string) {
+    this.#key = key;
+  }
 
   /** 0 is for what names nobody, which has no tuple. */
   support(support: Support): number {
@@ -224,7 +234,12 @@ class Shared {
 
   context(context: Context): number {
     const { gateway, streamId, requestId, startMs } = context;
-    return this.#once(context, () => this.#place(this.tables.contexts, [gateway, streamId, requestId, never(startMs)]));
+    const isKey = `${streamId}|${requestId}` === this.#key;
+    const start = never(startMs);
+    const tuple: Entry["contexts"][number] = isKey
+      ? [gateway, start, streamId.length]
+      : [gateway, start, streamId, requestId];
+    return this.#once(context, () => this.#place(this.tables.contexts, tuple));
   }
 
   base({ totals, floor, evidence }: Base): NonNullable<Entry["base"]> {
@@ -238,12 +253,12 @@ class Shared {
   }
 
   #supportTuple({ claim, modelEqual, tie }: Support): Entry["supports"][number] {
-    const { level, method, confidence, reason, snapshotUid, snapshotTimeMs } = claim;
+    const { level, confidence, reason, snapshotUid, snapshotTimeMs } = claim;
     if (snapshotTimeMs === null) return [level, reason, claim.url];
     const { canonical, url, pipeline, model, gpu, gpuCount } = claim;
     const node = this.#place(this.tables.nodes, [canonical, url, pipeline, model, gpu, gpuCount]);
     const snapshot = this.#place(this.tables.snapshots, [packUid(snapshotUid), snapshotTimeMs]);
-    return [level, modelEqual ? 1 : 0, method, confidence, node, snapshot, tie.toString(36)];
+    return [level, modelEqual ? 1 : 0, confidence, node, snapshot, tie.toString(36)];
   }
 
   #once(met: Support | Context, place: () => number): number {
