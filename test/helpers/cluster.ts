@@ -31,7 +31,7 @@ import type { Processor } from "../../src/runtime/processor.ts";
 const PRODUCTION = new URL("../fixtures/production/", import.meta.url);
 
 /** Longer than anything here takes on a loaded machine, shorter than the runner's patience. */
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 
 /** Rejects, saying what was waited for, when the work takes too long. */
 export async function within<Result>(what: string, work: Promise<Result>, ms = DEADLINE_MS): Promise<Result> {

@@ -252,7 +252,7 @@ describe("when NATS", (test) => {
 });
 
 describe("a processor that is ended", (test) => {
-  const EVENTS = load(20_000);
+  const EVENTS = load(10_000);
 
   const withLoad = (use: (cluster: Cluster, start: () => Command, stored: () => Promise<number>) => Promise<void>) =>
     withStream(true, async (cluster) => {
@@ -273,7 +273,7 @@ describe("a processor that is ended", (test) => {
   test("by SIGTERM finishes what it has in hand: its checkpoint covers all that is stored", () =>
     withLoad(async (cluster, start, stored) => {
       const command = start();
-      await eventually("some are stored", async () => await stored() > 2_000);
+      await eventually("some are stored", async () => await stored() > 1_500);
       command.kill("SIGTERM");
       const { code, err } = await within("ended", command.ended);
       assert.is(code, 0, err);
@@ -296,7 +296,7 @@ describe("a processor that is ended", (test) => {
 
   test("by SIGKILL three times over loses nothing and counts nothing double", () =>
     withLoad(async (cluster, start, stored) => {
-      for (let least = 3_000; least <= 13_000; least += 5_000) {
+      for (let least = 1_500; least <= 6_500; least += 2_500) {
         const command = start();
         await eventually("further", async () => await stored() > least);
         command.kill("SIGKILL");
@@ -309,7 +309,7 @@ describe("a processor that is ended", (test) => {
       const [row] = await cluster.rows(
         "SELECT count() AS n, uniqExact(stream_sequence) AS messages FROM raw_streaming_events FINAL",
       );
-      assert.equal(row, { n: "20000", messages: "20000" });
+      assert.equal(row, { n: "10000", messages: "10000" });
       await cluster.publish("calm", EVENTS);
       await cluster.process();
       const calm = await cluster.digest("calm");
