@@ -163,7 +163,7 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
   },
   maxSessions: {
     env: "LATECOMER_MAX_SESSIONS",
-    fallback: "100000",
+    fallback: "20000",
     help: "sessions kept in memory per partition beside those with open observations; the others wait in their bucket",
     parse: count(1, 1_000_000_000),
   },

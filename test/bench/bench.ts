@@ -74,7 +74,8 @@ async function main(): Promise<void> {
     const starts = await warmUp(config, nc);
     const sessions = {
       entryBytes: entryBytes(),
-      resting: costOf("resting", SESSIONS),
+      bounded: costOf("bounded", SESSIONS),
+      resting: costOf("resting", SESSIONS / 10),
       // They cost ten times as much, and no installation has so many of them.
       open: costOf("open", SESSIONS / 10),
     };
@@ -108,7 +109,8 @@ async function main(): Promise<void> {
       `ready from ${starts.stateKeys.toLocaleString("en")} open samples        ${starts.warmSeconds.toFixed(2)} s`,
     );
     console.error(`entry of a session of 20 events        ${sessions.entryBytes.toLocaleString("en")} bytes`);
-    for (const [kind, cost] of [["resting", sessions.resting], ["open", sessions.open]] as const) {
+    const { bounded, resting, open } = sessions;
+    for (const [kind, cost] of Object.entries({ bounded, resting, open })) {
       const count = cost.sessions.toLocaleString("en");
       const each = cost.bytesPerSession.toLocaleString("en");
       console.error(`${`${count} sessions in memory, ${kind}`.padEnd(38)} ${cost.rssMb} MiB RSS, ${each} bytes each`);
@@ -183,7 +185,7 @@ function entryBytes(): number {
 }
 
 /** What sessions in memory cost; the process is one of its own, so that nothing else is counted. */
-function costOf(kind: "resting" | "open", count: number): Cost {
+function costOf(kind: "bounded" | "resting" | "open", count: number): Cost {
   const script = fileURLToPath(new URL("sessions.js", import.meta.url));
   const printed = execFileSync(process.execPath, ["--expose-gc", script, kind, String(count)], { encoding: "utf8" });
   return JSON.parse(printed) as Cost;

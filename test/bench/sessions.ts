@@ -1,11 +1,13 @@
 /**
  * What sessions in memory cost, in a process that does nothing else; prints one line of JSON.
  *
- *     node --expose-gc sessions.js resting|open COUNT
+ *     node --expose-gc sessions.js bounded|resting|open COUNT
  *
- * `resting`: all events are closed and settled, and the entries are not due yet. `open`: better evidence may still come
- * for all that name their orchestrator.
+ * `resting`: all events are closed and settled, and the entries are not due yet. `bounded`: the same, with as many in
+ * memory as by default and the others in their bucket. `open`: better evidence may still come for all that name their
+ * orchestrator.
  */
+import { resolveConfig } from "../../src/config.ts";
 import { judge } from "../../src/core/judge.ts";
 import { bytesOf, type Wire } from "../helpers/events.ts";
 import { USUAL_MS, usualSession, usualSnapshot, usualSnapshots } from "../helpers/usual-session.ts";
@@ -26,7 +28,7 @@ const count = Number(given);
 const core = new Core({
   allowedLatenessMs: kind === "open" ? Infinity : 60_000,
   sessionLagMs: Infinity,
-  mostSessions: Infinity,
+  mostSessions: kind === "bounded" ? resolveConfig({}).maxSessions : Infinity,
   mostOpen: Infinity,
   mostSeen: 2,
 });
@@ -59,7 +61,7 @@ for (let from = 0; from < count; from += AT_ONCE) {
 for (let seal = 0; seal < 2; seal++) core.seal();
 const bytes = usedBytes() - before;
 const { rss } = process.memoryUsage();
-for (let nth = 0; nth < count; nth++) {
+for (let nth = 0; nth < (kind === "bounded" ? 0 : count); nth++) {
   const [{ envelope }] = usualSession(nth) as [Wire];
   const { sessionKey } = judge(messageOf(bytesOf(envelope), 1, USUAL_MS));
   if (!core.state.knows(sessionKey!)) throw new Error("a session is not in memory");
