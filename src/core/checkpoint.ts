@@ -39,25 +39,14 @@ export function readCheckpoint(text: string): Checkpoint | undefined {
 }
 
 /**
- * What two writers leave together: under one hash the further one's progress, its rewind never moved back. Further is
- * what was stored later: a server that lost its end gives sequences again, and whoever was not there when it did may
- * still tell of what is lost.
+ * What two writers leave together: under one hash the further one's checkpoint, whole, though the other's rewind be
+ * greater: that rests on entries of which only the other can tell that they are gone. Further is what was stored later:
+ * a server that lost its end gives sequences again, and whoever was not there when it did may still tell of what is lost.
  */
 export function mergeCheckpoints(present: Checkpoint, wanted: Checkpoint): Checkpoint {
   if (present.hash !== wanted.hash) return wanted.generation >= present.generation ? wanted : present;
   const advance = wanted.doneAtMs - present.doneAtMs || wanted.doneSeq - present.doneSeq;
-  if (advance < 0) return present;
-  // Stored later under no greater sequence: the stream that the other one stands on is lost.
-  if (wanted.doneAtMs > present.doneAtMs && wanted.doneSeq <= present.doneSeq) return wanted;
-  // A rewind stands on the entries of whoever wrote it: one that had lost some reads from further back, and has less.
-  const { rewindSeq, held, heldSeq } = wanted.rewindSeq >= present.rewindSeq ? wanted : present;
-  return {
-    ...wanted,
-    rewindSeq,
-    held,
-    heldSeq,
-    lastSession: wanted.lastSession || present.lastSession,
-  };
+  return advance < 0 ? present : wanted;
 }
 
 /** What is found when a partition is opened. */
