@@ -48,7 +48,8 @@ function takeSessions(from: number, to: number, startMs: number): void {
 }
 
 function usedBytes(): number {
-  for (let round = 0; round < 3; round++) globalThis.gc!();
+  const { gc } = globalThis as unknown as { readonly gc: () => void };
+  for (let round = 0; round < 3; round++) gc();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
