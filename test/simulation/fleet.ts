@@ -144,10 +144,11 @@ export class Fleet {
     });
   }
 
-  /** Under the same name or another. */
+  /** Under the same name or another; of more than two of one name each takes the others' leases for its own, for ever. */
   #replace(name: string): void {
     if (this.#isLeaving) return;
-    const successor = this.#faults.below(2) === 0 ? name : `pod-${this.#serial + 1}`;
+    const isRare = this.#living.filter((pod) => pod.name === name).length < 2;
+    const successor = this.#faults.below(2) === 0 && isRare ? name : `pod-${this.#serial + 1}`;
     this.start(this.#faults.between(20, 4_000), successor);
   }
 }
