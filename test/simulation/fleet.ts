@@ -59,28 +59,40 @@ export class Fleet {
     });
   }
 
-  /**
-   * Waits until the partitions are shared out (two processes of one name never notice each other), nobody is paused
-   * or on the way, and everything is processed.
-   */
+  /** Waits until the partitions are shared out and everything is processed and settled by whoever has them. */
   async drain(): Promise<void> {
     if (this.#living.length === 0 && this.#coming === 0) this.start(0, "last");
+    const until = this.#scheduler.nowMs + PATIENCE_MS;
+    for (let isShared = false; !isShared;) {
+      const held = await this.#sharedOut(until);
+      isShared = true;
+      // A lease can still be lost whose renewal was late, and whoever takes it then has not settled.
+      const look = () => isShared &&= held === this.#held;
+      for (const { processor } of this.#living) await processor.drained().then(look);
+      for (const { processor } of this.#living) await processor.settle().then(look);
+    }
+  }
+
+  /**
+   * Waits until every partition is held by somebody with no more than a fair share (two processes of one name never
+   * notice each other) and nobody is paused or on the way; returns who holds what.
+   */
+  async #sharedOut(until: number): Promise<string> {
     let [stable, before] = [0, ""];
-    for (const until = this.#scheduler.nowMs + PATIENCE_MS; stable < STABLE_LOOKS;) {
+    while (stable < STABLE_LOOKS) {
       await this.#scheduler.sleep(LOOK_MS, OUTSIDE, "look");
       // Who holds more than its share gives something up soon; two of one name share as one.
       const share = Math.ceil(this.partitions.length / new Set(this.#living.map(({ name }) => name)).size);
       const isUp = this.#living.every(({ process, processor, isStarted }) =>
         isStarted && processor.held.length <= share && process.pausedUntilMs <= this.#scheduler.nowMs
       );
-      const held = this.#living.map(({ processor }) => processor.held.join()).join(" ");
+      const held = this.#held;
       const owned = new Set(this.#living.flatMap(({ processor }) => processor.held));
       const isSettled = isUp && this.#coming === 0 && owned.size === this.partitions.length && held === before;
       [stable, before] = [isSettled ? stable + 1 : 0, held];
       if (this.#scheduler.nowMs > until) throw new Error(`the partitions do not settle: ${held}`);
     }
-    for (const { processor } of this.#living) await processor.drained();
-    for (const { processor } of this.#living) await processor.settle();
+    return before;
   }
 
   /** Everybody stops in good order, and nobody comes any more. */
@@ -96,6 +108,10 @@ export class Fleet {
   /** Everybody is gone at once. */
   kill(): void {
     for (const { process } of this.#living) process.kill();
+  }
+
+  get #held(): string {
+    return this.#living.map(({ processor }) => processor.held.join()).join(" ");
   }
 
   get #living(): Pod[] {
@@ -128,10 +144,11 @@ export class Fleet {
     });
   }
 
-  /** Under the same name or another. */
+  /** Under the same name or another; of more than two of one name each takes the others' leases for its own, for ever. */
   #replace(name: string): void {
     if (this.#isLeaving) return;
-    const successor = this.#faults.below(2) === 0 ? name : `pod-${this.#serial + 1}`;
+    const isRare = this.#living.filter((pod) => pod.name === name).length < 2;
+    const successor = this.#faults.below(2) === 0 && isRare ? name : `pod-${this.#serial + 1}`;
     this.start(this.#faults.between(20, 4_000), successor);
   }
 }
