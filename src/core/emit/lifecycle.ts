@@ -1,12 +1,13 @@
 /** The facts of a session's events other than status samples: trace edges, parameter updates, coverage, ingest samples. */
 import type { IngestEvent } from "../event.ts";
-import { evidenceOf, LEVEL, type Rank, versionOf } from "../evidence.ts";
+import { evidenceOf, type Rank, versionOf } from "../evidence.ts";
 import { sessionKeyOf } from "../identity.ts";
 import type { Edge } from "../observed.ts";
 import type { Claim, Method, UnattributedReason } from "../select.ts";
 import { borrows, type Dependent, type Derived } from "../session/derive.ts";
 import type { Session } from "../session/session.ts";
 import { MEANING, meaningOf, traceTypeOf } from "../session/signal.ts";
+import { NAMELESS } from "../session/support.ts";
 import type { Row } from "./row.ts";
 
 /** What a row states of who served it: its own claim, or one that it takes from its session. */
@@ -88,20 +89,7 @@ export function ingestRow({ head, payload }: IngestEvent, generation: number): R
 
 /** Of an event that came before its session knew an orchestrator; `url` is its own, as raw context. */
 function nobody(reason: "pre_assignment" | "no_orchestrator", url: string): Identity {
-  return {
-    level: LEVEL.nothingKnown,
-    method: "none",
-    confidence: 0,
-    reason,
-    canonical: "",
-    url,
-    pipeline: "",
-    model: null,
-    gpu: null,
-    gpuCount: 0,
-    snapshotUid: "",
-    snapshotTimeMs: null,
-  };
+  return { ...NAMELESS.claim, reason, url };
 }
 
 function lent(claim: Claim): Identity {

@@ -97,9 +97,8 @@ export interface Rules {
 }
 
 /**
- * A session as the value of its entry. Its oldest signals are folded until the
- * entry fits the bucket: ids are bounded and mostly short, and where they are not, fewer are kept apart. One that does not
- * fit even so ends.
+ * A session as the value of its entry. Its oldest signals are folded until the entry fits the bucket: ids are bounded
+ * and mostly short, and where they are not, fewer are kept apart. One that does not fit even so ends.
  */
 export function writeSession(session: Session, rules: Rules): string {
   for (;;) {

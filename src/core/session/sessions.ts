@@ -155,8 +155,7 @@ export class Sessions {
   /** Writes every session in memory once more with the evidence that there is. */
   settleAll(): void {
     for (const live of this.#live.values()) {
-      live.written = 0n;
-      for (const signal of this.#awake(live).signals) signal.written = 0;
+      this.#forgetRows(live);
       this.#touched.add(live);
     }
   }
@@ -208,11 +207,15 @@ export class Sessions {
 
   /** Writes all rows of a session once more: what was written of it with less evidence, by whomever, then never counts. */
   #settle(live: Live, emit: EmitFact): void {
-    const session = this.#awake(live);
-    live.written = 0n;
-    for (const signal of session.signals) signal.written = 0;
+    this.#forgetRows(live);
     this.#emitRows(live, emit);
-    live.settled = session.evidence;
+    live.settled = this.#awake(live).evidence;
+  }
+
+  /** Makes all rows of a session due, whatever was written of it. */
+  #forgetRows(live: Live): void {
+    live.written = 0n;
+    for (const signal of this.#awake(live).signals) signal.written = 0;
   }
 
   #cover(live: Live): StateChange {
