@@ -83,16 +83,13 @@ export class NatsCluster implements LocalNats {
   }
 }
 
-/** The member that leads a stream, or a consumer of it; waits for an election. */
-export async function leaderOf(nc: NatsConnection, stream: string, consumer?: string): Promise<string> {
+/** The member that leads a stream; waits for an election. */
+export async function leaderOf(nc: NatsConnection, stream: string): Promise<string> {
   const jsm = await nc.jetstreamManager();
   let leader: string | undefined;
-  await eventually(`a leader of ${consumer ?? stream}`, async () => {
+  await eventually(`a leader of ${stream}`, async () => {
     try {
-      const { cluster } = consumer === undefined
-        ? await jsm.streams.info(stream)
-        : await jsm.consumers.info(stream, consumer);
-      leader = cluster?.leader;
+      leader = (await jsm.streams.info(stream)).cluster?.leader;
     } catch {
       // Nobody answers for it while there is no leader.
     }

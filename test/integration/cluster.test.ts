@@ -20,13 +20,6 @@ const PATIENCE_MS = 60_000;
 
 const STREAMS = ["LIVEPEER_EVENTS", "KV_capability_snapshots", "KV_checkpoints", "KV_unmatched_status"];
 
-async function consumerOf(cluster: Cluster, partition: string): Promise<string> {
-  for await (const { name } of cluster.jsm.consumers.list("LIVEPEER_EVENTS")) {
-    if (name.startsWith(`attributor-p${partition}-`)) return name;
-  }
-  throw new Error(`partition ${partition} has no consumer`);
-}
-
 /** What is asked of JetStream, again while an election keeps it from answering. */
 async function answered<Result>(ask: () => Promise<Result>): Promise<Result> {
   for (const deadline = Date.now() + PATIENCE_MS;;) {
@@ -36,6 +29,17 @@ async function answered<Result>(ask: () => Promise<Result>): Promise<Result> {
       if (!(error instanceof NatsError) || Date.now() > deadline) throw error;
     }
   }
+}
+
+/** Who leads the consumer that a partition is read by; a reader that lost its own makes another. */
+async function leaderOfReader(cluster: Cluster, partition: string): Promise<string> {
+  let leader: string | undefined;
+  await eventually(`partition ${partition} has a consumer with a leader`, async () => {
+    const consumers = await answered(() => cluster.jsm.consumers.list("LIVEPEER_EVENTS").next());
+    leader = consumers.find(({ name }) => name.startsWith(`attributor-p${partition}-`))?.cluster?.leader;
+    return leader !== undefined && leader !== "";
+  }, PATIENCE_MS);
+  return leader!;
 }
 
 describe("in a JetStream cluster of three", (test) => {
@@ -48,7 +52,7 @@ describe("in a JetStream cluster of three", (test) => {
       const watch = await cluster.watchCheckpoints();
       const victims: (() => Promise<string>)[] = [
         ...(SOAK ? STREAMS : ["LIVEPEER_EVENTS", "KV_checkpoints"]).map((stream) => () => leaderOf(cluster.nc, stream)),
-        async () => leaderOf(cluster.nc, "LIVEPEER_EVENTS", await answered(() => consumerOf(cluster, "0"))),
+        () => leaderOfReader(cluster, "0"),
       ];
       const killed: string[] = [];
       for (const [at, victim] of victims.entries()) {
