@@ -7,7 +7,7 @@
  * no difference whether observation or snapshot came first.
  */
 import type { Span } from "./effects.ts";
-import type { UnmatchedEntry } from "./entry.ts";
+import { type UnmatchedEntry, withMember } from "./entry.ts";
 import { type Grade, outranks } from "./evidence.ts";
 import type { SnapshotFeed } from "./feed.ts";
 import type { ObservedEvent } from "./observed.ts";
@@ -65,6 +65,7 @@ export class Attribution {
   readonly #streamed = new Set<OpenObservation>();
   /** Open observations that have an entry, in stream order too. */
   #held = new Set<OpenObservation>();
+  #heldMark = 0;
   #lastHeldSequence = 0;
   #isHeldInOrder = true;
   readonly #entries = new Map<OpenObservation, UnmatchedEntry | null>();
@@ -175,6 +176,11 @@ export class Attribution {
     return this.#held.size;
   }
 
+  /** Which open observations live in `unmatched_status`, as `markOf` tells of their entries. */
+  get heldMark(): number {
+    return this.#heldMark;
+  }
+
   /** The least stream sequence of an open observation that lives in `unmatched_status`, 0 when none does. */
   get leastHeldSequence(): number {
     for (const open of this.#held) return open.streamSequence;
@@ -192,7 +198,9 @@ export class Attribution {
       const { source, uid } = open.observed;
       if (entry === null) {
         if (open.held) changes.push({ source, uid, entry });
-      } else if (!open.held && this.#isLong(open.observed, open.grade)) {
+      } else if (open.held) {
+        changes.push({ source, uid, entry });
+      } else if (this.#isLong(open.observed, open.grade)) {
         open.held = true;
         this.#streamed.delete(open);
         this.#hold(open);
@@ -217,9 +225,11 @@ export class Attribution {
 
   #open({ observed, streamSequence, arrivalFeedMs }: Arrival, selection: Selection, held: boolean): void {
     const observations = this.#of(observed.source);
-    if (observations.has(observed.uid)) {
+    const known = observations.get(observed.uid);
+    if (known !== undefined) {
       // Restored before its session knew of it: only now that it is read again can the session be told.
       this.#listener.opened(observed);
+      if (known.held && streamSequence < known.streamSequence) this.#place(known, streamSequence);
       return;
     }
     const { grade, tie } = selection;
@@ -247,16 +257,28 @@ export class Attribution {
       return;
     }
     this.#streamed.add(open);
-    if (this.#isLong(observed, grade)) {
-      const feedMs = Number.isFinite(arrivalFeedMs) ? arrivalFeedMs : null;
-      const hash = this.#settings.contentHash;
-      this.#entries.set(open, { observed, streamSequence, arrivalFeedMs: feedMs, hash });
-    }
+    if (this.#isLong(observed, grade)) this.#entries.set(open, this.#entryOf(open));
+  }
+
+  /**
+   * The stream lost its end, and an observation that was restored was offered again and stands before its old place.
+   * Whoever misses its entry would look for it from the least place on that entries name.
+   */
+  #place(open: OpenObservation, streamSequence: number): void {
+    open.streamSequence = streamSequence;
+    this.#isHeldInOrder = false;
+    this.#entries.set(open, this.#entryOf(open));
+  }
+
+  #entryOf({ observed, streamSequence, arrivalFeedMs }: OpenObservation): UnmatchedEntry {
+    const feedMs = Number.isFinite(arrivalFeedMs) ? arrivalFeedMs : null;
+    return { observed, streamSequence, arrivalFeedMs: feedMs, hash: this.#settings.contentHash };
   }
 
   /** One that is read again, since its entry was lost, comes after later ones that were restored. */
   #hold(open: OpenObservation): void {
     this.#held.add(open);
+    this.#heldMark = withMember(this.#heldMark, open.observed);
     if (open.streamSequence < this.#lastHeldSequence) this.#isHeldInOrder = false;
     else this.#lastHeldSequence = open.streamSequence;
   }
@@ -283,7 +305,7 @@ export class Attribution {
 
   #forget(open: OpenObservation): void {
     this.#streamed.delete(open);
-    this.#held.delete(open);
+    if (this.#held.delete(open)) this.#heldMark = withMember(this.#heldMark, open.observed);
     if (open.held) this.#entries.set(open, null);
     else this.#entries.delete(open);
     this.#listener.closed(open.observed);

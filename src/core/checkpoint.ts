@@ -24,6 +24,7 @@ const schema = v.object({
   doneAtMs: whole,
   held: whole,
   heldSeq: whole,
+  heldMark: whole,
   lastSession: v.string(),
   generation: whole,
   hash: v.string(),
@@ -61,8 +62,9 @@ export interface Found {
   readonly doneAtMs: number | undefined;
   /** The least sequence stored after the checkpoint's `doneAtMs`. */
   readonly firstSeqAfterDone: number;
-  /** Entries of `unmatched_status` that belong to the partition. */
+  /** How many entries of `unmatched_status` belong to what the checkpoint covers of the partition, and which. */
   readonly held: number;
+  readonly heldMark: number;
   /** False when the state that the partition feeds was purged behind its back. */
   readonly hasItsState: boolean;
 }
@@ -70,7 +72,7 @@ export interface Found {
 /** Why a partition starts elsewhere than its checkpoint says. */
 export type StartFinding =
   | { readonly kind: "no_checkpoint" | "checkpoint_corrupt" | "other_settings" | "state_purged" }
-  | { readonly kind: "entries_missing"; readonly expected: number; readonly found: number }
+  | { readonly kind: "entries_differ"; readonly expected: number; readonly found: number }
   | { readonly kind: "stream_rewritten"; readonly doneSeq: number; readonly fromSeq: number }
   | { readonly kind: "head_expired"; readonly gap: Gap };
 
@@ -115,8 +117,9 @@ export function planStart({ checkpoint, hash, stream, ...found }: Found): Start 
     doneSeq = Math.min(doneSeq, fromSeq - 1);
     rewindSeq = Math.min(rewindSeq, fromSeq);
   }
-  if (found.held < checkpoint.held && checkpoint.hash === hash) {
-    findings.push({ kind: "entries_missing", expected: checkpoint.held, found: found.held });
+  // Their number alone would let an entry that another owner wrote stand for one that is gone.
+  if ((found.held !== checkpoint.held || found.heldMark !== checkpoint.heldMark) && checkpoint.hash === hash) {
+    findings.push({ kind: "entries_differ", expected: checkpoint.held, found: found.held });
     rewindSeq = Math.min(rewindSeq, checkpoint.heldSeq);
   }
   const lastExpired = stream.firstSeq - 1;

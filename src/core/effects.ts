@@ -55,6 +55,8 @@ export interface Progress {
   /** How many open observations live in `unmatched_status`, and the least stream sequence among them (0: none). */
   readonly held: number;
   readonly heldSeq: number;
+  /** Which they are, see `markOf` in entry.ts. */
+  readonly heldMark: number;
   /**
    * The key of an entry in `workflow_sessions` that must be there, the last that was written or the first that was found;
    * blank when there is none. Where it is gone at a start, so are others.

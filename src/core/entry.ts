@@ -3,6 +3,7 @@
  * that is needed to open it again. A bucket is open to other hands, so an entry is checked before it is believed.
  */
 import * as v from "valibot";
+import { hash32 } from "./hash.ts";
 import type { ObservedEvent } from "./observed.ts";
 
 export interface UnmatchedEntry {
@@ -51,10 +52,26 @@ export function readEntry(text: string): UnmatchedEntry | undefined {
   }
 }
 
-/** Of two entries of one observation, as JSON, the one that arrived later: it waits longer. */
+/** Which entries a set has: equal for equal sets in any order, and, but for one chance in 2³², for no others. */
+export function markOf(entries: readonly UnmatchedEntry[]): number {
+  return entries.reduce((mark, { observed }) => withMember(mark, observed), 0);
+}
+
+/** The mark of a set with an observation more, or, if it was in the set, without it. */
+export function withMember(mark: number, { source, uid }: Pick<ObservedEvent, "source" | "uid">): number {
+  return (mark ^ hash32(`${source} ${uid}`)) >>> 0;
+}
+
+/**
+ * Of two entries of one observation, as JSON, the one that arrived later, for it waits longer; at the lesser of their
+ * places in the stream: one that lost its end may hold the observation before the place where it once was.
+ */
 export function mergeEntries(present: string, wanted: string): string {
   const other = readEntry(present);
   const own = readEntry(wanted);
   if (other === undefined || own === undefined || other.hash !== own.hash) return wanted;
-  return (other.arrivalFeedMs ?? -Infinity) >= (own.arrivalFeedMs ?? -Infinity) ? present : wanted;
+  const isPresentLater = (other.arrivalFeedMs ?? -Infinity) >= (own.arrivalFeedMs ?? -Infinity);
+  const [later, earlier] = isPresentLater ? [other, own] : [own, other];
+  if (later.streamSequence <= earlier.streamSequence) return isPresentLater ? present : wanted;
+  return JSON.stringify({ ...later, streamSequence: earlier.streamSequence } satisfies UnmatchedEntry);
 }

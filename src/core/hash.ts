@@ -125,6 +125,14 @@ export function hash64OfBytes(bytes: Uint8Array): string {
   return hex8(h1) + hex8(h2);
 }
 
+/** The upper half of the 64-bit hash of a text, as an unsigned number. */
+export function hash32(text: string): number {
+  begin();
+  addText(text);
+  finish();
+  return h1 >>> 0;
+}
+
 /** The upper 63 bits of the 64-bit hash of a text. */
 export function hash63(text: string): bigint {
   begin();

@@ -11,7 +11,7 @@ import type { ObservedEvent } from "./observed.ts";
 /** An observation that waits for better evidence. */
 export interface OpenObservation {
   readonly observed: ObservedEvent;
-  readonly streamSequence: number;
+  streamSequence: number;
   /** The feed's time when the observation arrived; part of when it closes. */
   readonly arrivalFeedMs: number;
   grade: Grade;
@@ -33,8 +33,8 @@ export class OpenObservations {
     return this.#byUid.size;
   }
 
-  has(uid: string): boolean {
-    return this.#byUid.has(uid);
+  get(uid: string): OpenObservation | undefined {
+    return this.#byUid.get(uid);
   }
 
   add(open: OpenObservation): void {

@@ -195,6 +195,7 @@ export class PartitionState {
       doneAtMs: takenSeq >= doneBefore ? this.#takenAtMs || doneBeforeAtMs : doneBeforeAtMs,
       held: this.#attribution.heldCount,
       heldSeq: this.#attribution.leastHeldSequence,
+      heldMark: this.#attribution.heldMark,
       lastSession: this.#lastSession,
     };
     this.#batch = newBatch();

@@ -321,6 +321,7 @@ export class Replay {
       doneAtMs: await stream.storedAtMs(checkpoint.doneSeq),
       firstSeqAfterDone: await stream.firstSeqAfter(checkpoint.doneAtMs),
       held: 0,
+      heldMark: 0,
       hasItsState: true,
     });
     if (findings.length > 0) throw expired(id, "messages that the replay has read");

@@ -3,7 +3,7 @@
  * not fit is said, counted, remembered for `doctor` where messages are lost, and answered by reading from further back.
  */
 import { type Checkpoint, type Gap, planStart, type StartFinding } from "../core/checkpoint.ts";
-import type { UnmatchedEntry } from "../core/entry.ts";
+import { markOf, type UnmatchedEntry } from "../core/entry.ts";
 import type { SnapshotFeed } from "../core/feed.ts";
 import { sessionKeyOf } from "../core/identity.ts";
 import { sessionStateKey } from "../core/session/sessions.ts";
@@ -70,7 +70,7 @@ export async function startOf(
       stream: bounds,
       doneAtMs: known === undefined ? undefined : await stream.storedAtMs(known.doneSeq),
       firstSeqAfterDone: known === undefined ? 1 : await stream.firstSeqAfter(known.doneAtMs),
-      held: upTo(own, known?.doneSeq ?? 0).length,
+      ...heldBy(upTo(own, known?.doneSeq ?? 0)),
       hasItsState: !isPurged,
     });
     for (const finding of start.findings) await report(partition, finding);
@@ -78,9 +78,9 @@ export async function startOf(
     const at = isRewritten ? await placed(start.at) : start.at;
     if (start.reset && checkpoint !== undefined) {
       const covered = upTo(own, at.doneSeq);
-      const held = { held: covered.length, heldSeq: covered[0]?.streamSequence ?? 0 };
+      const heldSeq = covered[0]?.streamSequence ?? 0;
       const { firstSeq: _, ...reached } = at;
-      await state.resetCheckpoint(partition, checkpoint, { ...reached, ...held, generation, hash });
+      await state.resetCheckpoint(partition, checkpoint, { ...reached, ...heldBy(covered), heldSeq, generation, hash });
     }
     plans.push({ partition, at, own });
   }
@@ -100,9 +100,12 @@ export async function startOf(
     return firstSeq > 0 && firstSeq <= doneSeq;
   }
 
-  /** A starting point of a rewritten stream, with when its last message that is done was stored. */
+  /**
+   * A starting point of a rewritten stream, with when its last message that is done was stored. Where none is there any
+   * more the time of the lost one stays: whatever message takes the place is told from it.
+   */
   async function placed(at: StartingPoint): Promise<StartingPoint> {
-    const doneAtMs = await stream.storedAtMs(at.doneSeq) ?? 0;
+    const doneAtMs = await stream.storedAtMs(at.doneSeq) ?? at.doneAtMs;
     if (doneAtMs <= at.doneAtMs) return { ...at, doneAtMs };
     throw new LatecomerError("STREAM_REWRITTEN", "retryable", "the stream lost its end again while it was looked at");
   }
@@ -124,7 +127,7 @@ const SAYINGS: Readonly<Record<StartFinding["kind"], string>> = {
   checkpoint_corrupt: "the checkpoint cannot be read: reading from the start of the stream",
   other_settings: "the checkpoint was made under other settings: deriving again from the start of the stream",
   state_purged: "snapshots or sessions are gone from their bucket: deriving them again from the start of the stream",
-  entries_missing: "entries of unmatched_status are gone: reading from further back to have them again",
+  entries_differ: "the entries of unmatched_status are not those that were left: reading from further back",
   stream_rewritten: "the stream lost messages that were processed, and gave their sequences to others: reading these",
   head_expired: "the stream no longer holds messages that were to be read",
 };
@@ -135,6 +138,10 @@ const SAYINGS: Readonly<Record<StartFinding["kind"], string>> = {
  */
 function upTo(entries: readonly UnmatchedEntry[], doneSeq: number): UnmatchedEntry[] {
   return entries.filter(({ streamSequence }) => streamSequence <= doneSeq);
+}
+
+function heldBy(entries: readonly UnmatchedEntry[]): Pick<Checkpoint, "held" | "heldMark"> {
+  return { held: entries.length, heldMark: markOf(entries) };
 }
 
 function sizeOf({ fromSeq, toSeq }: Gap): number {

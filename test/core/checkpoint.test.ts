@@ -10,6 +10,7 @@ const CHECKPOINT: Checkpoint = {
   doneAtMs: 5_000,
   held: 2,
   heldSeq: 30,
+  heldMark: 7,
   lastSession: "s.session",
   generation: 1,
   hash: "h",
@@ -23,6 +24,7 @@ const SOUND: Found = {
   doneAtMs: 5_000,
   firstSeqAfterDone: 101,
   held: 2,
+  heldMark: 7,
   hasItsState: true,
 };
 
@@ -52,12 +54,14 @@ describe("a partition", (test) => {
   });
 
   test("reads from the oldest entry on when entries of unmatched_status are missing", () => {
-    assert.equal(planStart({ ...SOUND, held: 1 }).findings, [{ kind: "entries_missing", expected: 2, found: 1 }]);
-    assert.equal(startOf({ held: 1 }), { doneSeq: 100, rewindSeq: 30 });
+    assert.equal(planStart({ ...SOUND, held: 1, heldMark: 3 }).findings, [
+      { kind: "entries_differ", expected: 2, found: 1 },
+    ]);
+    assert.equal(startOf({ held: 1, heldMark: 3 }), { doneSeq: 100, rewindSeq: 30 });
   });
 
-  test("takes no offence at more entries than it left: a crash came between them and the checkpoint", () => {
-    assert.equal(kinds({ held: 5 }), []);
+  test("reads from the oldest entry on when another owner's entry stands for one that is missing", () => {
+    assert.equal(startOf({ heldMark: 3 }), { doneSeq: 100, rewindSeq: 30 });
   });
 
   test("reads again what took the place of messages that the stream lost", () => {
@@ -90,8 +94,11 @@ describe("a partition", (test) => {
   });
 
   test("misses nothing when the head expired just up to where it reads on", () => {
-    const done = { ...CHECKPOINT, rewindSeq: 101, held: 0, heldSeq: 0 };
-    assert.equal(kinds({ checkpoint: done, stream: { firstSeq: 101, lastSeq: 150 }, doneAtMs: undefined }), []);
+    const done = { ...CHECKPOINT, rewindSeq: 101, held: 0, heldSeq: 0, heldMark: 0 };
+    assert.equal(
+      kinds({ held: 0, heldMark: 0, checkpoint: done, stream: { firstSeq: 101, lastSeq: 150 }, doneAtMs: undefined }),
+      [],
+    );
   });
 
   test("derives everything again under other settings, without entries and dead letters of before", () => {

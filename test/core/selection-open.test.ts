@@ -6,7 +6,7 @@ import { node, type NodeFields, snapshot, status, type StatusFields, URL, type W
 import { bytesOf, stored, subjectOf } from "../helpers/events.ts";
 import { describe } from "../helpers/suite.ts";
 import { claimsNothing, DEFAULTS, inOrder, states, World } from "../helpers/world.ts";
-import { readEntry } from "../../src/core/entry.ts";
+import { markOf, mergeEntries, readEntry } from "../../src/core/entry.ts";
 import { SnapshotFeed } from "../../src/core/feed.ts";
 import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";
 
@@ -241,6 +241,58 @@ describe("bounds", (test) => {
     world.apply();
     assert.is(world.openCount, 0);
     assert.ok(world.partition("0").pending > 0, "pending is 0 only when a batch would be empty");
+  });
+});
+
+describe("an observation that waits in unmatched_status", (test) => {
+  const wire = status(sample);
+  const at = (seq: number) => stored(subjectOf(wire, 1), bytesOf(wire.envelope), seq, 4_000_000_000_000);
+  const open = (settings = DEFAULTS) => new PartitionState(settings, new SnapshotFeed(settings), FROM_THE_START);
+  const entryOf = (state: PartitionState) => {
+    const { state: changes, progress } = state.seal();
+    return { text: changes.find(({ bucket }) => bucket === "unmatched_status")?.value ?? undefined, progress };
+  };
+  const takenAt = (seq: number) => {
+    const state = open();
+    state.take(at(seq));
+    return entryOf(state).text!;
+  };
+
+  test("is looked for where the stream has it now, which lost its end and was offered it again", () => {
+    const state = open();
+    state.restore(readEntry(takenAt(8))!);
+    state.take(at(6));
+    const { text, progress } = entryOf(state);
+    assert.is(readEntry(text!)!.streamSequence, 6);
+    assert.is(progress.heldSeq, 6);
+    assert.is(mergeEntries(takenAt(8), text!), text);
+    assert.is(readEntry(mergeEntries(text!, takenAt(8)))!.streamSequence, 6);
+  });
+
+  test("has its place once, though the stream holds it twice", () => {
+    const state = open();
+    state.restore(readEntry(takenAt(6))!);
+    state.take(at(8));
+    const { text, progress } = entryOf(state);
+    assert.is(text, undefined);
+    assert.is(progress.heldSeq, 6);
+  });
+
+  test("is one of those that the checkpoint tells apart from others", () => {
+    const state = open();
+    state.take(at(8));
+    const { text, progress } = entryOf(state);
+    assert.is(progress.heldMark, markOf([readEntry(text!)!]));
+    const other = open();
+    const otherWire = status({ ...sample, id: "another" });
+    other.take(stored(subjectOf(otherWire, 1), bytesOf(otherWire.envelope), 8, 4_000_000_000_000));
+    assert.is.not(other.seal().progress.heldMark, progress.heldMark);
+  });
+
+  test("is none of them any more when it has closed", () => {
+    const state = open({ ...DEFAULTS, mostOpen: 0 });
+    state.restore(readEntry(takenAt(8))!);
+    assert.is(entryOf(state).progress.heldMark, 0);
   });
 });
 

@@ -21,6 +21,7 @@ const FOUND: Checkpoint = {
   doneAtMs: 5_000,
   held: 0,
   heldSeq: 0,
+  heldMark: 0,
   lastSession: "",
   generation: 1,
   hash: "rules",
