@@ -32,8 +32,8 @@ export class Fleet {
   readonly #servers: Servers;
   readonly #openPorts: OpenPorts;
   readonly #pods: Pod[] = [];
-  /** Starts that are on their way. */
-  #coming = 0;
+  /** The names of those that are on their way. */
+  readonly #coming: string[] = [];
   #serial = 0;
   #isLeaving = false;
 
@@ -52,16 +52,16 @@ export class Fleet {
 
   /** Starts a process after a delay. */
   start(delayMs: number, name: string): void {
-    this.#coming++;
+    this.#coming.push(name);
     this.#scheduler.schedule(delayMs, OUTSIDE, `start ${name}`, () => {
-      this.#coming--;
+      this.#coming.splice(this.#coming.indexOf(name), 1);
       this.#run(name);
     });
   }
 
   /** Waits until the partitions are shared out and everything is processed and settled by whoever has them. */
   async drain(): Promise<void> {
-    if (this.#living.length === 0 && this.#coming === 0) this.start(0, "last");
+    if (this.#living.length === 0 && this.#coming.length === 0) this.start(0, "last");
     const until = this.#scheduler.nowMs + PATIENCE_MS;
     for (let isShared = false; !isShared;) {
       const held = await this.#sharedOut(until);
@@ -88,7 +88,7 @@ export class Fleet {
       );
       const held = this.#held;
       const owned = new Set(this.#living.flatMap(({ processor }) => processor.held));
-      const isSettled = isUp && this.#coming === 0 && owned.size === this.partitions.length && held === before;
+      const isSettled = isUp && this.#coming.length === 0 && owned.size === this.partitions.length && held === before;
       [stable, before] = [isSettled ? stable + 1 : 0, held];
       if (this.#scheduler.nowMs > until) throw new Error(`the partitions do not settle: ${held}`);
     }
@@ -147,7 +147,8 @@ export class Fleet {
   /** Under the same name or another; of more than two of one name each takes the others' leases for its own, for ever. */
   #replace(name: string): void {
     if (this.#isLeaving) return;
-    const isRare = this.#living.filter((pod) => pod.name === name).length < 2;
+    const names = [...this.#living.map((pod) => pod.name), ...this.#coming];
+    const isRare = names.filter((one) => one === name).length < 2;
     const successor = this.#faults.below(2) === 0 && isRare ? name : `pod-${this.#serial + 1}`;
     this.start(this.#faults.between(20, 4_000), successor);
   }
