@@ -35,6 +35,7 @@ export class Fleet {
   /** The names of those that are on their way. */
   readonly #coming: string[] = [];
   #serial = 0;
+  #spares = 0;
   #isLeaving = false;
 
   constructor(scheduler: Scheduler, world: World, faults: Faults, servers: Servers, openPorts: OpenPorts) {
@@ -149,7 +150,7 @@ export class Fleet {
     if (this.#isLeaving) return;
     const names = [...this.#living.map((pod) => pod.name), ...this.#coming];
     const isRare = names.filter((one) => one === name).length < 2;
-    const successor = this.#faults.below(2) === 0 && isRare ? name : `pod-${this.#serial + 1}`;
+    const successor = this.#faults.below(2) === 0 && isRare ? name : `spare-${++this.#spares}`;
     this.start(this.#faults.between(20, 4_000), successor);
   }
 }
