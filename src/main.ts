@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError } from "commander";
+import { registerAssert } from "./cli/assert.ts";
 import { registerAudit } from "./cli/audit.ts";
 import { registerDemo } from "./cli/demo.ts";
 import { registerDev } from "./cli/dev.ts";
@@ -55,6 +56,7 @@ async function main(): Promise<number> {
     registerDoctor,
     registerVerify,
     registerAudit,
+    registerAssert,
   ];
   for (const one of register) one(program, context);
   for (const command of program.commands) command.exitOverride();

@@ -1,8 +1,8 @@
 /** `latecomer digest`: the content of the facts over a window as one number per table. */
 import type { Command } from "commander";
 import { digests } from "../clickhouse/digest.ts";
-import { LatecomerError } from "../errors.ts";
 import { configOf, type Context, openWarehouse, printJson, printTable, withSettings } from "./context.ts";
+import { instant } from "./time.ts";
 
 interface DigestFlags {
   readonly source?: string;
@@ -34,12 +34,4 @@ export function registerDigest(program: Command, context: Context): void {
       await clickhouse.close();
     }
   });
-}
-
-function instant(text: string): number {
-  const ms = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
-  if (!Number.isFinite(ms)) {
-    throw new LatecomerError("USAGE", "usage", `"${text}" is no time: ISO 8601 or Unix milliseconds`);
-  }
-  return ms;
 }
