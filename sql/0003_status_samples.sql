@@ -1,9 +1,10 @@
 -- Status facts: fps of a stream every few seconds, attributed to orchestrator, model and GPU.
 -- Read by: rollups and serving views, through the _current view only.
 
--- One row is one version of one status sample. Row key: (source, source_event_uid); the two columns between them in
--- ORDER BY are functions of the uid. Version: generation (12 bits) above evidence (116 bits), so a row derived
--- from more evidence replaces every row from part of it, and a repeat is the same row again.
+-- One row is one version of one status sample. Row key: (source, source_event_uid); what stands between them in ORDER
+-- BY are functions of the uid: the hour first, for rollups and windows read by it. Version: generation (12 bits) above
+-- evidence (116 bits), so a row derived from more evidence replaces every row from part of it, and a repeat is the same
+-- row again.
 CREATE TABLE IF NOT EXISTS fact_stream_status_samples
 (
     source                     LowCardinality(String),
@@ -38,7 +39,7 @@ CREATE TABLE IF NOT EXISTS fact_stream_status_samples
 )
 ENGINE = ReplacingMergeTree(version, is_deleted)
 PARTITION BY toYYYYMM(sample_ts)
-ORDER BY (source, workflow_session_id, sample_ts, source_event_uid);
+ORDER BY (source, toStartOfHour(sample_ts), workflow_session_id, sample_ts, source_event_uid);
 
 -- The status facts as they stand: one row per sample, its greatest version, tombstones left out.
 CREATE VIEW IF NOT EXISTS fact_stream_status_samples_current AS

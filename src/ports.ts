@@ -92,6 +92,15 @@ export interface Sink {
   write(table: Table, rows: readonly Row[]): Promise<void>;
 }
 
+/** The minutes of the rollup. */
+export interface RollupStore {
+  /**
+   * Recomputes minutes of a source, each given by the instant at which it starts, in Unix milliseconds; returns when
+   * their rows are durable, with how many of them hold samples. Repeating it changes nothing.
+   */
+  recompute(source: string, minutes: readonly number[]): Promise<number>;
+}
+
 export interface DeadLetterQueue {
   /** Returns when the letters are durable; a letter sent twice within the stream's window is kept once. */
   publish(letters: readonly DeadLetter[]): Promise<void>;

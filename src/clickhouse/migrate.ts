@@ -113,6 +113,7 @@ const RETENTION_DAYS: readonly { readonly table: string; readonly column: string
   { table: "raw_network_capabilities_model_constraints", column: "event_timestamp", days: 365 },
   { table: "raw_network_capabilities_prices", column: "event_timestamp", days: 365 },
   { table: "dim_orchestrator_capability_snapshots", column: "snapshot_ts", days: 365 },
+  { table: "agg_stream_performance_1m", column: "window_start", days: 365 },
   ...FACTS.map(({ table, time, retentionDays }) => ({ table, column: time, days: retentionDays })),
 ];
 

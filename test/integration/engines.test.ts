@@ -246,7 +246,7 @@ describe("migrations", (test) => {
       };
       assert.is(await withTtl(), 0);
       await applyRetention(clickhouse, { ...config, tableRetention: "contract" });
-      assert.is(await withTtl(), 20);
+      assert.is(await withTtl(), 21);
       await applyRetention(clickhouse, { ...config, tableRetention: "none" });
       assert.is(await withTtl(), 0);
     }));

@@ -1,0 +1,122 @@
+/**
+ * ROLLUP: minutes of `agg_stream_performance_1m`, each recomputed whole from the newest versions of its samples. A minute
+ * that is recomputed twice, or by two at once, ends the same: its rows are a function of its samples, and so is their
+ * version. Nothing is ever added to a minute: what a correction moves from one key to another would stay under both.
+ */
+import type { RollupStore } from "../ports.ts";
+import type { ClickHouse } from "./client.ts";
+
+/** Minutes that one query names: parameters travel in the URL, and some servers take 16 KiB of it. */
+const MOST_MINUTES = 400;
+
+/** Samples that one statement holds in memory, in their newest versions: some hundred megabytes. */
+const MOST_SAMPLES = 200_000;
+
+/**
+ * The samples of some minutes, found by the order of the table. Reads follow every insert that was acknowledged, on
+ * whatever replica, where the tables are replicated: a minute that is read too early would be written without its last
+ * samples, and its mark would be gone.
+ */
+const SELECTED = `source = {source:String}
+    AND toStartOfHour(sample_ts) IN {hours:Array(DateTime('UTC'))}
+    AND toStartOfMinute(sample_ts) IN {minutes:Array(DateTime('UTC'))}`;
+const CONSISTENT = "SETTINGS select_sequential_consistency = 1";
+
+const RECOMPUTE = `
+  INSERT INTO agg_stream_performance_1m
+  (
+    source, window_start, gateway, orchestrator_address, pipeline, model_id, gpu_id, region,
+    sessions_uniq_state, streams_uniq_state, output_fps_avg_state, output_fps_p95_state,
+    fps_jitter_num_state, fps_jitter_den_state, sample_count_state,
+    sessions.workflow_session_id, sessions.samples, sessions.active_samples, version
+  )
+  SELECT
+    source, window_start, key.1, key.2, key.3, key.4, key.5, key.6,
+    arrayReduce('uniqExactState', session_counts.1),
+    arrayReduce('uniqExactState', streams),
+    arrayReduce('avgState', fps),
+    arrayReduce('quantileTDigestState(0.95)', fps),
+    arrayReduce('stddevPopState', fps),
+    arrayReduce('avgState', fps),
+    arrayReduce('countState', fps),
+    session_counts.1, session_counts.2, session_counts.3,
+    sum(evidence) OVER (PARTITION BY source, window_start)
+  FROM
+  (
+    SELECT
+      source,
+      toStartOfMinute(sample_ts) AS window_start,
+      if(is_served, (gateway, orchestrator_address, pipeline, model_id, gpu_id, region), ('', '', '', '', '', '')) AS key,
+      sumMapIf([workflow_session_id], [toUInt64(1)], [toUInt64(is_active)], is_served) AS session_counts,
+      arraySort(groupUniqArrayIf(stream_id, is_served)) AS streams,
+      arraySort(groupArrayIf(output_fps, is_served)) AS fps,
+      sum(1 + toUInt256(version)) AS evidence
+    FROM serving_samples
+    WHERE ${SELECTED}
+    GROUP BY source, window_start, key
+  )
+  ${CONSISTENT}`;
+
+export function openRollups(clickhouse: ClickHouse): RollupStore {
+  return {
+    async recompute(source, minutes) {
+      let written = 0;
+      for (let at = 0; at < minutes.length; at += MOST_MINUTES) {
+        const some = minutes.slice(at, at + MOST_MINUTES);
+        const sizes = await clickhouse.rows<{ minute: string; samples: string }>(
+          `SELECT toUnixTimestamp(toStartOfMinute(sample_ts)) AS minute, count() AS samples
+           FROM fact_stream_status_samples WHERE ${SELECTED} GROUP BY minute ORDER BY minute ${CONSISTENT}`,
+          paramsOf(source, some),
+        );
+        for (const group of groupsOf(sizes.map(({ minute, samples }) => [Number(minute), Number(samples)]))) {
+          await clickhouse.command(RECOMPUTE, paramsOf(source, group.map((seconds) => seconds * 1_000)));
+          written += group.length;
+        }
+      }
+      return written;
+    },
+  };
+}
+
+/** The minutes of a window that hold samples, by source and time. */
+export async function minutesWithin(
+  clickhouse: ClickHouse,
+  window: { readonly source: string | undefined; readonly fromMs: number; readonly toMs: number },
+): Promise<{ readonly source: string; readonly minutes: number[] }[]> {
+  const rows = await clickhouse.rows<{ source: string; minutes: string[] }>(
+    `SELECT source, arraySort(groupUniqArray(toUnixTimestamp(toStartOfMinute(sample_ts)))) AS minutes
+     FROM fact_stream_status_samples
+     WHERE toStartOfHour(sample_ts) >= toStartOfHour(fromUnixTimestamp64Milli({from:Int64}))
+       AND toStartOfMinute(sample_ts) >= toStartOfMinute(fromUnixTimestamp64Milli({from:Int64}))
+       AND sample_ts < fromUnixTimestamp64Milli({to:Int64})
+       AND (source = {source:String} OR {anySource:UInt8} = 1)
+     GROUP BY source ORDER BY source`,
+    {
+      source: window.source ?? "",
+      anySource: window.source === undefined ? 1 : 0,
+      from: String(window.fromMs),
+      to: String(window.toMs),
+    },
+  );
+  return rows.map(({ source, minutes }) => ({ source, minutes: minutes.map((seconds) => Number(seconds) * 1_000) }));
+}
+
+function paramsOf(source: string, minutesMs: readonly number[]) {
+  const hours = new Set(minutesMs.map((ms) => Math.floor(ms / 3_600_000) * 3_600));
+  return { source, hours: [...hours], minutes: minutesMs.map((ms) => ms / 1_000) };
+}
+
+/** Minutes in groups of a bounded number of samples; a minute that holds more is a group of its own. */
+function groupsOf(sizes: readonly (readonly [minute: number, samples: number])[]): number[][] {
+  const groups: number[][] = [];
+  let room = 0;
+  for (const [minute, samples] of sizes) {
+    if (samples > room) {
+      groups.push([]);
+      room = MOST_SAMPLES;
+    }
+    groups.at(-1)!.push(minute);
+    room -= samples;
+  }
+  return groups;
+}
