@@ -6,7 +6,9 @@ export function junitXml(packs: readonly PackResult[]): string {
   const lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"];
   for (const { pack, file, results } of packs) {
     const failures = results.filter(({ state }) => state === "failed").length;
-    lines.push(`  <testsuite name=${quoted(pack)} tests="${results.length}" failures="${failures}" file=${quoted(file)}>`);
+    lines.push(
+      `  <testsuite name=${quoted(pack)} tests="${results.length}" failures="${failures}" file=${quoted(file)}>`,
+    );
     for (const result of results) lines.push(...testCase(pack, result));
     lines.push("  </testsuite>");
   }

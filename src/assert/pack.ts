@@ -54,7 +54,7 @@ export function loadPack(name: string): Pack {
 
 /** The blocks of a pack's text. Throws PACK_INVALID (fatal) for one that lacks its comments or has a name twice. */
 export function readPack(text: string): Assertion[] {
-  const blocks = text.split(/^(?=-- (?:name|define): )/m).slice(1).map(readBlock);
+  const blocks = text.split(/^(?=-- (?:name|define): )/m).map(readBlock);
   const definitions = blocks.filter(({ kind }) => kind === "define");
   const assertions = blocks.filter(({ kind }) => kind === "name").map(({ name, said, sql }): Assertion => {
     const severity = said("severity") ?? "blocking";

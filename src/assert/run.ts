@@ -1,6 +1,6 @@
 /** Runs assertion packs over a window, one query after the other: all of them, whatever fails. */
 import type { ClickHouse } from "../clickhouse/client.ts";
-import { exitCodeOf, EXIT } from "../errors.ts";
+import { EXIT, exitCodeOf } from "../errors.ts";
 import type { Assertion, Pack } from "./pack.ts";
 
 /** Instants in Unix milliseconds; the end is excluded. */

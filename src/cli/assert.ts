@@ -21,7 +21,11 @@ export function registerAssert(program: Command, context: Context): void {
   const command = program.command("assert")
     .description("run assertion packs over a window; exit 1 when one fails")
     .argument("[pack...]", `of ${PACKS.join(", ")}; by default ${USUAL_PACKS.join(", ")}`)
-    .option("--from <time>", "event time from which on: ISO 8601 or Unix milliseconds; by default 24 h before --to", instant)
+    .option(
+      "--from <time>",
+      "event time from which on: ISO 8601 or Unix milliseconds; by default 24 h before --to",
+      instant,
+    )
     .option("--to <time>", "event time before which; by default now. The window is widened to whole hours", instant)
     .option("--junit <file>", "also write JUnit XML")
     .option("--json", "one JSON document on stdout");

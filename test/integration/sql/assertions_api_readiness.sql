@@ -78,8 +78,9 @@ WHERE window_start >= {from_ts:DateTime64(3, 'UTC')} AND window_start < {to_ts:D
 -- name: gpu_metrics_startup_seconds_matches_ms
 -- what: the start-up time in seconds is that in milliseconds
 SELECT
-    countIf(ifNull(abs(startup_time_s * 1000 - startup_time_ms), toFloat64(startup_time_s IS NULL != startup_time_ms IS NULL))
-        > 1e-6) AS failed_rows,
+    countIf(
+        (startup_time_s IS NULL) != (startup_time_ms IS NULL) OR ifNull(abs(startup_time_s * 1000 - startup_time_ms), 0) > 1e-6
+    ) AS failed_rows,
     count() AS rows_checked
 FROM v_api_gpu_metrics
 WHERE window_start >= {from_ts:DateTime64(3, 'UTC')} AND window_start < {to_ts:DateTime64(3, 'UTC')};

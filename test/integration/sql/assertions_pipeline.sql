@@ -1106,23 +1106,21 @@ FROM
 SELECT
     toUInt64(overlap < 0.95) * (keys - shared_keys) AS failed_rows,
     count() AS keys,
-    countIf(sides = 3) AS shared_keys,
+    countIf(hasAll(present, ['samples', 'rollup', 'view'])) AS shared_keys,
     if(keys = 0, 1, round(shared_keys / keys, 4)) AS overlap,
     countIf(NOT has(present, 'samples')) AS keys_without_samples,
     countIf(NOT has(present, 'rollup')) AS keys_without_rollup,
     countIf(NOT has(present, 'view')) AS keys_without_view
 FROM
 (
-    SELECT groupUniqArray(side) AS present, length(present) AS sides
+    SELECT groupUniqArray(side) AS present
     FROM
     (
         SELECT
-            'samples' AS side, source, toStartOfHour(sample_ts) AS hour, orchestrator_address, pipeline,
-            ifNull(model_id, '') AS model, ifNull(gpu_id, '') AS gpu
-        FROM fact_stream_status_samples_current
-        WHERE is_attributed = 1 AND ifNull(gpu_id, '') != ''
-            AND sample_ts >= {from_ts:DateTime64(3, 'UTC')}
-            AND sample_ts < {to_ts:DateTime64(3, 'UTC')}
+            if(is_tail, 'tail', 'samples') AS side, source, hour, orchestrator_address, pipeline, model_id AS model,
+            gpu_id AS gpu
+        FROM session_hours
+        WHERE gpu_id != ''
         UNION ALL
         SELECT 'rollup', source, toStartOfHour(window_start), orchestrator_address, pipeline, model_id, gpu_id
         FROM agg_stream_performance_1m_current
@@ -1137,6 +1135,7 @@ FROM
             AND window_start < {to_ts:DateTime64(3, 'UTC')}
     )
     GROUP BY source, hour, orchestrator_address, pipeline, model, gpu
+    HAVING NOT has(present, 'tail') OR has(present, 'samples')
 );
 
 -- name: network_demand_counts_aligned_to_rollup
@@ -1212,7 +1211,7 @@ FROM
         gateway, region, pipeline, model,
         countIf(side = 1) > 0 AS in_expected,
         countIf(side = -1) > 0 AS in_view,
-        sumForEach(arrayMap(one -> toInt64(round(one)) * side, counts)) AS differences,
+        sumForEach(arrayMap(one -> toInt64(one) * side, counts)) AS differences,
         sum(fps * side) AS fps_difference,
         arrayExists(one -> one != 0, differences) OR abs(fps_difference) > 1e-6 AS is_different
     FROM
@@ -1251,7 +1250,7 @@ FROM
             -1, source, window_start, gateway, ifNull(view.region, ''), pipeline, ifNull(view.model_id, ''),
             [
                 known_sessions, served_sessions, unserved_sessions, unexcused_sessions, swapped_sessions, total_sessions,
-                total_streams, total_minutes * 60
+                total_streams, toUInt64(round(total_minutes * 60))
             ],
             ifNull(avg_output_fps, 0)
         FROM v_api_network_demand AS view
@@ -1636,7 +1635,7 @@ FROM
 (
     SELECT
         name,
-        arrayFilter(one -> one != 'raw_payment_events', extractAll(as_select, '\\braw_\\w+')) AS references
+        arrayFilter(one -> one != 'raw_payment_events', extractAll(as_select, '(?:FROM|JOIN)\\s+(?:\\w+\\.)?(raw_\\w+)')) AS references
     FROM system.tables
     WHERE database = currentDatabase() AND match(name, '^(v_api_|v_health_|serving_)')
 );
