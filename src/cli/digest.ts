@@ -36,7 +36,8 @@ export function registerDigest(program: Command, context: Context): void {
   });
 }
 
-function instant(text: string): number {
+/** Reads the value of an option that is an instant, as Unix milliseconds. */
+export function instant(text: string): number {
   const ms = /^\d+$/.test(text) ? Number(text) : Date.parse(text);
   if (!Number.isFinite(ms)) {
     throw new LatecomerError("USAGE", "usage", `"${text}" is no time: ISO 8601 or Unix milliseconds`);
