@@ -73,7 +73,7 @@ async function onlySource(clickhouse: ClickHouse, { from, to }: ExportFlags): Pr
   if (sources.length === 1) return sources[0]!;
   if (sources.length === 0) {
     const window = `from ${formatInstant(from)} to ${formatInstant(to)}`;
-    throw new LatecomerError("NOTHING_FOUND", "fatal", `no session starts ${window}`);
+    throw new LatecomerError("NOTHING_FOUND", "fatal", `there is no session ${window}`);
   }
   throw new LatecomerError("USAGE", "usage", `choose one with --source: ${sources.join(", ")}`);
 }

@@ -41,12 +41,12 @@ export interface ArchivedEvent {
   readonly timestampMs: number;
 }
 
-/** The sources that have sessions in [from, to) of their start, in order. */
+/** The sources that have sessions which overlap [from, to), in order. */
 export async function sourcesWithin(clickhouse: ClickHouse, fromMs: number, toMs: number): Promise<string[]> {
   const rows = await clickhouse.rows<{ source: string }>(
     `SELECT DISTINCT source FROM fact_workflow_sessions_current
-     WHERE session_start_ts >= fromUnixTimestamp64Milli({from:Int64})
-       AND session_start_ts < fromUnixTimestamp64Milli({to:Int64})
+     WHERE session_start_ts < fromUnixTimestamp64Milli({to:Int64})
+       AND session_end_ts >= fromUnixTimestamp64Milli({from:Int64})
      ORDER BY source`,
     { from: String(fromMs), to: String(toMs) },
   );
