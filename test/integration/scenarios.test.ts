@@ -1,6 +1,8 @@
 /** Which sessions show which scenario: one that does, and for each condition one that misses it by that alone. */
+import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { scenarioCandidates, sourcesWithin } from "../../src/clickhouse/fixtures.ts";
+import { exportFixtures } from "../../src/fixtures/export.ts";
 import { type Cluster, withCluster } from "../helpers/cluster.ts";
 import { bytesOf, MISSING, node, snapshot, type Wire } from "../helpers/events.ts";
 import {
@@ -142,5 +144,23 @@ describe("candidates of the scenarios", (test) => {
       assert.equal(await requests(cluster, at(-60), HOUR), {});
       assert.equal(await sourcesWithin(cluster.clickhouse, at(60), at(61)), ["org"]);
       assert.equal(await sourcesWithin(cluster.clickhouse, at(-60), HOUR), []);
+
+      // One that shows two scenarios is listed under both, and its messages are in one file.
+      const { scenarios, files } = await exportFixtures(cluster.clickhouse, join(cluster.folder, "out"), {
+        source: "org",
+        fromMs: HOUR,
+        toMs: at(60),
+        order: "stream",
+        limit: 100,
+        capabilityWindowMs: 0,
+      });
+      const taken = scenarios.flatMap(({ sessions }) => sessions);
+      const updated = taken.filter((one) => one.request_id === "updated");
+      assert.is(updated.length, 2);
+      for (const { file } of updated) assert.is(file, "scenario_1_clean_success_no_swap_fps_gt_12.jsonl");
+      const total = (counts: readonly Record<string, number>[]) =>
+        counts.flatMap((one) => Object.values(one)).reduce((sum, count) => sum + count, 0);
+      const distinct = [...new Map(taken.map((one) => [one.request_id, one.messages])).values()];
+      assert.is(total(files.map((file) => file.messages)), total(distinct) + 1, "each once, and the snapshot");
     }));
 });
