@@ -10,7 +10,9 @@ import { registerDemo } from "./cli/demo.ts";
 import { registerDev } from "./cli/dev.ts";
 import { registerDigest } from "./cli/digest.ts";
 import { registerDoctor } from "./cli/doctor.ts";
+import { registerExportFixtures } from "./cli/export-fixtures.ts";
 import { registerInit } from "./cli/init.ts";
+import { registerLoadFixtures } from "./cli/load-fixtures.ts";
 import { registerPublish } from "./cli/publish.ts";
 import { registerReplay } from "./cli/replay.ts";
 import { registerRun } from "./cli/run.ts";
@@ -57,6 +59,8 @@ async function main(): Promise<number> {
     registerVerify,
     registerAudit,
     registerAssert,
+    registerExportFixtures,
+    registerLoadFixtures,
   ];
   for (const one of register) one(program, context);
   for (const command of program.commands) command.exitOverride();

@@ -13,6 +13,7 @@ import type { Command } from "commander";
 import { decode } from "../core/decode.ts";
 import { EXIT } from "../errors.ts";
 import type { Config } from "../config.ts";
+import { linesOf } from "../jsonl.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { type Digest, digests } from "../clickhouse/digest.ts";
 import { ensureNatsServer, startNatsServer } from "../local/nats-server.ts";
@@ -23,7 +24,7 @@ import type { Processor } from "../runtime/processor.ts";
 import { seeded, shuffled, withDuplicates } from "../runtime/shuffle.ts";
 import { configOf, type Context, logOf, openWarehouse, printJson, printLine, printTable } from "./context.ts";
 import { initialise } from "./init.ts";
-import { linesOf, wholeNumber } from "./publish.ts";
+import { wholeNumber } from "./publish.ts";
 import { startProcessor } from "./run.ts";
 import type { NatsConnection } from "nats";
 

@@ -3,9 +3,11 @@ import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { buffer } from "node:stream/consumers";
 import type { Command } from "commander";
+import type { Config } from "../config.ts";
 import { LatecomerError } from "../errors.ts";
+import { linesOf } from "../jsonl.ts";
 import { connectNats } from "../nats/connection.ts";
-import { publishMessages } from "../nats/publish.ts";
+import { publishMessages, type PublishOptions } from "../nats/publish.ts";
 import { seeded, shuffled, withDuplicates } from "../runtime/shuffle.ts";
 import { configOf, type Context, printJson, printLine, withSettings } from "./context.ts";
 import { startProgress } from "./progress.ts";
@@ -41,23 +43,32 @@ export function registerPublish(program: Command, context: Context): void {
     const random = seeded(flags.shuffleSeed ?? 0);
     if (flags.duplicate > 0) messages = withDuplicates(messages, flags.duplicate, random);
     if (flags.shuffleSeed !== undefined) messages = shuffled(messages, random);
-    const nc = await connectNats(config);
-    const progress = startProgress("publishing", messages.length);
-    try {
-      await publishMessages(nc, messages, {
-        source: flags.source,
-        partitions: config.partitions,
-        messageIds: flags.messageIds && flags.duplicate === 0,
-        rate: flags.rate,
-        onProgress: (confirmed) => progress.update(confirmed),
-      });
-    } finally {
-      progress.stop();
-      await nc.close();
-    }
+    await publishAll(config, messages, { ...flags, messageIds: flags.messageIds && flags.duplicate === 0 });
     if (flags.json) printJson({ published: messages.length, source: flags.source });
     else printLine(`published ${messages.length} messages into source ${flags.source}`);
   });
+}
+
+/** Publishes the messages in their order into a source, showing how far it is. */
+export async function publishAll(
+  config: Config,
+  messages: readonly Uint8Array[],
+  { source, rate, messageIds }: Pick<PublishOptions, "source" | "rate" | "messageIds">,
+): Promise<void> {
+  const nc = await connectNats(config);
+  const progress = startProgress("publishing", messages.length);
+  try {
+    await publishMessages(nc, messages, {
+      source,
+      partitions: config.partitions,
+      messageIds,
+      rate,
+      onProgress: (confirmed) => progress.update(confirmed),
+    });
+  } finally {
+    progress.stop();
+    await nc.close();
+  }
 }
 
 /** A file, or standard input for `-`, which must be awaited: a pipe that is slow is no error. */
@@ -67,19 +78,6 @@ async function contentOf(file: string): Promise<Buffer> {
   } catch (cause) {
     throw new LatecomerError("FILE_UNREADABLE", "usage", `cannot read ${file}`, { cause });
   }
-}
-
-/** The lines of JSONL as bytes; blank lines are no messages. */
-export function linesOf(bytes: Buffer): Uint8Array[] {
-  const lines: Uint8Array[] = [];
-  for (let from = 0; from < bytes.length;) {
-    const newline = bytes.indexOf(0x0a, from);
-    const to = newline < 0 ? bytes.length : newline;
-    const line = bytes.subarray(from, to > from && bytes[to - 1] === 0x0d ? to - 1 : to);
-    if (line.length > 0) lines.push(line);
-    from = to + 1;
-  }
-  return lines;
 }
 
 /** Reads the value of an option that is a whole number. */

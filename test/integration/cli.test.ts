@@ -10,7 +10,19 @@ import { describe } from "../helpers/suite.ts";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/production/", import.meta.url));
 const LOG = join(FIXTURES, "gateway_log_2026-01-08.jsonl");
-const COMMANDS = ["dev", "demo", "init", "publish", "run", "digest", "doctor", "verify", "audit"];
+const COMMANDS = [
+  "dev",
+  "demo",
+  "init",
+  "publish",
+  "run",
+  "digest",
+  "doctor",
+  "verify",
+  "audit",
+  "export-fixtures",
+  "load-fixtures",
+];
 
 /** Nothing listens there. */
 const NOWHERE = "127.0.0.1:9";
@@ -94,6 +106,8 @@ describe("latecomer", (test) => {
         [["publish", LOG, "--shuffle-seed", "x"], /"x" is no whole number/],
         [["publish", join(cwd, "none.jsonl")], /cannot read .*none\.jsonl/],
         [["digest", "--from", "someday"], /"someday" is no time/],
+        [["export-fixtures", "--from", "2026-01-01", "--out", "fixtures"], /--to/],
+        [["load-fixtures", cwd], /cannot read .*manifest\.json/],
       ];
       const ended = await Promise.all(wrong.map(([args]) => latecomer(args, { cwd })));
       for (const [at, { code, err, out }] of ended.entries()) {
