@@ -1,5 +1,5 @@
 /** `latecomer export-fixtures`: sessions that show a scenario out of the archive, as files that can be loaded again. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { sourcesWithin } from "../clickhouse/fixtures.ts";
 import { formatInstant, parseDuration } from "../core/time.ts";
@@ -34,11 +34,11 @@ export function registerExportFixtures(program: Command, context: Context): void
       "place every capability message before the sessions; times stay as they are",
     )
     .option("--limit-per-scenario <n>", "sessions of one scenario, the newest", wholeNumber, 3)
-    .option(
-      "--capability-window <duration>",
-      "take capability messages this long before and after a session, and those its rows rest on",
-      span,
-      600_000,
+    .addOption(
+      new Option(
+        "--capability-window <duration>",
+        "take capability messages this long before and after a session, and those its rows rest on",
+      ).argParser(span).default(600_000, "10m"),
     )
     .option("--json", "the manifest on stdout");
   withSettings(command, ["clickhouseUrl", "database"]).action(async (flags: ExportFlags) => {
