@@ -12,6 +12,7 @@ import { registerDoctor } from "./cli/doctor.ts";
 import { registerInit } from "./cli/init.ts";
 import { registerPublish } from "./cli/publish.ts";
 import { registerReplay } from "./cli/replay.ts";
+import { registerRollup } from "./cli/rollup.ts";
 import { registerRun } from "./cli/run.ts";
 import { registerVerify } from "./cli/verify.ts";
 import type { Context } from "./cli/context.ts";
@@ -50,6 +51,7 @@ async function main(): Promise<number> {
     registerInit,
     registerPublish,
     registerRun,
+    registerRollup,
     registerReplay,
     registerDigest,
     registerDoctor,
