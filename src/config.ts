@@ -21,6 +21,8 @@ export interface Config {
   readonly allowedLatenessMs: number;
   /** Name among the processes that share the partitions, `""` for one made up at each start. */
   readonly name: string;
+  /** What this process does. */
+  readonly roles: readonly Role[];
   readonly partitions: number;
   readonly replicas: number;
   /** How long the stream and the state buckets keep what they hold. */
@@ -35,6 +37,9 @@ export interface Config {
   readonly maxSeen: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
+
+/** `attribute` reads events and writes facts, `rollup` recomputes the minutes that these change. */
+export type Role = "attribute" | "rollup";
 
 interface Setting<Value> {
   readonly env: string;
@@ -53,6 +58,11 @@ const url = (schemes: readonly string[]) => (value: string) =>
     : { expected: `a URL that starts with ${schemes.join(" or ")}` };
 const oneOf = <Value extends string>(...values: readonly Value[]) => (value: string) =>
   values.find((one) => one === value) ?? { expected: values.join(" or ") };
+const someOf = <Value extends string>(...values: readonly Value[]) => (value: string) => {
+  const named = value.split(",").map((name) => name.trim());
+  const found = values.filter((one) => named.includes(one));
+  return found.length === named.length ? found : { expected: `some of ${values.join(", ")}, each once` };
+};
 const count = (least: number, most: number) => (value: string) => {
   const number = /^\d+$/.test(value) ? Number(value) : NaN;
   return number >= least && number <= most ? number : { expected: `a whole number from ${least} to ${most}` };
@@ -112,6 +122,12 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     fallback: "",
     help: "this process among those that share the partitions; one that starts again under its name goes on at once",
     parse: (value) => value.length <= 200 ? value : { expected: "at most 200 characters" },
+  },
+  roles: {
+    env: "LATECOMER_ROLES",
+    fallback: "attribute,rollup",
+    help: "what this process does: attribute the stream, rollup to recompute minutes that changed, or both",
+    parse: someOf<Role>("attribute", "rollup"),
   },
   partitions: {
     env: "LATECOMER_PARTITIONS",
@@ -198,9 +214,9 @@ export function resolveConfig(env: Environment, overrides: Overrides = {}, defau
     known.add(setting.env);
     const given = overrides[key] ?? (env[setting.env] || undefined) ?? defaults[key] ?? setting.fallback;
     const parsed = setting.parse(given);
-    if (typeof parsed === "object" && parsed !== null) {
+    if (typeof parsed === "object" && parsed !== null && "expected" in parsed) {
       const shown = setting.secret ? maskUrl(given) : given;
-      problems.push(`${setting.env} is "${shown}", expected ${(parsed as { expected: string }).expected}`);
+      problems.push(`${setting.env} is "${shown}", expected ${parsed.expected}`);
     } else {
       config[key] = parsed;
     }

@@ -15,6 +15,7 @@ import { registerInit } from "./cli/init.ts";
 import { registerLoadFixtures } from "./cli/load-fixtures.ts";
 import { registerPublish } from "./cli/publish.ts";
 import { registerReplay } from "./cli/replay.ts";
+import { registerRollup } from "./cli/rollup.ts";
 import { registerRun } from "./cli/run.ts";
 import { registerVerify } from "./cli/verify.ts";
 import type { Context } from "./cli/context.ts";
@@ -53,6 +54,7 @@ async function main(): Promise<number> {
     registerInit,
     registerPublish,
     registerRun,
+    registerRollup,
     registerReplay,
     registerDigest,
     registerDoctor,

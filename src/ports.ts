@@ -6,6 +6,7 @@
 import type { DeadLetter } from "./core/effects.ts";
 import type { Row, Table } from "./core/emit/row.ts";
 import type { StoredMessage } from "./core/event.ts";
+import type { Minute } from "./core/minute.ts";
 import type { Snapshot } from "./core/snapshot.ts";
 
 /** What the event stream holds now; `lastSeq` is below `firstSeq` while it holds nothing. */
@@ -92,13 +93,42 @@ export interface Sink {
   write(table: Table, rows: readonly Row[]): Promise<void>;
 }
 
-/** The minutes of the rollup. */
+/** Where minutes are marked for the rollup. A mark that stands already is made again, as the newest. */
+export interface DirtyMinutes {
+  /** Returns when the marks are durable: what is written before is in what is recomputed for them. */
+  mark(minutes: readonly Minute[]): Promise<void>;
+}
+
+/** A mark in hand. It comes again to whoever asks if it is neither finished nor worked on for half a minute. */
+export interface TakenMark {
+  /** Undefined where the mark names no minute. */
+  readonly minute: Minute | undefined;
+  /** Removes the mark, unless it was made again since it was taken. */
+  finish(): void;
+  /** Tells that it is still being worked on. */
+  working(): void;
+}
+
+/** How many marks there are, in hand or not, and when the oldest was made, in Unix milliseconds (0: none). */
+export interface Backlog {
+  readonly pending: number;
+  readonly oldestMs: number;
+}
+
+/** The marks as whoever recomputes them sees them. */
+export interface DirtyMinuteQueue {
+  /** Marks that nobody has in hand, oldest first, at most `most`; waits for none. */
+  take(most: number): Promise<TakenMark[]>;
+  backlog(): Promise<Backlog>;
+}
+
+/** The rollup. */
 export interface RollupStore {
   /**
-   * Recomputes minutes of a source, each given by the instant at which it starts, in Unix milliseconds; returns when
-   * their rows are durable, with how many of them hold samples. Repeating it changes nothing.
+   * Recomputes minutes from all rows that are durable now; returns when they are durable, with how many of them hold
+   * samples. Repeating it changes nothing.
    */
-  recompute(source: string, minutes: readonly number[]): Promise<number>;
+  recompute(minutes: readonly Minute[]): Promise<number>;
 }
 
 export interface DeadLetterQueue {

@@ -15,7 +15,7 @@ import { EXIT } from "../errors.ts";
 import type { Config } from "../config.ts";
 import { linesOf } from "../jsonl.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
-import { type Digest, digests } from "../clickhouse/digest.ts";
+import { type Digest, digests, rollupDigest } from "../clickhouse/digest.ts";
 import { ensureNatsServer, startNatsServer } from "../local/nats-server.ts";
 import { connectNats } from "../nats/connection.ts";
 import { planStreams } from "../nats/provision.ts";
@@ -25,7 +25,7 @@ import { seeded, shuffled, withDuplicates } from "../runtime/shuffle.ts";
 import { configOf, type Context, logOf, openWarehouse, printJson, printLine, printTable } from "./context.ts";
 import { initialise } from "./init.ts";
 import { wholeNumber } from "./publish.ts";
-import { startProcessor } from "./run.ts";
+import { startProcessor, startRollup } from "./run.ts";
 import type { NatsConnection } from "nats";
 
 const EVENTS = fileURLToPath(new URL("../../test/fixtures/production/", import.meta.url));
@@ -92,12 +92,28 @@ interface Segment {
   readonly reason: string;
 }
 
+/** A row of `v_api_gpu_metrics`. */
+interface GpuHour {
+  readonly hour: string;
+  readonly orchestrator: string;
+  readonly model: string;
+  readonly gpu: string;
+  readonly gpuName: string | null;
+  readonly samples: number;
+  /** Frames per second, null without samples; so is the jitter, and where there is no output. */
+  readonly fps: number | null;
+  readonly jitter: number | null;
+  readonly sessions: number;
+  readonly failureRate: number | null;
+}
+
 interface Report {
   readonly events: number;
   readonly shuffledMessages: number;
   readonly seed: number;
   readonly samples: readonly Sample[];
   readonly sessions: readonly Session[];
+  readonly gpus: readonly GpuHour[];
   readonly emptyKeyRate: { readonly before: number; readonly after: number };
   /** Samples whose first row had no orchestrator and whose last one has. */
   readonly repaired: number;
@@ -135,8 +151,11 @@ async function demonstrate(context: Context, folder: string, seed: number): Prom
       await processor.drained();
       await processor.settle();
       await processor.stop();
-      const inOrder = await digests(clickhouse, config.database, { source: IN_ORDER });
-      const other = await digests(clickhouse, config.database, { source: SHUFFLED });
+      const rollup = await startRollup(nc, clickhouse, logOf(config));
+      await rollup.drained();
+      await rollup.stop();
+      const inOrder = await digestsOf(clickhouse, config.database, IN_ORDER);
+      const other = await digestsOf(clickhouse, config.database, SHUFFLED);
       const equal = inOrder.some(({ rows }) => rows > 0) &&
         inOrder.every((one, at) => one.rows === other[at]?.rows && one.digest === other[at]?.digest);
       return {
@@ -145,6 +164,7 @@ async function demonstrate(context: Context, folder: string, seed: number): Prom
         seed,
         samples: await samplesOf(clickhouse),
         sessions: await sessionsOf(clickhouse),
+        gpus: await gpusOf(clickhouse),
         ...await effectOf(clickhouse),
         digests: { inOrder, shuffled: other },
         equal,
@@ -244,6 +264,25 @@ async function sessionsOf(clickhouse: ClickHouse): Promise<Session[]> {
   }));
 }
 
+async function digestsOf(clickhouse: ClickHouse, database: string, source: string): Promise<Digest[]> {
+  return [
+    ...await digests(clickhouse, database, { source }),
+    await rollupDigest(clickhouse, database, { source }),
+  ];
+}
+
+async function gpusOf(clickhouse: ClickHouse): Promise<GpuHour[]> {
+  return await clickhouse.rows<GpuHour>(
+    `SELECT toString(window_start) AS hour, orchestrator_address AS orchestrator, model_id AS model, gpu_id AS gpu,
+            gpu_name AS gpuName, toUInt32(status_samples) AS samples, avg_output_fps AS fps,
+            jitter_coeff_fps AS jitter, toUInt32(known_sessions) AS sessions, failure_rate AS failureRate
+     FROM v_api_gpu_metrics
+     WHERE source = {source:String}
+     ORDER BY window_start, orchestrator_address, gpu_id`,
+    { source: IN_ORDER },
+  );
+}
+
 async function effectOf(clickhouse: ClickHouse): Promise<Pick<Report, "emptyKeyRate" | "repaired" | "corrections">> {
   const rows = await clickhouse.rows<
     Record<"source" | "samples" | "emptyFirst" | "emptyLast" | "repaired" | "corrections", string>
@@ -308,6 +347,23 @@ function print(report: Report): void {
         reason,
       ])
     ),
+  );
+  printLine();
+  const decimal = (value: number | null) => value === null ? "-" : Number(value.toFixed(3));
+  printTable(
+    ["hour (UTC)", "orchestrator", "model", "GPU", "", "samples", "fps", "jitter", "sessions", "failure rate"],
+    report.gpus.map((one) => [
+      one.hour,
+      short(one.orchestrator),
+      one.model,
+      short(one.gpu),
+      one.gpuName ?? "-",
+      one.samples,
+      decimal(one.fps),
+      decimal(one.jitter),
+      one.sessions,
+      decimal(one.failureRate),
+    ]),
   );
   printLine();
   printLine(

@@ -1,6 +1,6 @@
-/** `latecomer digest`: the content of the facts over a window as one number per table. */
+/** `latecomer digest`: the content of the facts and the rollup over a window as one number per table. */
 import type { Command } from "commander";
-import { digests } from "../clickhouse/digest.ts";
+import { digests, rollupDigest } from "../clickhouse/digest.ts";
 import { configOf, type Context, openWarehouse, printJson, printTable, withSettings } from "./context.ts";
 import { instant } from "./time.ts";
 
@@ -13,7 +13,7 @@ interface DigestFlags {
 
 export function registerDigest(program: Command, context: Context): void {
   const command = program.command("digest")
-    .description("content digest per fact over a window, the same for the same content in any order")
+    .description("content digest per fact and of the rollup over a window, the same for the same content in any order")
     .option("--source <name>", "one source; its name is no part of the digest")
     .option("--from <time>", "event time from which on: ISO 8601 or Unix milliseconds", instant)
     .option("--to <time>", "event time before which", instant)
@@ -22,11 +22,11 @@ export function registerDigest(program: Command, context: Context): void {
     const config = configOf(context, { ...flags });
     const clickhouse = await openWarehouse(config);
     try {
-      const found = await digests(clickhouse, config.database, {
-        source: flags.source,
-        fromMs: flags.from,
-        toMs: flags.to,
-      });
+      const window = { source: flags.source, fromMs: flags.from, toMs: flags.to };
+      const found = [
+        ...await digests(clickhouse, config.database, window),
+        await rollupDigest(clickhouse, config.database, window),
+      ];
       if (flags.json) {
         printJson({ source: flags.source ?? null, from: flags.from ?? null, to: flags.to ?? null, digests: found });
       } else printTable(["table", "rows", "digest"], found.map((one) => [one.table, one.rows, one.digest]));

@@ -4,7 +4,7 @@ import { type Config, describeConfig } from "../config.ts";
 import { EXIT } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
 import { checkClickHouse, checkFolder, checkNats, type Finding } from "./checks.ts";
-import { checkPartitions } from "./partitions.ts";
+import { checkPartitions, checkRollup } from "./partitions.ts";
 import {
   configOf,
   type Context,
@@ -52,7 +52,7 @@ export async function examine(config: Config): Promise<Finding[]> {
     try {
       const findings = await checkNats(config, nc);
       const isProvisioned = !findings.some(({ check, state }) => check === "streams" && state === "failed");
-      return isProvisioned ? [...findings, ...await checkPartitions(nc)] : findings;
+      return isProvisioned ? [...findings, ...await checkPartitions(nc), await checkRollup(nc)] : findings;
     } finally {
       await nc.close();
     }

@@ -1,4 +1,4 @@
-/** How far each partition has come, who reads it, and what it could not read: for `doctor`. */
+/** How far each partition and the rollup have come, who reads it, and what it could not read: for `doctor`. */
 import type { NatsConnection } from "nats";
 import { readCheckpoint } from "../core/checkpoint.ts";
 import { PARTITION_ALL } from "../core/subject.ts";
@@ -6,9 +6,14 @@ import { openBuckets } from "../nats/bucket.ts";
 import { openEventStream } from "../nats/stream.ts";
 import { readHolder } from "../runtime/leases.ts";
 import { readGaps } from "../runtime/state.ts";
+import { formatDuration } from "../core/time.ts";
+import { openDirtyMinuteQueue } from "../nats/dirty.ts";
 import type { Finding } from "./checks.ts";
 
 const GAPS = "gaps.";
+
+/** A mark that waits longer than this waits for a worker that is not there, or not fast enough. */
+const LONGEST_WAIT_MS = 60_000;
 
 /** One finding for each partition that was ever read or is read now, and one for each gap in what it could read. */
 export async function checkPartitions(nc: NatsConnection): Promise<Finding[]> {
@@ -43,4 +48,15 @@ export async function checkPartitions(nc: NatsConnection): Promise<Finding[]> {
     }
   }
   return findings;
+}
+
+/** How many minutes of the rollup wait to be recomputed, and for how long the oldest has. */
+export async function checkRollup(nc: NatsConnection): Promise<Finding> {
+  const { pending, oldestMs } = await (await openDirtyMinuteQueue(nc)).backlog();
+  const check = "rollup";
+  if (pending === 0) return { check, state: "ok", detail: "no minute waits", fix: "" };
+  const ageMs = Math.max(0, Date.now() - oldestMs);
+  const detail = `${pending} minutes wait, the oldest for ${formatDuration(Math.floor(ageMs / 1_000) * 1_000)}`;
+  if (ageMs <= LONGEST_WAIT_MS) return { check, state: "ok", detail, fix: "" };
+  return { check, state: "warning", detail, fix: "latecomer run --roles rollup, once more if one runs" };
 }

@@ -12,6 +12,7 @@ import { readCheckpoint } from "../core/checkpoint.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";
 import { connectNats } from "../nats/connection.ts";
+import { openDirtyMinutes } from "../nats/dirty.ts";
 import { contentHash, ensureGeneration, readGeneration } from "../nats/generation.ts";
 import { resolveRange, streamBounds } from "../nats/range.ts";
 import { openEventStream } from "../nats/stream.ts";
@@ -181,6 +182,7 @@ async function openReplay(
         return [...new Set(holders.filter((one) => one.generation < generation).map(({ owner }) => owner))];
       },
     },
+    dirtyMinutes: openDirtyMinutes(nc),
     clock: systemClock,
     log,
     random: Math.random,

@@ -1,18 +1,21 @@
 /** `latecomer run`: process the stream until stopped, or until everything stored is processed. */
 import { hostname } from "node:os";
 import type { Command } from "commander";
-import { type Config, describeConfig } from "../config.ts";
+import { type Config, describeConfig, type Role } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
+import { openRollups } from "../clickhouse/rollup.ts";
 import { openSink } from "../clickhouse/sink.ts";
 import { connectNats } from "../nats/connection.ts";
 import { openBroadcast } from "../nats/broadcast.ts";
 import { openDeadLetters } from "../nats/deadletters.ts";
+import { openDirtyMinuteQueue, openDirtyMinutes } from "../nats/dirty.ts";
 import { openBuckets } from "../nats/bucket.ts";
 import { contentHash, readGeneration } from "../nats/generation.ts";
 import { openEventStream } from "../nats/stream.ts";
 import type { Log } from "../ports.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { Processor } from "../runtime/processor.ts";
+import { RollupWorker } from "../runtime/rollup.ts";
 import { State } from "../runtime/state.ts";
 import { checkClickHouse, checkFolder, checkNats, requireSound } from "./checks.ts";
 import { configOf, type Context, logOf, openWarehouse, PLACES, printJson, printLine, withSettings } from "./context.ts";
@@ -26,6 +29,7 @@ interface RunFlags {
 /** What decides how `run` works, beside where things are. */
 export const PROCESSING = [
   "name",
+  "roles",
   "ttlBeforeMs",
   "ttlAfterMs",
   "allowedLatenessMs",
@@ -43,8 +47,10 @@ export const SESSION_LAG_MS = 60_000;
 
 export function registerRun(program: Command, context: Context): void {
   const command = program.command("run")
-    .description("attribute the stream: rows at once, corrections as evidence comes")
-    .option("--until-drained", "end when every stored event is processed and everything is written")
+    .description(
+      "attribute the stream: rows at once, corrections as evidence comes, and the rollup of what they change",
+    )
+    .option("--until-drained", "end when every stored event is processed and everything is written, the rollup too")
     .option("--json", "at the end one JSON document of what was counted on stdout");
   withSettings(command, [...PLACES, ...PROCESSING]).action(async (flags: RunFlags) => {
     const config = configOf(context, { ...flags });
@@ -58,13 +64,20 @@ export function registerRun(program: Command, context: Context): void {
     });
     try {
       requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
-      const processor = await startProcessor(config, nc, clickhouse, log);
+      const isIn = (role: Role) => config.roles.includes(role);
+      const processor = isIn("attribute") ? await startProcessor(config, nc, clickhouse, log) : undefined;
+      const rollup = isIn("rollup") ? await startRollup(nc, clickhouse, log) : undefined;
       const stopped = new Promise<void>((resolve) => context.signal.addEventListener("abort", () => resolve()));
-      const done = flags.untilDrained ? processor.drained().then(() => processor.settle()) : processor.finished();
+      const drained = async () => {
+        await processor?.drained();
+        await processor?.settle();
+        await rollup?.drained();
+      };
+      const done = flags.untilDrained ? drained() : Promise.all([processor?.finished(), rollup?.run()]);
       await Promise.race([done, stopped]);
       if (context.signal.aborted) log.info({}, "stopping: finishing the batches in hand");
-      await processor.stop();
-      summarise(processor, flags);
+      await Promise.all([processor?.stop(), rollup?.stop()]);
+      summarise(processor, rollup, flags);
     } finally {
       await clickhouse.close();
       await nc.close();
@@ -102,6 +115,7 @@ export async function startProcessor(
     leases: buckets.leases,
     generation: () => readGeneration(nc),
     deadLetters: openDeadLetters(nc),
+    dirtyMinutes: openDirtyMinutes(nc),
     clock: systemClock,
     log,
     random: Math.random,
@@ -110,9 +124,24 @@ export async function startProcessor(
   return processor;
 }
 
-function summarise(processor: Processor, flags: RunFlags): void {
-  const counts = Object.fromEntries([...processor.counts].sort(([a], [b]) => a < b ? -1 : 1));
-  if (flags.json) return printJson({ counts, open: processor.openCount });
+/** Starts a worker that recomputes minutes. */
+export async function startRollup(nc: NatsConnection, clickhouse: ClickHouse, log: Log): Promise<RollupWorker> {
+  const worker = new RollupWorker({
+    queue: await openDirtyMinuteQueue(nc),
+    store: openRollups(clickhouse),
+    clock: systemClock,
+    log,
+    random: Math.random,
+  });
+  worker.run().catch(() => {}); // `run` and `drained` hand it on.
+  return worker;
+}
+
+function summarise(processor: Processor | undefined, rollup: RollupWorker | undefined, flags: RunFlags): void {
+  const counted = [...processor?.counts ?? [], ...rollup?.counts ?? []];
+  const counts = Object.fromEntries(counted.sort(([a], [b]) => a < b ? -1 : 1));
+  const open = processor?.openCount ?? 0;
+  if (flags.json) return printJson({ counts, open });
   const shown = Object.entries(counts).map(([name, count]) => `${count} ${name.replaceAll("_", " ")}`);
-  printLine(`${shown.join(", ") || "nothing to do"}; ${processor.openCount} observations open`);
+  printLine(`${shown.join(", ") || "nothing to do"}; ${open} observations open`);
 }

@@ -1,5 +1,5 @@
 /**
- * The digest of a fact: one number for its folded content over a window, the same whatever order the rows were
+ * The digest of a table: one number for its folded content over a window, the same whatever order the rows were
  * stored in. Two sources that were sent the same events have the same digests, so the source's name is no part of it;
  * nor are versions, which hold the generation, and the time of insertion.
  */
@@ -34,7 +34,7 @@ export async function insertedColumns(clickhouse: ClickHouse, database: string, 
   return columns.map((column) => column.name);
 }
 
-/** The columns of a fact table that are its content. */
+/** The columns of a fact table or the rollup that are its content. */
 export async function contentColumns(clickhouse: ClickHouse, database: string, table: string): Promise<string[]> {
   return (await insertedColumns(clickhouse, database, table)).filter((name) => !LEFT_OUT.has(name));
 }
@@ -49,21 +49,39 @@ export async function digests(
   const results: Digest[] = [];
   for (const { table, time } of FACTS) {
     const content = await contentColumns(clickhouse, database, table);
-    // A sum over 128-bit hashes is order-insensitive and, unlike XOR, does not cancel a row that stands twice.
-    const [row] = await clickhouse.rows<{ rows: string; digest: string }>(
-      `SELECT count() AS rows,
-              lower(hex(sum(toUInt256(reinterpretAsUInt128(sipHash128(tuple(${content.join(", ")}))))))) AS digest
-       FROM ${tableOf(table)} FINAL
-       WHERE ${time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${time} < fromUnixTimestamp64Milli({to:Int64})
-         AND (source = {source:String} OR {anySource:UInt8} = 1)`,
-      {
-        from: String(window.fromMs ?? 0),
-        to: String(window.toMs ?? 10_413_792_000_000),
-        source: window.source ?? "",
-        anySource: window.source === undefined ? 1 : 0,
-      },
-    );
-    results.push({ table, rows: Number(row?.rows ?? 0), digest: row?.digest ?? "" });
+    results.push({ table, ...await digestOf(clickhouse, `${tableOf(table)} FINAL`, content, time, window) });
   }
   return results;
+}
+
+/** The digest of the rollup's minutes as they stand, states and all. */
+export async function rollupDigest(clickhouse: ClickHouse, database: string, window: DigestWindow): Promise<Digest> {
+  const table = "agg_stream_performance_1m";
+  const columns = await contentColumns(clickhouse, database, table);
+  const content = columns.map((column) => column.endsWith("_state") ? `CAST(${column} AS String)` : column);
+  return { table, ...await digestOf(clickhouse, `${table}_current`, content, "window_start", window) };
+}
+
+async function digestOf(
+  clickhouse: ClickHouse,
+  from: string,
+  content: readonly string[],
+  time: string,
+  window: DigestWindow,
+): Promise<Omit<Digest, "table">> {
+  // A sum over 128-bit hashes is order-insensitive and, unlike XOR, does not cancel a row that stands twice.
+  const [row] = await clickhouse.rows<{ rows: string; digest: string }>(
+    `SELECT count() AS rows,
+            lower(hex(sum(toUInt256(reinterpretAsUInt128(sipHash128(tuple(${content.join(", ")}))))))) AS digest
+     FROM ${from}
+     WHERE ${time} >= fromUnixTimestamp64Milli({from:Int64}) AND ${time} < fromUnixTimestamp64Milli({to:Int64})
+       AND (source = {source:String} OR {anySource:UInt8} = 1)`,
+    {
+      from: String(window.fromMs ?? 0),
+      to: String(window.toMs ?? 10_413_792_000_000),
+      source: window.source ?? "",
+      anySource: window.source === undefined ? 1 : 0,
+    },
+  );
+  return { rows: Number(row?.rows ?? 0), digest: row?.digest ?? "" };
 }

@@ -165,7 +165,8 @@ function readArchived({ source, uid, sequence, time, type, outcome }: ArchiveRow
   return { source, uid, streamSequence: Number(sequence), streamTimeMs: Number(time), type, outcome };
 }
 
-function bySource<Event extends { readonly source: string }>(events: readonly Event[]): Map<string, Event[]> {
+/** Items in groups of one source each. */
+export function bySource<Event extends { readonly source: string }>(events: readonly Event[]): Map<string, Event[]> {
   const groups = new Map<string, Event[]>();
   for (const event of events) {
     const group = groups.get(event.source);

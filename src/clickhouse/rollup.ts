@@ -3,8 +3,10 @@
  * that is recomputed twice, or by two at once, ends the same: its rows are a function of its samples, and so is their
  * version. Nothing is ever added to a minute: what a correction moves from one key to another would stay under both.
  */
+import type { Minute } from "../core/minute.ts";
 import type { RollupStore } from "../ports.ts";
 import type { ClickHouse } from "./client.ts";
+import { bySource } from "./records.ts";
 
 /** Minutes that one query names: parameters travel in the URL, and some servers take 16 KiB of it. */
 const MOST_MINUTES = 400;
@@ -58,19 +60,22 @@ const RECOMPUTE = `
   ${CONSISTENT}`;
 
 export function openRollups(clickhouse: ClickHouse): RollupStore {
+  const recompute = async (source: string, minutes: readonly number[]): Promise<number> => {
+    const sizes = await clickhouse.rows<{ minute: string; samples: string }>(
+      `SELECT toUnixTimestamp(toStartOfMinute(sample_ts)) AS minute, count() AS samples
+       FROM fact_stream_status_samples WHERE ${SELECTED} GROUP BY minute ORDER BY minute ${CONSISTENT}`,
+      paramsOf(source, minutes),
+    );
+    for (const group of groupsOf(sizes)) await clickhouse.command(RECOMPUTE, paramsOf(source, group));
+    return sizes.length;
+  };
   return {
-    async recompute(source, minutes) {
+    async recompute(minutes) {
       let written = 0;
-      for (let at = 0; at < minutes.length; at += MOST_MINUTES) {
-        const some = minutes.slice(at, at + MOST_MINUTES);
-        const sizes = await clickhouse.rows<{ minute: string; samples: string }>(
-          `SELECT toUnixTimestamp(toStartOfMinute(sample_ts)) AS minute, count() AS samples
-           FROM fact_stream_status_samples WHERE ${SELECTED} GROUP BY minute ORDER BY minute ${CONSISTENT}`,
-          paramsOf(source, some),
-        );
-        for (const group of groupsOf(sizes.map(({ minute, samples }) => [Number(minute), Number(samples)]))) {
-          await clickhouse.command(RECOMPUTE, paramsOf(source, group.map((seconds) => seconds * 1_000)));
-          written += group.length;
+      for (const [source, some] of bySource(minutes)) {
+        const starts = some.map(({ startMs }) => startMs / 1_000);
+        for (let at = 0; at < starts.length; at += MOST_MINUTES) {
+          written += await recompute(source, starts.slice(at, at + MOST_MINUTES));
         }
       }
       return written;
@@ -78,45 +83,39 @@ export function openRollups(clickhouse: ClickHouse): RollupStore {
   };
 }
 
-/** The minutes of a window that hold samples, by source and time. */
+/** The minutes that hold samples in a window: event times in milliseconds, [fromMs, toMs), whole minutes. */
 export async function minutesWithin(
   clickhouse: ClickHouse,
-  window: { readonly source: string | undefined; readonly fromMs: number; readonly toMs: number },
-): Promise<{ readonly source: string; readonly minutes: number[] }[]> {
-  const rows = await clickhouse.rows<{ source: string; minutes: string[] }>(
-    `SELECT source, arraySort(groupUniqArray(toUnixTimestamp(toStartOfMinute(sample_ts)))) AS minutes
+  { source, fromMs, toMs }: { readonly source?: string | undefined; readonly fromMs: number; readonly toMs: number },
+): Promise<Minute[]> {
+  const rows = await clickhouse.rows<{ source: string; minute: string }>(
+    `SELECT DISTINCT source, toUnixTimestamp(toStartOfMinute(sample_ts)) AS minute
      FROM fact_stream_status_samples
-     WHERE toStartOfHour(sample_ts) >= toStartOfHour(fromUnixTimestamp64Milli({from:Int64}))
-       AND toStartOfMinute(sample_ts) >= toStartOfMinute(fromUnixTimestamp64Milli({from:Int64}))
+     WHERE sample_ts >= toStartOfMinute(fromUnixTimestamp64Milli({from:Int64}))
        AND sample_ts < fromUnixTimestamp64Milli({to:Int64})
        AND (source = {source:String} OR {anySource:UInt8} = 1)
-     GROUP BY source ORDER BY source`,
-    {
-      source: window.source ?? "",
-      anySource: window.source === undefined ? 1 : 0,
-      from: String(window.fromMs),
-      to: String(window.toMs),
-    },
+     ORDER BY source, minute`,
+    { source: source ?? "", anySource: source === undefined ? 1 : 0, from: String(fromMs), to: String(toMs) },
   );
-  return rows.map(({ source, minutes }) => ({ source, minutes: minutes.map((seconds) => Number(seconds) * 1_000) }));
+  return rows.map((row) => ({ source: row.source, startMs: Number(row.minute) * 1_000 }));
 }
 
-function paramsOf(source: string, minutesMs: readonly number[]) {
-  const hours = new Set(minutesMs.map((ms) => Math.floor(ms / 3_600_000) * 3_600));
-  return { source, hours: [...hours], minutes: minutesMs.map((ms) => ms / 1_000) };
+function paramsOf(source: string, minutes: readonly number[]) {
+  const hours = new Set(minutes.map((seconds) => Math.floor(seconds / 3_600) * 3_600));
+  return { source, hours: [...hours], minutes };
 }
 
-/** Minutes in groups of a bounded number of samples; a minute that holds more is a group of its own. */
-function groupsOf(sizes: readonly (readonly [minute: number, samples: number])[]): number[][] {
+/** Minutes in groups of a bounded number of samples; one that holds more is a group of its own. */
+function groupsOf(sizes: readonly { readonly minute: string; readonly samples: string }[]): number[][] {
   const groups: number[][] = [];
   let room = 0;
-  for (const [minute, samples] of sizes) {
-    if (samples > room) {
+  for (const { minute, samples } of sizes) {
+    if (groups.length === 0 || Number(samples) > room) {
       groups.push([]);
       room = MOST_SAMPLES;
     }
-    groups.at(-1)!.push(minute);
-    room -= samples;
+    groups.at(-1)!.push(Number(minute));
+    room -= Number(samples);
   }
   return groups;
 }

@@ -12,6 +12,7 @@
 import type { Row, Table } from "../core/emit/row.ts";
 import { type Fact, factOf, FACTS } from "../core/facts.ts";
 import type { Identity } from "../core/identity.ts";
+import type { Minute } from "../core/minute.ts";
 import type { SequenceRange, Sink } from "../ports.ts";
 import type { IncompleteSession } from "../replay/sessions.ts";
 import type { ClickHouse } from "./client.ts";
@@ -191,6 +192,21 @@ export class ShadowTables implements Sink {
       results.push({ table: fact.table, written, tombstones, kept });
     }
     return results;
+  }
+
+  /**
+   * The minutes of the rollup in which rows of this generation lie: what a back-fill copied or buried, and what live
+   * processors wrote since, which does no harm.
+   */
+  async changedMinutes(generation: number): Promise<Minute[]> {
+    const rows = await this.#clickhouse.rows<{ source: string; minute: string }>(
+      `SELECT DISTINCT source, toUnixTimestamp(toStartOfMinute(sample_ts)) AS minute
+       FROM fact_stream_status_samples
+       WHERE bitShiftRight(version, 116) = {generation:UInt16}
+       ORDER BY source, minute`,
+      { generation },
+    );
+    return rows.map(({ source, minute }) => ({ source, startMs: Number(minute) * 1_000 }));
   }
 
   #name(table: string): string {

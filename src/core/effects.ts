@@ -1,8 +1,9 @@
 /**
  * What a batch asks the shell to do, as plain data, in the order in which it must become durable:
- * dead letters and rows, then state, then the checkpoint, then the ack.
+ * dead letters and rows, then the marks of their minutes and state, then the checkpoint, then the ack.
  */
 import type { Row, Table } from "./emit/row.ts";
+import type { Minute } from "./minute.ts";
 
 /** A span of event time, both ends included, in milliseconds. */
 export interface Span {
@@ -83,6 +84,8 @@ export type Counts = Map<string, number>;
 export interface Effects {
   readonly deadLetters: readonly DeadLetter[];
   readonly rows: ReadonlyMap<Table, readonly Row[]>;
+  /** The minutes of the rollup that have to be recomputed once the rows are durable. */
+  readonly dirtyMinutes: readonly Minute[];
   readonly state: readonly StateChange[];
   readonly costs: readonly Cost[];
   readonly counts: Counts;

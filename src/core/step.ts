@@ -18,6 +18,7 @@ import type { StoredMessage, TelemetryEvent } from "./event.ts";
 import type { Applied, SnapshotFeed } from "./feed.ts";
 import type { FactTable } from "./facts.ts";
 import { judge, type Judged } from "./judge.ts";
+import { minutesOf } from "./minute.ts";
 import { edgeOf, namesOrchestrator, type ObservedEvent, sampleOf } from "./observed.ts";
 import { SeenEvents } from "./seen.ts";
 import { Sessions, type SessionsSettings } from "./session/sessions.ts";
@@ -186,6 +187,7 @@ export class PartitionState {
     this.#lastSession = sessions.at(-1)?.key ?? this.#lastSession;
     const { rows, facts, deadLetters, state, costs, counts } = this.#batch;
     for (const [table, list] of facts) rows.set(table, [...list.values()]);
+    const dirtyMinutes = minutesOf(rows.get("fact_stream_status_samples") ?? []);
     const { doneSeq: doneBefore, doneAtMs: doneBeforeAtMs } = this.#start;
     const progress = {
       doneSeq: Math.max(doneBefore, takenSeq),
@@ -199,7 +201,7 @@ export class PartitionState {
       lastSession: this.#lastSession,
     };
     this.#batch = newBatch();
-    return { rows, deadLetters, state: [...state, ...sessions, ...unmatched], costs, counts, progress };
+    return { rows, dirtyMinutes, deadLetters, state: [...state, ...sessions, ...unmatched], costs, counts, progress };
   }
 
   #outcomeOf({ streamSequence }: StoredMessage, decoded: Decoded): Outcome {

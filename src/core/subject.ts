@@ -3,6 +3,7 @@
  *
  *     events.<source>.<type>.<partition>    input; partition is `<k>` for what belongs to a session, else `all`
  *     dlq.<source>.<reason>.<type>          dead letters
+ *     dirty.<source>.<minute>               minutes of the rollup to recompute, see minute.ts
  *     <source>.<uid>                        keys of the state buckets
  *
  * A token may hold any text: what NATS does not allow in a subject is escaped, reversibly, byte by byte as

@@ -14,6 +14,9 @@ export const EVENT_STREAM = "LIVEPEER_EVENTS";
 /** The name of the dead-letter stream. */
 export const DEAD_LETTER_STREAM = "LIVEPEER_DLQ";
 
+/** The name of the stream of the minutes that the rollup has to recompute. */
+export const DIRTY_STREAM = "LIVEPEER_DIRTY_MINUTES";
+
 /** The stream behind a bucket. */
 export function bucketStream(bucket: string): string {
   return `KV_${bucket}`;

@@ -109,6 +109,8 @@ export async function derive(
     },
     // What is refused was refused before, and its letter was sent.
     deadLetters: { publish: () => Promise.resolve() },
+    // The rollup knows nothing of the tables of a replay.
+    dirtyMinutes: { mark: () => Promise.resolve() },
     clock,
     log,
     random,

@@ -12,7 +12,7 @@ import { planStart, readCheckpoint } from "../core/checkpoint.ts";
 import { SESSION_TYPES } from "../core/route.ts";
 import { stateKey } from "../core/subject.ts";
 import { LatecomerError } from "../errors.ts";
-import type { SequenceRange } from "../ports.ts";
+import type { DirtyMinutes, SequenceRange } from "../ports.ts";
 import type { Digest } from "../clickhouse/digest.ts";
 import type { Applied, RowPair, ShadowTables } from "../clickhouse/shadow.ts";
 import { consumerOf, derive, type Derived, type DerivePorts, type DeriveSettings, expired } from "./derive.ts";
@@ -33,7 +33,16 @@ export interface ReplaySettings extends DeriveSettings {
 /** The tables of a replay. */
 export type ReplayTables = Pick<
   ShadowTables,
-  "create" | "write" | "noteSnapshots" | "noteLeftOut" | "leftOut" | "digests" | "differences" | "apply" | "drop"
+  | "create"
+  | "write"
+  | "noteSnapshots"
+  | "noteLeftOut"
+  | "leftOut"
+  | "digests"
+  | "differences"
+  | "apply"
+  | "changedMinutes"
+  | "drop"
 >;
 
 /** The generation of the installation. */
@@ -50,6 +59,7 @@ export interface ReplayPorts extends DerivePorts {
   readonly removeSessions: (id: string) => Promise<void>;
   readonly tables: (record: SequenceRange & { readonly id: string }) => ReplayTables;
   readonly generations: Generations;
+  readonly dirtyMinutes: DirtyMinutes;
 }
 
 /** What somebody asks for. */
@@ -273,13 +283,20 @@ export class Replay {
     const digests = await tables.digests();
     const leftOut = await tables.leftOut();
     const compared = record.compare ? await this.#compare(record, tables) : {};
-    const applied = record.mode === "backfill" ? await tables.apply(record.generation) : [];
+    const applied = record.mode === "backfill" ? await this.#apply(record, tables) : [];
     if (record.keep) {
       await this.#ports.stream.removeDurable(consumerOf(record.id));
       await this.#ports.removeSessions(record.id);
     }
     if (!record.keep) await this.#remove(record);
     return { ...report, digests, leftOut, ...compared, applied };
+  }
+
+  /** Repeated, it writes and marks the same again: before the marks are durable the replay is not over. */
+  async #apply({ generation }: ReplayRecord, tables: ReplayTables): Promise<Applied[]> {
+    const applied = await tables.apply(generation);
+    await this.#ports.dirtyMinutes.mark(await tables.changedMinutes(generation));
+    return applied;
   }
 
   async #compare({ evidence }: ReplayRecord, tables: ReplayTables) {

@@ -1,7 +1,7 @@
 /**
  * One partition from stream to ack: read, take, seal, then commit in the order that loses nothing:
  *
- *     dead letters → rows → state → checkpoint → ack
+ *     dead letters → rows → dirty minutes → state → checkpoint → ack
  *
  * A crash between any two of these leads to a repeat, and the repeat adds the same rows again. While a batch
  * is being committed the next one is read and decoded; it is sealed only when the commit is through, so
@@ -13,7 +13,7 @@ import type { Counts, Effects } from "../core/effects.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { judge } from "../core/judge.ts";
 import type { PartitionState } from "../core/step.ts";
-import type { Clock, DeadLetterQueue, EventStream, Log, MessageSource, Sink } from "../ports.ts";
+import type { Clock, DeadLetterQueue, DirtyMinutes, EventStream, Log, MessageSource, Sink } from "../ports.ts";
 import { retrying } from "./retry.ts";
 import type { State } from "./state.ts";
 
@@ -34,6 +34,7 @@ export interface PipelinePorts {
   readonly sink: Sink;
   readonly state: Pick<State, "write" | "sessions" | "saveCheckpoint" | "noteGap">;
   readonly deadLetters: DeadLetterQueue;
+  readonly dirtyMinutes: DirtyMinutes;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -223,8 +224,9 @@ export class PartitionPipeline {
     }).finally(() => this.#commit = undefined);
   }
 
-  async #commitBatch({ deadLetters, rows, state: changes, costs, counts, progress }: Effects): Promise<void> {
-    const { deadLetters: queue, sink, state, source, log } = this.#ports;
+  async #commitBatch(effects: Effects): Promise<void> {
+    const { deadLetters, rows, dirtyMinutes, state: changes, costs, counts, progress } = effects;
+    const { deadLetters: queue, dirtyMinutes: marks, sink, state, source, log } = this.#ports;
     const { partition, generation, contentHash: hash } = this.#settings;
     if (deadLetters.length > 0) await this.#step(() => queue.publish(deadLetters));
     // In any order, for rows of different tables do not lean on each other; and each again until it is there, for where
@@ -236,6 +238,8 @@ export class PartitionPipeline {
         unwritten.delete(table);
       }))
     );
+    // Only now: whoever recomputes a minute before its rows are there would finish the mark without them.
+    if (dirtyMinutes.length > 0) await this.#step(() => marks.mark(dirtyMinutes));
     if (changes.length > 0) {
       const merged = await this.#step(() => state.write(changes));
       for (const { key, value } of merged) this.#state.adopt(key, value!);

@@ -46,7 +46,13 @@ export function fixtureSets(exported: string): FixtureSet[] {
   return [
     { name: "production, as delivered", folder: join(exported, "stream"), ...PRODUCTION, packs },
     { name: "production, capabilities first", folder: join(exported, "capabilities-first"), ...PRODUCTION, packs },
-    { name: "ordering stress", folder: STRESS, from: "2026-02-25T19:00:00Z", to: "2026-02-25T22:00:00Z", packs: USUAL_PACKS },
+    {
+      name: "ordering stress",
+      folder: STRESS,
+      from: "2026-02-25T19:00:00Z",
+      to: "2026-02-25T22:00:00Z",
+      packs: USUAL_PACKS,
+    },
   ];
 }
 

@@ -35,9 +35,8 @@ export class Tables {
 
   /** Recomputes every minute that holds samples. */
   async rollup(source?: string): Promise<void> {
-    for (const found of await minutesWithin(this.clickhouse, { source, fromMs: 0, toMs: 4_000_000_000_000 })) {
-      await openRollups(this.clickhouse).recompute(found.source, found.minutes);
-    }
+    const minutes = await minutesWithin(this.clickhouse, { source, fromMs: 0, toMs: 4_000_000_000_000 });
+    await openRollups(this.clickhouse).recompute(minutes);
   }
 
   /** Rows as the engine gives them, numbers as numbers. */

@@ -21,9 +21,7 @@ async function load(cluster: Cluster): Promise<void> {
   await cluster.publish("lab", [encode("no event")]);
   await cluster.process();
   const everything = { source: undefined, fromMs: 0, toMs: WINDOW.toMs };
-  for (const { source, minutes } of await minutesWithin(cluster.clickhouse, everything)) {
-    await openRollups(cluster.clickhouse).recompute(source, minutes);
-  }
+  await openRollups(cluster.clickhouse).recompute(await minutesWithin(cluster.clickhouse, everything));
 }
 
 describe("assertion packs", (test) => {

@@ -1,9 +1,28 @@
 /** Back-fills into live tables beside a running processor, and replays that are refused. */
 import * as assert from "uvu/assert";
-import { eventually, latecomer, startCommand, withCluster, within, withServedCluster } from "../helpers/cluster.ts";
+import { startRollup } from "../../src/cli/run.ts";
+import { type Digest, rollupDigest } from "../../src/clickhouse/digest.ts";
+import { minutesWithin, openRollups } from "../../src/clickhouse/rollup.ts";
+import {
+  type Cluster,
+  eventually,
+  latecomer,
+  startCommand,
+  withCluster,
+  within,
+  withServedCluster,
+} from "../helpers/cluster.ts";
 import type { ReplayRecord } from "../../src/replay/record.ts";
 import { installation, json, LOAD, options, progressOf, replay, SETTINGS } from "../helpers/replay.ts";
 import { describe } from "../helpers/suite.ts";
+
+/** The rollup's digest once no mark is left. */
+async function rolledUp(cluster: Cluster): Promise<Digest> {
+  const worker = await startRollup(cluster.nc, cluster.clickhouse, cluster.journal);
+  await within("drained", worker.drained());
+  await worker.stop();
+  return await rollupDigest(cluster.clickhouse, cluster.config.database, { source: "org" });
+}
 
 describe("a back-fill", (test) => {
   test("raises the generation of a running processor, mends rows, buries what no event yields, and is folded by all", () =>
@@ -12,6 +31,7 @@ describe("a back-fill", (test) => {
       await cluster.publish("org", LOAD.slice(0, 1_500));
       await running.drained();
       const before = await cluster.facts("org");
+      const rollup = await rolledUp(cluster);
       const [wrong, other] = before.filter((row) => row.is_attributed === 1);
       const columns = Object.keys(wrong!).filter((name) => name !== "sample_date").join(", ");
       // As an older version might have left them: a wrong row with more evidence, and one of another identity.
@@ -36,8 +56,12 @@ describe("a back-fill", (test) => {
          FROM raw_streaming_events FINAL WHERE uid = {uid:String}`,
         { uid: other!.source_event_uid },
       );
+      const minutes = await minutesWithin(cluster.clickhouse, { fromMs: 0, toMs: 10_000_000_000_000 });
+      await openRollups(cluster.clickhouse).recompute(minutes);
+      assert.not.equal(await rolledUp(cluster), rollup);
       const report = json(await replay(cluster, "--from-seq", "1", "--to-seq", "1500", "--backfill", "--json"));
       assert.is(report.generation, 2);
+      assert.equal(await rolledUp(cluster), rollup, "its minutes and those of its tombstones are marked");
       const [samples, ...others] = report.applied;
       assert.equal(samples, { table: "fact_stream_status_samples", written: before.length, tombstones: 1, kept: 0 });
       for (const { table, tombstones, kept } of others) assert.equal([tombstones, kept], [0, 0], table);

@@ -45,6 +45,7 @@ describe("a commit", (test) => {
           { checkpoints: bucket, unmatched_status: bucket, workflow_sessions: bucket } as unknown as Buckets,
         ),
         deadLetters: { publish: () => Promise.resolve() },
+        dirtyMinutes: { mark: () => Promise.resolve() },
         clock,
         log,
         random: () => 0.5,

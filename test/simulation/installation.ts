@@ -5,6 +5,7 @@ import { State } from "../../src/runtime/state.ts";
 import { openBroadcast } from "./broadcast.ts";
 import { BucketServer, openBucket } from "./bucket.ts";
 import { DeadLetterServer, openDeadLetters } from "./deadletters.ts";
+import { DirtyMinuteServer, openDirtyMinutes } from "./dirty.ts";
 import type { Process } from "./process.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { openEventStream } from "./source.ts";
@@ -23,7 +24,8 @@ export type OpenPorts = (servers: Servers, process: Process) => ProcessorPorts;
 export class Servers {
   readonly stream = new Stream();
   readonly deadLetters = new DeadLetterServer();
-  readonly warehouse = new Warehouse();
+  readonly dirtyMinutes = new DirtyMinuteServer();
+  readonly warehouse = new Warehouse((row) => this.dirtyMinutes.changed(row));
   readonly #scheduler: Scheduler;
   readonly #buckets = new Map<string, BucketServer>();
 
@@ -56,6 +58,7 @@ export function openPorts(servers: Servers, process: Process, open = openBucket)
     leases: openBucket(servers.bucket("leases"), process),
     generation: () => process.call("generation", () => GENERATION),
     deadLetters: openDeadLetters(servers.deadLetters, process),
+    dirtyMinutes: openDirtyMinutes(servers.dirtyMinutes, process),
     clock: process.clock,
     log: SILENT,
     random: () => process.faults.between(0, 1),

@@ -5,6 +5,7 @@
  */
 import type { Row } from "../../src/core/emit/row.ts";
 import { judge } from "../../src/core/judge.ts";
+import { minutesOf } from "../../src/core/minute.ts";
 import type { MessageSource, Sink } from "../../src/ports.ts";
 import type { ProcessorPorts } from "../../src/runtime/processor.ts";
 import { openBucket } from "./bucket.ts";
@@ -170,6 +171,31 @@ const entriesOnce: OpenPorts = (servers, process) =>
     };
   });
 
+/** Only a batch with messages marks its minutes, and not one that has nothing but corrections. */
+const unmarkedCorrections: OpenPorts = (servers, process) => {
+  const ports = openPorts(servers, process);
+  let hasMessages = false;
+  const watching = withSink(ports, (sink) => (table, rows) => {
+    hasMessages ||= table === "raw_streaming_events";
+    return sink.write(table, rows);
+  });
+  const mark: typeof ports.dirtyMinutes.mark = async (minutes) => {
+    if (hasMessages) await ports.dirtyMinutes.mark(minutes);
+    hasMessages = false;
+  };
+  return { ...watching, dirtyMinutes: { mark } };
+};
+
+/** A minute is marked before its rows are there: it can be recomputed without them, and the mark is gone. */
+const marksBeforeRows: OpenPorts = (servers, process) => {
+  const { dirtyMinutes, ...ports } = openPorts(servers, process);
+  const marking = withSink(ports as ProcessorPorts, (sink) => async (table, rows) => {
+    if (table === "fact_stream_status_samples") await dirtyMinutes.mark(minutesOf(rows));
+    await sink.write(table, rows);
+  });
+  return { ...marking, dirtyMinutes: { mark: () => Promise.resolve() } };
+};
+
 /** A defect, and what it must be found by: a version that differs is no wrong row yet. */
 export interface Mutant {
   readonly ports: OpenPorts;
@@ -184,6 +210,8 @@ export const MUTANTS: Readonly<Record<string, Mutant>> = {
   "insert tokens out of the range of messages": { ports: tokenOfRange, foundBy: ["content"] },
   "a warm-up that writes nothing": { ports: silentWarmUp, foundBy: ["content"] },
   "a partition's own event time as the closing clock": { ports: ownEventTime, foundBy: ["content"] },
+  "corrections that mark nothing": { ports: unmarkedCorrections, foundBy: ["lost"] },
+  "marks before their rows": { ports: marksBeforeRows, foundBy: ["lost"] },
   "entries of sessions that do not keep up with the rewind": { ports: entriesOnce, foundBy: ["content"] },
 };
 
@@ -198,32 +226,36 @@ const ackAtOnce: OpenPorts = (servers, process) =>
     },
   }));
 
-/** State is written before the rows, and the checkpoint after both: whoever starts in between reads both again. */
+/** State is written before rows and marks, and the checkpoint after all: whoever starts in between reads them again. */
 const stateBeforeRows: OpenPorts = (servers, process) => {
-  const waiting: Parameters<Sink["write"]>[] = [];
+  const waiting: (() => Promise<void>)[] = [];
   let flushing = Promise.resolve();
-  const flush = (sink: Sink) => {
+  const flush = () => {
     flushing = flushing.catch(() => {}).then(async () => {
-      for (; waiting.length > 0; waiting.shift()) await sink.write(...waiting[0]!);
+      for (; waiting.length > 0; waiting.shift()) await waiting[0]!();
     });
     return flushing;
   };
-  const { sink } = openPorts(servers, process);
+  const { sink, dirtyMinutes } = openPorts(servers, process);
+  const later = (work: () => Promise<void>) => {
+    waiting.push(work);
+    return Promise.resolve();
+  };
   const ports = openPorts(servers, process, (server) => {
     const bucket = openBucket(server, process);
     if (server.name !== "checkpoints") return bucket;
     return {
       ...bucket,
       put: async (key, value, revision) => {
-        await flush(sink);
+        await flush();
         return await bucket.put(key, value, revision);
       },
     };
   });
-  return withSink(ports, () => (table, rows) => {
-    waiting.push([table, rows]);
-    return Promise.resolve();
-  });
+  return {
+    ...withSink(ports, () => (table, rows) => later(() => sink.write(table, rows))),
+    dirtyMinutes: { mark: (minutes) => later(() => dirtyMinutes.mark(minutes)) },
+  };
 };
 
 export const HARMLESS: Readonly<Record<string, OpenPorts>> = {

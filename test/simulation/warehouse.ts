@@ -45,8 +45,14 @@ const RESTS_ON_SESSIONS: ReadonlySet<string> = new Set([
 export const LATEST_INSERT_MS = 15_000;
 
 export class Warehouse {
+  readonly #onSample: (row: Row) => void;
   readonly #tables = new Map<string, Map<string, Row>>();
   readonly #contradictions: { readonly table: Table; readonly name: string; readonly version: unknown }[] = [];
+
+  /** `onSample` is told of every sample whose folded row has become this one. */
+  constructor(onSample: (row: Row) => void) {
+    this.#onSample = onSample;
+  }
 
   /**
    * Facts with rows that differ though their versions are equal. Two parts of a session can weigh the same, where a
@@ -76,6 +82,8 @@ export class Warehouse {
         }
       }
       stored.set(name, row);
+      if (table !== "fact_stream_status_samples") continue;
+      if (before === undefined || textOf(before) !== textOf(row)) this.#onSample(row);
     }
   }
 

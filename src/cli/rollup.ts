@@ -1,0 +1,56 @@
+/** `latecomer rollup`: recompute the minutes of a window from the facts as they stand; twice changes nothing. */
+import type { Command } from "commander";
+import { minutesWithin, openRollups } from "../clickhouse/rollup.ts";
+import { formatInstant } from "../core/time.ts";
+import { EXIT } from "../errors.ts";
+import { configOf, type Context, logOf, openWarehouse, printJson, printLine, withSettings } from "./context.ts";
+import { instant } from "./time.ts";
+import { startProgress } from "./progress.ts";
+
+interface RollupFlags {
+  readonly source?: string;
+  readonly from: number;
+  readonly to: number;
+  readonly json?: boolean;
+}
+
+/** Minutes between two looks at whether to stop. */
+const SLICE = 400;
+
+export function registerRollup(program: Command, context: Context): void {
+  const command = program.command("rollup")
+    .description("recompute the rollup of a window, whole minutes, from the facts as they stand")
+    .requiredOption("--from <time>", "event time from which on: ISO 8601 or Unix milliseconds", instant)
+    .requiredOption("--to <time>", "event time before which", instant)
+    .option("--source <name>", "one source, all of them otherwise")
+    .option("--json", "one JSON document on stdout");
+  withSettings(command, ["clickhouseUrl", "database", "logLevel"]).action(async (flags: RollupFlags) => {
+    const config = configOf(context, { ...flags });
+    const clickhouse = await openWarehouse(config, logOf(config));
+    try {
+      const minutes = await minutesWithin(clickhouse, { source: flags.source, fromMs: flags.from, toMs: flags.to });
+      const rollups = openRollups(clickhouse);
+      const progress = startProgress("minutes", minutes.length);
+      let done = 0;
+      for (; done < minutes.length && !context.signal.aborted; done += SLICE) {
+        await rollups.recompute(minutes.slice(done, done + SLICE));
+        progress.update(Math.min(done + SLICE, minutes.length));
+      }
+      progress.stop();
+      const recomputed = Math.min(done, minutes.length);
+      // What was asked for and did not come to its end is no success; asked for again it begins anew.
+      if (recomputed < minutes.length) context.setExitCode(EXIT.failed);
+      if (flags.json) {
+        const window = { source: flags.source ?? null, from: flags.from, to: flags.to };
+        return printJson({ ...window, minutes: minutes.length, recomputed });
+      }
+      printLine(
+        `${recomputed} of ${minutes.length} minutes recomputed, ${formatInstant(flags.from)} to ${
+          formatInstant(flags.to)
+        }`,
+      );
+    } finally {
+      await clickhouse.close();
+    }
+  });
+}

@@ -1,0 +1,38 @@
+/**
+ * The minutes of the rollup. A minute is recomputed whole, so whoever writes a row of a sample marks its minute as dirty;
+ * which one it is depends on the sample's time alone, and never changes.
+ */
+import type { Row } from "./emit/row.ts";
+import { decodeToken, encodeToken } from "./subject.ts";
+
+/** A minute of a source. */
+export interface Minute {
+  readonly source: string;
+  /** When it starts, in Unix milliseconds; a multiple of 60,000. */
+  readonly startMs: number;
+}
+
+const MINUTE_MS = 60_000;
+
+/** The minutes in which rows of `fact_stream_status_samples` lie, each once, by source and time. */
+export function minutesOf(samples: readonly Row[]): Minute[] {
+  const starts = new Map<string, Set<number>>();
+  for (const { source, sample_ts } of samples) {
+    const of = starts.get(source as string) ?? new Set();
+    starts.set(source as string, of.add(Math.floor(sample_ts as number / MINUTE_MS) * MINUTE_MS));
+  }
+  return [...starts].sort(([a], [b]) => a < b ? -1 : 1)
+    .flatMap(([source, of]) => [...of].sort((a, b) => a - b).map((startMs) => ({ source, startMs })));
+}
+
+/** The subject of a mark: `dirty.<source>.<minute>`, the minute as the Unix seconds at which it starts. */
+export function minuteSubject({ source, startMs }: Minute): string {
+  return `dirty.${encodeToken(source)}.${startMs / 1_000}`;
+}
+
+/** The minute that a subject marks, undefined when it is none that `minuteSubject` makes. */
+export function readMinuteSubject(subject: string): Minute | undefined {
+  const [, source, seconds] = /^dirty\.([^.]+)\.(\d{1,11})$/.exec(subject) ?? [];
+  const startMs = Number(seconds) * 1_000;
+  return source === undefined || startMs % MINUTE_MS !== 0 ? undefined : { source: decodeToken(source), startMs };
+}
