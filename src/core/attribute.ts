@@ -10,7 +10,7 @@ import type { Span } from "./effects.ts";
 import type { UnmatchedEntry } from "./entry.ts";
 import { type Grade, outranks } from "./evidence.ts";
 import type { SnapshotFeed } from "./feed.ts";
-import type { ObservedEvent } from "./observed.ts";
+import { type ObservedEvent, sharing } from "./observed.ts";
 import { type OpenObservation, OpenObservations } from "./open.ts";
 import {
   bestGradeAt,
@@ -22,6 +22,7 @@ import {
   type Selection,
   type Ttl,
 } from "./select.ts";
+import { SharedTexts } from "./shared.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 export interface AttributionSettings {
@@ -61,6 +62,7 @@ export class Attribution {
   readonly #feed: SnapshotFeed;
   readonly #listener: AttributionListener;
   readonly #bySource = new Map<string, OpenObservations>();
+  readonly #texts = new SharedTexts();
   /** Open observations that only the stream holds, in stream order: the first one bounds the rewind. */
   readonly #streamed = new Set<OpenObservation>();
   /** Open observations that have an entry, in stream order too. */
@@ -224,7 +226,7 @@ export class Attribution {
     }
     const { grade, tie } = selection;
     const open: OpenObservation = {
-      observed,
+      observed: sharing(observed, this.#texts),
       streamSequence,
       arrivalFeedMs,
       grade,
