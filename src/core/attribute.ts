@@ -10,7 +10,7 @@ import type { Span } from "./effects.ts";
 import { type UnmatchedEntry, withMember } from "./entry.ts";
 import { type Grade, outranks } from "./evidence.ts";
 import type { SnapshotFeed } from "./feed.ts";
-import type { ObservedEvent } from "./observed.ts";
+import { type ObservedEvent, sharing } from "./observed.ts";
 import { type OpenObservation, OpenObservations } from "./open.ts";
 import {
   bestGradeAt,
@@ -22,6 +22,7 @@ import {
   type Selection,
   type Ttl,
 } from "./select.ts";
+import { SharedTexts } from "./shared.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 export interface AttributionSettings {
@@ -61,6 +62,7 @@ export class Attribution {
   readonly #feed: SnapshotFeed;
   readonly #listener: AttributionListener;
   readonly #bySource = new Map<string, OpenObservations>();
+  readonly #texts = new SharedTexts();
   /** Open observations that only the stream holds, in stream order: the first one bounds the rewind. */
   readonly #streamed = new Set<OpenObservation>();
   /** Open observations that have an entry, in stream order too. */
@@ -229,12 +231,15 @@ export class Attribution {
     if (known !== undefined) {
       // Restored before its session knew of it: only now that it is read again can the session be told.
       this.#listener.opened(observed);
-      if (known.held && streamSequence < known.streamSequence) this.#place(known, streamSequence);
+      if (known.held && streamSequence < known.streamSequence) {
+        observations.move(known, streamSequence);
+        this.#rewrite(known);
+      }
       return;
     }
     const { grade, tie } = selection;
     const open: OpenObservation = {
-      observed,
+      observed: sharing(observed, this.#texts),
       streamSequence,
       arrivalFeedMs,
       grade,
@@ -264,8 +269,7 @@ export class Attribution {
    * The stream lost its end, and an observation that was restored was offered again and stands before its old place.
    * Whoever misses its entry would look for it from the least place on that entries name.
    */
-  #place(open: OpenObservation, streamSequence: number): void {
-    open.streamSequence = streamSequence;
+  #rewrite(open: OpenObservation): void {
     this.#isHeldInOrder = false;
     this.#entries.set(open, this.#entryOf(open));
   }

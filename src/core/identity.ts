@@ -25,7 +25,8 @@ export function identityKey({ source, uid }: Identity): string {
 
 /** The uid of an event with this id (blank when it has none) and this hash of its content. */
 export function uidOf(id: string, contentHash: string): string {
-  return id === "" ? contentHash : `${id}~${contentHash}`;
+  // Joined it is one text; a template's would go on holding its parts, half as much again, as long as it is kept.
+  return id === "" ? contentHash : [id, contentHash].join("~");
 }
 
 /**

@@ -5,6 +5,7 @@
 import type { StatusEvent, TraceEvent } from "./event.ts";
 import { modelHint } from "./normalise.ts";
 import type { Observation } from "./select.ts";
+import type { SharedTexts } from "./shared.ts";
 
 interface Observed extends Observation {
   readonly source: string;
@@ -65,6 +66,23 @@ export function edgeOf({ head, payload }: TraceEvent): Edge {
     hint: "",
     traceType: payload.traceType,
   };
+}
+
+/** The same observation, to be kept: with the texts that others have too. */
+export function sharing(observed: ObservedEvent, texts: SharedTexts): ObservedEvent {
+  const { source, gateway, streamId, requestId, address, url, hint } = observed;
+  const names = {
+    source: texts.share(source),
+    gateway: texts.share(gateway),
+    streamId: texts.share(streamId),
+    requestId: texts.share(requestId),
+    address: texts.share(address),
+    url: texts.share(url),
+    hint: texts.share(hint),
+  };
+  return observed.kind === "sample"
+    ? { ...observed, ...names, state: texts.share(observed.state) }
+    : { ...observed, ...names, traceType: texts.share(observed.traceType) };
 }
 
 /** True when a trace says who served it, so that it is an observation of its own. */

@@ -6,11 +6,13 @@
  * once; an entry counts only while it tells the observation's present closing time.
  */
 import type { Grade } from "./evidence.ts";
+import { MinHeap } from "./heap.ts";
 import type { ObservedEvent } from "./observed.ts";
 
 /** An observation that waits for better evidence. */
 export interface OpenObservation {
   readonly observed: ObservedEvent;
+  /** Where the stream has it; `move` gives it another place. */
   streamSequence: number;
   /** The feed's time when the observation arrived; part of when it closes. */
   readonly arrivalFeedMs: number;
@@ -27,7 +29,7 @@ export class OpenObservations {
   readonly #byUid = new Map<string, OpenObservation>();
   readonly #byUrl = new Map<string, OpenObservation[]>();
   readonly #byWallet = new Map<string, OpenObservation[]>();
-  readonly #closing: { readonly afterMs: number; readonly open: OpenObservation }[] = [];
+  readonly #closing = new MinHeap<OpenObservation>();
 
   get size(): number {
     return this.#byUid.size;
@@ -38,32 +40,27 @@ export class OpenObservations {
   }
 
   add(open: OpenObservation): void {
-    const { uid, url, address } = open.observed;
-    this.#byUid.set(uid, open);
-    if (url !== "") insertByTime(this.#byUrl, url, open);
-    // With a url a wallet matters only to tell "known elsewhere" from "nothing known"; it is indexed all the same.
-    if (address !== "") insertByTime(this.#byWallet, address, open);
+    this.#byUid.set(open.observed.uid, open);
+    this.#insert(open);
     this.schedule(open);
+  }
+
+  /** Gives an observation another place in the stream. */
+  move(open: OpenObservation, streamSequence: number): void {
+    this.#take(open);
+    open.streamSequence = streamSequence;
+    this.#insert(open);
   }
 
   /** Notes the observation's present closing time. */
   schedule(open: OpenObservation): void {
-    const heap = this.#closing;
-    heap.push({ afterMs: open.closesAfterMs, open });
-    for (let at = heap.length - 1; at > 0;) {
-      const parent = (at - 1) >> 1;
-      if (heap[parent]!.afterMs <= heap[at]!.afterMs) break;
-      [heap[parent], heap[at]] = [heap[at]!, heap[parent]!];
-      at = parent;
-    }
+    this.#closing.push(open.closesAfterMs, open);
   }
 
   remove(open: OpenObservation): void {
-    const { uid, url, address } = open.observed;
     open.closed = true;
-    this.#byUid.delete(uid);
-    if (url !== "") removeByTime(this.#byUrl, url, open);
-    if (address !== "") removeByTime(this.#byWallet, address, open);
+    this.#byUid.delete(open.observed.uid);
+    this.#take(open);
   }
 
   /** Observations of a node URL with an event time in [from, to]. */
@@ -76,42 +73,43 @@ export class OpenObservations {
     return between(this.#byWallet.get(wallet), fromMs, toMs);
   }
 
+  #insert(open: OpenObservation): void {
+    const { url, address } = open.observed;
+    if (url !== "") insertByTime(this.#byUrl, url, open);
+    // With a url a wallet matters only to tell "known elsewhere" from "nothing known"; it is indexed all the same.
+    if (address !== "") insertByTime(this.#byWallet, address, open);
+  }
+
+  #take(open: OpenObservation): void {
+    const { url, address } = open.observed;
+    if (url !== "") removeByTime(this.#byUrl, url, open);
+    if (address !== "") removeByTime(this.#byWallet, address, open);
+  }
+
   /** Takes out and returns the next observation that closes when the feed stands at this time. */
   nextToClose(feedTimeMs: number): OpenObservation | undefined {
-    const heap = this.#closing;
-    while (heap.length > 0 && heap[0]!.afterMs < feedTimeMs) {
-      const { afterMs, open } = heap[0]!;
-      const last = heap.pop()!;
-      if (heap.length > 0) siftDown(heap, last);
+    for (;;) {
+      const afterMs = this.#closing.least;
+      if (afterMs >= feedTimeMs) return undefined;
+      const open = this.#closing.pop();
+      if (open === undefined) return undefined;
       if (open.closed || open.closesAfterMs !== afterMs) continue;
       this.remove(open);
       return open;
     }
-    return undefined;
   }
 }
 
-function siftDown<Entry extends { readonly afterMs: number }>(heap: Entry[], entry: Entry): void {
-  let at = 0;
-  for (;;) {
-    let child = 2 * at + 1;
-    if (child >= heap.length) break;
-    if (child + 1 < heap.length && heap[child + 1]!.afterMs < heap[child]!.afterMs) child++;
-    if (heap[child]!.afterMs >= entry.afterMs) break;
-    heap[at] = heap[child]!;
-    at = child;
-  }
-  heap[at] = entry;
-}
-
-/** The position of the first observation at or after an instant. */
-function firstFrom(track: readonly OpenObservation[], timeMs: number): number {
+/** The position of the first observation at or after an instant, or at it that stands at or after a place in the stream. */
+function firstFrom(track: readonly OpenObservation[], timeMs: number, streamSequence = 0): number {
   let low = 0;
   let high = track.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (track[middle]!.observed.eventTimeMs >= timeMs) high = middle;
-    else low = middle + 1;
+    const { observed, streamSequence: sequence } = track[middle]!;
+    const isBefore = observed.eventTimeMs < timeMs || (observed.eventTimeMs === timeMs && sequence < streamSequence);
+    if (isBefore) low = middle + 1;
+    else high = middle;
   }
   return low;
 }
@@ -119,12 +117,13 @@ function firstFrom(track: readonly OpenObservation[], timeMs: number): number {
 function insertByTime(tracks: Map<string, OpenObservation[]>, key: string, open: OpenObservation): void {
   const track = tracks.get(key);
   if (track === undefined) tracks.set(key, [open]);
-  else track.splice(firstFrom(track, open.observed.eventTimeMs + 1), 0, open);
+  else track.splice(firstFrom(track, open.observed.eventTimeMs, open.streamSequence + 1), 0, open);
 }
 
 function removeByTime(tracks: Map<string, OpenObservation[]>, key: string, open: OpenObservation): void {
   const track = tracks.get(key)!;
-  let at = firstFrom(track, open.observed.eventTimeMs);
+  let at = firstFrom(track, open.observed.eventTimeMs, open.streamSequence);
+  // A stream that lost its end gives a place again.
   while (track[at] !== open) at++;
   track.splice(at, 1);
   if (track.length === 0) tracks.delete(key);

@@ -11,7 +11,7 @@ export const USUAL_MS = Date.UTC(2026, 1, 25, 20, 40);
 const SNAPSHOT_EVERY_MS = 30_000;
 
 /** Events of a session, and how far apart they are. */
-const USUAL_EVENTS = 20;
+export const USUAL_EVENTS = 20;
 const STEP_MS = 6_000;
 
 const MODEL = "streamdiffusion-sdxl-faceid";
@@ -39,27 +39,34 @@ export function usualSnapshots(startMs = USUAL_MS): Wire[] {
   return [0, 1, 2, 3].map((nth) => usualSnapshot(startMs + (nth - 0.5) * SNAPSHOT_EVERY_MS));
 }
 
-/** The `nth` session, which begins then: two minutes from request to close, in the order of the times. */
-export function usualSession(nth: number, startMs = USUAL_MS): Wire[] {
-  const ids = (at: number) => ({
-    at: startMs + at * STEP_MS,
-    id: uuid(nth * USUAL_EVENTS + at),
+const EDGES = [
+  TRACE.request,
+  TRACE.ingest,
+  TRACE.runnerIngest,
+  TRACE.runnerProcessed,
+  TRACE.processed,
+  TRACE.playable,
+] as const;
+
+/** One of the twenty events of the `nth` session, counted from 0 in the order of their times. */
+export function usualEvent(nth: number, place: number, startMs = USUAL_MS): Wire {
+  const fields = {
+    at: startMs + place * STEP_MS,
+    id: uuid(nth * USUAL_EVENTS + place),
     gateway: "gateway-prod-fra-1",
     stream: `stream-${uuid(2 ** 41 + nth)}-ml`,
     request: uuid(2 ** 42 + nth),
-  });
-  const edges = [
-    TRACE.request,
-    TRACE.ingest,
-    TRACE.runnerIngest,
-    TRACE.runnerProcessed,
-    TRACE.processed,
-    TRACE.playable,
-  ];
-  return [
-    ...edges.map((type, at) => trace({ ...ids(at), type, ...(at === 0 ? {} : NAMED) })),
-    streamEvent({ ...ids(6), type: "params_update", message: '{"prompt":"a cat in the style of a painting"}' }),
-    ...Array.from({ length: 12 }, (_, at) => status({ ...ids(7 + at), ...NAMED, model: MODEL })),
-    trace({ ...ids(19), type: TRACE.close }),
-  ];
+  };
+  const edge = EDGES[place];
+  if (edge !== undefined) return trace({ ...fields, type: edge, ...(place === 0 ? {} : NAMED) });
+  if (place === EDGES.length) {
+    return streamEvent({ ...fields, type: "params_update", message: '{"prompt":"a cat in the style of a painting"}' });
+  }
+  if (place === USUAL_EVENTS - 1) return trace({ ...fields, type: TRACE.close });
+  return status({ ...fields, ...NAMED, model: MODEL });
+}
+
+/** The `nth` session, which begins then: two minutes from request to close, in the order of the times. */
+export function usualSession(nth: number, startMs = USUAL_MS): Wire[] {
+  return Array.from({ length: USUAL_EVENTS }, (_, place) => usualEvent(nth, place, startMs));
 }

@@ -89,6 +89,7 @@ const entrySchema = v.object({
 
 type Entry = v.InferOutput<typeof entrySchema>;
 type StoredRun = v.InferOutput<typeof runSchema>;
+export type ContextTuple = v.InferOutput<typeof contextSchema>;
 
 /** What an entry was made under: the hash of what decides content, and the generation. */
 export interface Rules {
@@ -156,9 +157,14 @@ export function mergeSessions(key: string, present: string, wanted: string): str
   return other.session.union(own.session) ? writeSession(other.session, { contentHash, generation }) : present;
 }
 
-function sessionOf(key: string, entry: Entry): Session {
+/** A session without events, by the key of its entry. */
+export function emptySession(key: string): Session {
   const [source = "", id = ""] = key.split(".");
-  const session = new Session(decodeToken(source), decodeToken(id));
+  return new Session(decodeToken(source), decodeToken(id));
+}
+
+function sessionOf(key: string, entry: Entry): Session {
+  const session = emptySession(key);
   const supports = [
     NAMELESS,
     ...entry.supports.map((one) => session.supports.add(...readSupport(one, entry))),
@@ -175,7 +181,15 @@ function sessionOf(key: string, entry: Entry): Session {
   return session;
 }
 
-function readContext([gateway, start, stream, requestId]: Entry["contexts"][number], key: string): Context {
+/** A context as entries have it, by the session key. */
+export function contextTuple({ gateway, streamId, requestId, startMs }: Context, key: string): ContextTuple {
+  const start = never(startMs);
+  const isKey = `${streamId}|${requestId}` === key;
+  return isKey ? [gateway, start, streamId.length] : [gateway, start, streamId, requestId];
+}
+
+/** Reads what `contextTuple` returned. */
+export function readContext([gateway, start, stream, requestId]: ContextTuple, key: string): Context {
   const startMs = start ?? Infinity;
   if (typeof stream === "string") return { gateway, startMs, streamId: stream, requestId: requestId! };
   return { gateway, startMs, streamId: key.slice(0, stream), requestId: key.slice(stream + 1) };
@@ -232,13 +246,7 @@ class Shared {
   }
 
   context(context: Context): number {
-    const { gateway, streamId, requestId, startMs } = context;
-    const isKey = `${streamId}|${requestId}` === this.#key;
-    const start = never(startMs);
-    const tuple: Entry["contexts"][number] = isKey
-      ? [gateway, start, streamId.length]
-      : [gateway, start, streamId, requestId];
-    return this.#once(context, () => this.#place(this.tables.contexts, tuple));
+    return this.#once(context, () => this.#place(this.tables.contexts, contextTuple(context, this.#key)));
   }
 
   base({ totals, floor, evidence }: Base): NonNullable<Entry["base"]> {

@@ -18,6 +18,7 @@ import type { ObservedEvent } from "../observed.ts";
 import { stateKey } from "../subject.ts";
 import { derive, writtenFrom } from "./derive.ts";
 import { readSession, type Rules, writeSession } from "./entry.ts";
+import { type Resting, RestingSessions } from "./resting.ts";
 import { type Noted, Session } from "./session.ts";
 import { MEANING, type Place, type SessionEvent } from "./signal.ts";
 
@@ -43,8 +44,8 @@ type Stored = Pick<StoredMessage, "streamSequence" | "streamTimeMs">;
 /** A session in memory. */
 interface Live {
   readonly key: string;
-  /** Its state, or while it rests, settled and with nothing new, the value of its entry: far less to keep. */
-  state: Session | string;
+  /** Its state, or where that is kept while it rests. */
+  state: Session | Resting;
   /** The evidence that its row was last written with, and that all its rows were, when it settled; 0 before. */
   written: bigint;
   settled: bigint;
@@ -57,6 +58,7 @@ interface Live {
 export class Sessions {
   readonly #settings: SessionsSettings;
   readonly #live = new Map<string, Live>();
+  readonly #resting = new RestingSessions();
   /** Sessions of which something may have changed since the last seal. */
   readonly #touched = new Set<Live>();
   /** Sessions with events that their entry does not hold, and the first of these in the stream, ascending. */
@@ -221,19 +223,11 @@ export class Sessions {
   #cover(live: Live): StateChange {
     live.stale = false;
     this.#uncovered.delete(live);
-    return { bucket: "workflow_sessions", key: live.key, value: this.#valueOf(live) };
-  }
-
-  /** The value of a session's entry. */
-  #valueOf({ state }: Live): string {
-    return typeof state === "string" ? state : writeSession(state, this.#settings);
+    return { bucket: "workflow_sessions", key: live.key, value: writeSession(this.#awake(live), this.#settings) };
   }
 
   #awake(live: Live): Session {
-    if (typeof live.state === "string") {
-      // It was written by this very process.
-      live.state = readSession(live.key, live.state)!.session;
-    }
+    if (!(live.state instanceof Session)) live.state = this.#resting.take(live.key, live.state);
     return live.state;
   }
 
@@ -254,7 +248,10 @@ export class Sessions {
     if (isOpen(live) || live.stale) return;
     if (settles(live)) this.#settle(live, emit);
     if (!this.#uncovered.has(live)) this.#live.delete(live.key);
-    else if (!live.frozen) live.state = inOnePiece(this.#valueOf(live));
+    // Of one with a base there are few: it has more events than a session keeps apart.
+    else if (live.state instanceof Session && live.state.base === undefined && !live.frozen) {
+      live.state = this.#resting.put(live.state);
+    }
   }
 
   #add(key: string, state: Session, frozen: boolean): Live {
@@ -264,19 +261,13 @@ export class Sessions {
   }
 }
 
-/** The same text, in one piece: what JSON.stringify returns hangs together of many, 300 bytes more to keep. */
-function inOnePiece(text: string): string {
-  /^/.test(text);
-  return text;
-}
-
 function isOpen({ state }: Live): boolean {
-  return typeof state !== "string" && state.open > 0;
+  return state instanceof Session && state.open > 0;
 }
 
 /** True when nothing of a session is open any more, and not all of its rows have the evidence that there is. */
 function settles({ state, settled, frozen }: Live): boolean {
-  return typeof state !== "string" && state.open === 0 && settled !== state.evidence && !frozen && !state.hasEnded;
+  return state instanceof Session && state.open === 0 && settled !== state.evidence && !frozen && !state.hasEnded;
 }
 
 /** The entry's key of the session that an event belongs to. */

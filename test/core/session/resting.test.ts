@@ -1,0 +1,83 @@
+/** Sessions at rest: what is taken up is what was laid down, to the byte of its entry. */
+import fc from "fast-check";
+import * as assert from "uvu/assert";
+import { sessionRow } from "../../../src/core/emit/session.ts";
+import { derive } from "../../../src/core/session/derive.ts";
+import { readSession, writeSession } from "../../../src/core/session/entry.ts";
+import { type Resting, RestingSessions } from "../../../src/core/session/resting.ts";
+import type { Session } from "../../../src/core/session/session.ts";
+import { closedWorld, placed } from "../../helpers/session-entries.ts";
+import { sessionWires } from "../../helpers/session-traffic.ts";
+import { sessionTtl } from "../../helpers/session-world.ts";
+import { describe } from "../../helpers/suite.ts";
+import { usualSession, usualSnapshots } from "../../helpers/usual-session.ts";
+import { HOUR_MS } from "../../helpers/world.ts";
+
+const RULES = { contentHash: "rules", generation: 1 };
+const TTL = { beforeMs: 24 * HOUR_MS, afterMs: 24 * HOUR_MS };
+
+/** Everything that can be read of a session. */
+function account(session: Session): unknown {
+  const { evidence, headSequence, open } = session;
+  return {
+    entry: writeSession(session, RULES),
+    row: sessionRow(session, derive(session), 1),
+    evidence,
+    headSequence,
+    open,
+  };
+}
+
+const read = (key: string, value: string): Session => readSession(key, value)!.session;
+
+describe("a session at rest", (test) => {
+  test("is the same again, whichever others rest beside it and however often", () => {
+    const resting = new RestingSessions();
+    fc.assert(
+      fc.property(fc.noShrink(fc.nat()), sessionTtl, (seed, ttl) => {
+        const entries = [...closedWorld(placed(sessionWires(seed)), ttl).sessions];
+        let laid = entries.map(([key, value]): [string, Resting] => [key, resting.put(read(key, value))]);
+        for (let round = 0; round < 2; round++) {
+          laid = laid.toReversed().map(([key, one]) => [key, resting.put(resting.take(key, one))]);
+        }
+        const values = new Map(entries);
+        for (const [key, one] of laid) {
+          assert.equal(account(resting.take(key, one)), account(read(key, values.get(key)!)));
+        }
+      }),
+      { numRuns: 60, includeErrorInReport: true },
+    );
+  });
+
+  test("keeps texts, odd uids and odd contexts as they are", () => {
+    const [[key, value]] = [...closedWorld(placed([...usualSnapshots(), ...usualSession(7)]), TTL).sessions] as [
+      [string, string],
+    ];
+    const session = read(key, value);
+    const [first] = session.signals;
+    const context = { gateway: "\ufeff", streamId: "\ud800", requestId: "", startMs: -5 };
+    for (const [nth, uid] of ["", "\udc00", "=é", `${first!.uid} `, first!.uid.toUpperCase()].entries()) {
+      session.add({ ...first!, timeMs: -7 - nth % 2, uid, context, text: `${uid}\n` });
+    }
+    const resting = new RestingSessions();
+    assert.equal(account(resting.take(key, resting.put(session))), account(session));
+  });
+
+  test("keeps its supports when many others have come since", () => {
+    const [[key, value]] = [...closedWorld(placed([...usualSnapshots(), ...usualSession(7)]), TTL).sessions] as [
+      [string, string],
+    ];
+    const resting = new RestingSessions();
+    const usual = resting.put(read(key, value));
+    for (let nth = 0; nth < 10_000; nth++) {
+      const other = read(key, value);
+      const [signal] = other.signals;
+      const support = other.supports.add({ ...signal!.support.claim, reason: "", url: `https://${nth}` }, false, 1n);
+      other.add({ ...signal!, uid: "other", support });
+      const laid = resting.put(other);
+      assert.ok(laid.supports.length < 5_000, "a table ends");
+      if (nth % 1_000 === 0) assert.equal(account(resting.take(key, laid)), account(other));
+    }
+    assert.equal(account(resting.take(key, usual)), account(read(key, value)));
+  });
+});
