@@ -4,58 +4,39 @@
 -- A key is (source, gateway, orchestrator_address, pipeline, model_id, gpu_id, region), as the facts claim it. What is
 -- unknown is '' and never NULL, so that GROUP BY, JOIN, IN and USING compare it like any other value.
 
--- One row is one status sample in its newest version, withdrawn ones too: serving counts those with is_served = 1, and
--- a minute's evidence is made of all. It is taken whole: an argMax of each column for itself would skip NULLs. A sample
--- is active with output, or in a state that runs. Read it for a few hours at a time, by source and
--- toStartOfHour(sample_ts).
+-- One row is one status sample in its newest version, withdrawn ones too: serving counts those with is_served = 1, and a
+-- minute's evidence is made of all, so FINAL, which hides tombstones, would not do. A sample is active with output, or
+-- in a state that runs. Read it for a few hours at a time, by source and toStartOfHour(sample_ts): both are among what
+-- the versions of a sample share, so the condition reaches the order of the table.
 CREATE VIEW IF NOT EXISTS serving_samples AS
 SELECT
     source,
     source_event_uid,
     sample_ts,
     workflow_session_id,
-    newest.1 AS gateway,
-    newest.2 AS orchestrator_address,
-    newest.3 AS pipeline,
-    ifNull(newest.4, '') AS model_id,
-    ifNull(newest.5, '') AS gpu_id,
-    ifNull(newest.6, '') AS region,
-    newest.7 AS stream_id,
-    newest.8 AS output_fps,
-    toUInt8(newest.8 > 0 OR newest.9 IN ('ONLINE', 'DEGRADED_INFERENCE', 'DEGRADED_INPUT')) AS is_active,
-    newest_version AS version,
-    toUInt8(newest.10 = 1 AND newest.11 = 0) AS is_served
+    gateway,
+    orchestrator_address,
+    pipeline,
+    ifNull(sample.model_id, '') AS model_id,
+    ifNull(sample.gpu_id, '') AS gpu_id,
+    ifNull(sample.region, '') AS region,
+    stream_id,
+    output_fps,
+    toUInt8(output_fps > 0 OR state IN ('ONLINE', 'DEGRADED_INFERENCE', 'DEGRADED_INPUT')) AS is_active,
+    version,
+    toUInt8(is_attributed = 1 AND is_deleted = 0) AS is_served
 FROM
 (
     SELECT
-        source,
-        source_event_uid,
-        sample_ts,
-        workflow_session_id,
-        argMax(
-            tuple(
-                gateway,
-                orchestrator_address,
-                pipeline,
-                model_id,
-                gpu_id,
-                region,
-                stream_id,
-                output_fps,
-                state,
-                is_attributed,
-                is_deleted
-            ),
-            version
-        ) AS newest,
-        max(version) AS newest_version
+        *,
+        row_number() OVER
+        (
+            PARTITION BY source, toStartOfHour(sample_ts), workflow_session_id, sample_ts, source_event_uid
+            ORDER BY version DESC
+        ) AS nth_newest
     FROM fact_stream_status_samples
-    GROUP BY
-        source,
-        source_event_uid,
-        sample_ts,
-        workflow_session_id
-);
+) AS sample
+WHERE nth_newest = 1;
 
 -- One row is one session as it stands. Its outcomes count only where its stream request was seen (known_stream = 1):
 -- a ratio over known sessions could otherwise leave [0, 1].

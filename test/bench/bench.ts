@@ -25,6 +25,7 @@ import { bytesOf } from "../helpers/events.ts";
 import { USUAL_MS, usualSession, usualSnapshots } from "../helpers/usual-session.ts";
 import { Core, messageOf } from "./core.ts";
 import { productionLoad, timeOf, waitingSamples } from "./load.ts";
+import type { RollupCost } from "./rollup.ts";
 import type { Cost } from "./sessions.ts";
 
 const EVENTS = Number(process.env.BENCH_EVENTS ?? 60_000);
@@ -42,6 +43,9 @@ const MOST_RSS_MB = 286;
  * in it: 20,000 sessions at rest then had 412 MiB.
  */
 const HEAP = { oldMb: 128, openOldMb: 384, semiMb: 8 };
+
+/** Samples of a month of synthetic facts. */
+const SAMPLES = Number(process.env.BENCH_SAMPLES ?? 10_000_000);
 
 interface Figure {
   readonly name: string;
@@ -86,6 +90,7 @@ async function main(): Promise<void> {
       // They cost ten times as much, and no installation has so many of them.
       open: costOf("open", SESSIONS / 10, HEAP.openOldMb),
     };
+    const rollup = rollupCost();
     await nc.close();
     const empty = median(rates["empty consumer"]!);
     const figures: Figure[] = Object.entries(rates).map(([name, of]) => ({
@@ -102,6 +107,7 @@ async function main(): Promise<void> {
       figures,
       starts,
       sessions,
+      rollup,
       peakRssMb: Math.round(process.resourceUsage().maxRSS / 1_024),
     };
     console.log(JSON.stringify(result, null, 2));
@@ -124,6 +130,10 @@ async function main(): Promise<void> {
       console.error(
         `${`${count} sessions in memory, ${kind}`.padEnd(38)} ${cost.rssMb} MiB RSS${bound}, ${each} bytes each`,
       );
+    }
+    console.error(`v_api_gpu_metrics over 24 h of a month         ${rollup.gpuMetrics.medianMs} ms`);
+    for (const { of, minutes, ms } of rollup.corrections) {
+      console.error(`${`1,000 samples of ${of} corrected`.padEnd(46)} ${ms} ms for ${minutes} minutes`);
     }
   } finally {
     await nats.stop();
@@ -192,6 +202,12 @@ function entryBytes(): number {
   }
   const { value } = core.seal().state.find(({ bucket }) => bucket === "workflow_sessions")!;
   return new TextEncoder().encode(value!).length;
+}
+
+/** What rollup and serving cost; an engine of its own, so that a process of its own. */
+function rollupCost(): RollupCost {
+  const script = fileURLToPath(new URL("rollup.js", import.meta.url));
+  return JSON.parse(execFileSync(process.execPath, [script, String(SAMPLES)], { encoding: "utf8" })) as RollupCost;
 }
 
 /** What sessions in memory cost; the process is one of its own, so that nothing else is counted. */
