@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { registerAudit } from "./cli/audit.ts";
+import { registerCutover } from "./cli/cutover.ts";
 import { registerDemo } from "./cli/demo.ts";
 import { registerDev } from "./cli/dev.ts";
 import { registerDigest } from "./cli/digest.ts";
@@ -54,6 +55,7 @@ async function main(): Promise<number> {
     registerDigest,
     registerDoctor,
     registerVerify,
+    registerCutover,
     registerAudit,
   ];
   for (const one of register) one(program, context);

@@ -5,6 +5,7 @@ import type { Config } from "../config.ts";
 import { writeCatalogue } from "../clickhouse/catalogue.ts";
 import { applyRetention, ensureDatabase, migrate } from "../clickhouse/migrate.ts";
 import { storedGeneration } from "../clickhouse/generation.ts";
+import { ensureWriters } from "../clickhouse/writer.ts";
 import { connectNats } from "../nats/connection.ts";
 import { contentHash, ensureGeneration, type Generation } from "../nats/generation.ts";
 import { applyStreams, planStreams, type StreamPlan } from "../nats/provision.ts";
@@ -73,6 +74,7 @@ export async function initialise(
   try {
     const migrations = await migrate(clickhouse, config.database);
     await writeCatalogue(clickhouse);
+    await ensureWriters(clickhouse, config.database);
     await applyRetention(clickhouse, config);
     const stored = await storedGeneration(clickhouse);
     const generation = await ensureGeneration(nc, config, options.raiseGeneration === true, stored);

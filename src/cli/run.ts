@@ -3,6 +3,7 @@ import { hostname } from "node:os";
 import type { Command } from "commander";
 import { type Config, describeConfig } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
+import type { Counts } from "../core/effects.ts";
 import { openSink } from "../clickhouse/sink.ts";
 import { connectNats } from "../nats/connection.ts";
 import { openBroadcast } from "../nats/broadcast.ts";
@@ -80,6 +81,7 @@ export async function startProcessor(
   log: Log,
 ): Promise<Processor> {
   const buckets = await openBuckets(nc);
+  const counts: Counts = new Map();
   const processor = new Processor({
     name: config.name || `${hostname()}-${nuid.next()}`,
     ttl: { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs },
@@ -97,7 +99,7 @@ export async function startProcessor(
   }, {
     stream: await openEventStream(nc),
     broadcast: await openBroadcast(nc),
-    sink: openSink(clickhouse),
+    sink: openSink(clickhouse, { clock: systemClock, log, counts }),
     state: new State(buckets),
     leases: buckets.leases,
     generation: () => readGeneration(nc),
@@ -105,7 +107,7 @@ export async function startProcessor(
     clock: systemClock,
     log,
     random: Math.random,
-  });
+  }, counts);
   await processor.start();
   return processor;
 }

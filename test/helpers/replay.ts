@@ -38,21 +38,30 @@ export function options(cluster: Cluster, more: Record<string, string> = {}) {
   };
 }
 
-/** Runs the command in this process: a process of its own is for what is interrupted. */
-export async function replay(cluster: Cluster, ...args: string[]): Promise<Ended> {
+export function replay(cluster: Cluster, ...args: string[]): Promise<Ended> {
+  return inProcess(cluster, registerReplay, "replay", ...args);
+}
+
+/** Runs a command in this process: a process of its own is for what is interrupted. */
+export async function inProcess(
+  cluster: Cluster,
+  register: (program: Command, context: Context) => void,
+  ...args: string[]
+): Promise<Ended> {
   let [code, out, err] = [0, "", ""];
   const context: Context = {
-    env: { ...options(cluster).env, LATECOMER_LOG_LEVEL: "error" },
+    // Tests have events older than the retention of a server.
+    env: { ...options(cluster).env, LATECOMER_LOG_LEVEL: "error", LATECOMER_TABLE_RETENTION: "none" },
     signal: new AbortController().signal,
     version: "",
     setExitCode: (exit) => code = exit,
   };
   const program = new Command().exitOverride().enablePositionalOptions();
-  registerReplay(program, context);
+  register(program, context);
   const write = process.stdout.write;
   process.stdout.write = (text: string | Uint8Array) => (out += String(text)) !== "";
   try {
-    await within(`replay ${args.join(" ")}`, program.parseAsync(["replay", ...args], { from: "user" }), 60_000);
+    await within(args.join(" "), program.parseAsync(args, { from: "user" }), 60_000);
   } catch (error) {
     [code, err] = [exitCodeOf(error), String(error)];
   } finally {
