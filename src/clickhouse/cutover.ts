@@ -2,6 +2,7 @@
 import { LatecomerError } from "../errors.ts";
 import type { Clock } from "../ports.ts";
 import type { ClickHouse } from "./client.ts";
+import { requireSingleServer } from "./cluster.ts";
 import { createLegacyView, LEGACY_VIEWS } from "./legacy.ts";
 import { HANDED_OVER_MS } from "./sink.ts";
 import { type FactWriter, factWriters, setWriter, type Writer } from "./writer.ts";
@@ -26,6 +27,7 @@ export async function handOver(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<string[]> {
+  await requireSingleServer(clickhouse, database, "a cut-over");
   const before = await factWriters(clickhouse, database);
   if (!force) requireCertain(before, "usage");
   const ofViews = LEGACY_VIEWS.map(({ fact }) => fact);

@@ -15,6 +15,7 @@ import type { Identity } from "../core/identity.ts";
 import type { SequenceRange, Sink } from "../ports.ts";
 import type { IncompleteSession } from "../replay/sessions.ts";
 import type { ClickHouse } from "./client.ts";
+import { requireSingleServer } from "./cluster.ts";
 import { contentColumns, type Digest, digests, insertedColumns } from "./digest.ts";
 import { requireLatecomer } from "./writer.ts";
 
@@ -66,6 +67,7 @@ export class ShadowTables implements Sink {
 
   /** Makes the tables that are not there yet. */
   async create(): Promise<void> {
+    await requireSingleServer(this.#clickhouse, this.#database, "a replay");
     for (const { table } of FACTS) {
       await this.#clickhouse.command(`CREATE TABLE IF NOT EXISTS ${this.#name(table)} AS ${table}`);
     }
