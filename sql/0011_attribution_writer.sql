@@ -9,4 +9,4 @@ CREATE TABLE IF NOT EXISTS attribution_writer
     since  DateTime64(3, 'UTC')                                      -- by the clock of the database, always greater
 )
 ENGINE = ReplacingMergeTree(since)
-ORDER BY fact;
+ORDER BY (fact);

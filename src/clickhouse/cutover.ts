@@ -15,7 +15,7 @@ export interface HandOver {
 
 /**
  * Makes `to` the writer of the facts that a legacy view can write, and Latecomer that of the others. Returns what was
- * done, a line each; nothing when it was so before. Throws WRITER_AMBIGUOUS (usage), having changed nothing, when it is
+ * done, a line each; nothing when it was so before, unless it is forced. Throws WRITER_AMBIGUOUS (usage), having changed nothing, when it is
  * not certain who writes and `force` is not set; what is interrupted is mended by the same with `force`.
  *
  * A processor stops within HANDED_OVER_MS, so the view comes only then; and it has stopped, or begun, when this returns.
@@ -35,7 +35,7 @@ export async function handOver(
   const isSo = before.every(({ fact, writer, doubt }) =>
     doubt === undefined && writer === (ofViews.includes(fact) ? to : "latecomer")
   );
-  if (isSo) return [];
+  if (isSo && !force) return [];
   const done: string[] = [];
   // In this order: what is interrupted in between has one writer or none, and never two.
   for (const view of new Set(before.flatMap(({ views }) => views))) {

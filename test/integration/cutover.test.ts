@@ -5,8 +5,14 @@ import { registerCutover } from "../../src/cli/cutover.ts";
 import { registerDoctor } from "../../src/cli/doctor.ts";
 import { registerInit } from "../../src/cli/init.ts";
 import { registerReplay } from "../../src/cli/replay.ts";
+import { handOver } from "../../src/clickhouse/cutover.ts";
 import { ShadowTables } from "../../src/clickhouse/shadow.ts";
+import { HANDED_OVER_MS } from "../../src/clickhouse/sink.ts";
+import { type FactWriter, factWriters, type Writer } from "../../src/clickhouse/writer.ts";
 import { FACTS } from "../../src/core/facts.ts";
+import type { LatecomerError } from "../../src/errors.ts";
+import type { Clock } from "../../src/ports.ts";
+import { systemClock } from "../../src/runtime/clock.ts";
 import { type Cluster, type Ended, eventually, pause, withServedCluster } from "../helpers/cluster.ts";
 import { bytesOf, MISSING, node, snapshot, status, type StatusFields } from "../helpers/events.ts";
 import { inProcess, type Json, json } from "../helpers/replay.ts";
@@ -192,7 +198,7 @@ describe("the writer of a fact", (test) => {
         ["a view that is not there", () => says(FACT, "mv"), /a view that is not there/],
         ["a fact no view can write", () => says("fact_workflow_sessions", "mv"), /there is none for it/],
         ["no row", () => clickhouse.command("TRUNCATE TABLE attribution_writer"), /has no row of it/],
-        ["an unknown writer", () => says(FACT, "flink"), /its writer is "flink"/],
+        ["an unknown writer", () => says(FACT, "somebody"), /its writer is "somebody"/],
       ];
       for (const [claim, corrupt, why] of cases) {
         await corrupt();
@@ -216,6 +222,32 @@ describe("the writer of a fact", (test) => {
         assert.is((await cutover(cluster, "status")).code, 0, claim);
       }
       assert.is((await cutover(cluster, "to", "latecomer")).code, 0);
+    }));
+
+  test("changes before the processors are waited for, the view is there only after, and an interruption leaves nobody", () =>
+    withServedCluster({}, async ({ clickhouse, config: { database } }) => {
+      const stands = async () => {
+        const [{ writer, views, doubt }] = await factWriters(clickhouse, database) as [FactWriter];
+        return { writer, views, fix: doubt?.fix };
+      };
+      const waits: unknown[] = [];
+      const clock: Clock = { ...systemClock, sleep: async (ms) => void waits.push([ms, await stands()]) };
+      const go = (to: Writer, force = false, signal = new AbortController().signal) =>
+        handOver(clickhouse, database, { to, force }, clock, signal);
+      const nobody = { writer: "mv", views: [], fix: "latecomer cutover to mv --force" };
+      const mv = { writer: "mv", views: [`${database}.${VIEW}`], fix: undefined };
+      const ours = { writer: "latecomer", views: [], fix: undefined };
+      await go("mv");
+      assert.equal(await stands(), mv);
+      assert.equal(await go("mv"), [], "it is so already");
+      assert.is((await go("mv", true)).length, 3, "all of it again");
+      await go("latecomer");
+      assert.equal(await stands(), ours);
+      assert.equal(waits, [nobody, nobody, ours].map((then) => [HANDED_OVER_MS, then]));
+      const code = await go("mv", false, AbortSignal.abort()).catch((error: LatecomerError) => error.code);
+      assert.equal([code, await stands()], ["INTERRUPTED", nobody]);
+      await go("mv", true);
+      assert.equal(await stands(), mv);
     }));
 
   test("is who a back-fill needs to be, before its work and before it copies; a shadow needs nothing", () =>
