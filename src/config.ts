@@ -16,6 +16,8 @@ export interface Config {
   readonly natsCreds: string;
   readonly clickhouseUrl: string;
   readonly database: string;
+  /** The ClickHouse cluster that the schema is made on, `""` for a single server. */
+  readonly cluster: string;
   readonly ttlBeforeMs: number;
   readonly ttlAfterMs: number;
   readonly allowedLatenessMs: number;
@@ -98,6 +100,12 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     fallback: "livepeer_analytics",
     help: "ClickHouse database",
     parse: (value) => /^[A-Za-z_][A-Za-z0-9_]{0,62}$/.test(value) ? value : { expected: "letters, digits and _" },
+  },
+  cluster: {
+    env: "LATECOMER_CLUSTER",
+    fallback: "",
+    help: "ClickHouse cluster on which init makes replicated and distributed tables; none for a single server",
+    parse: (value) => /^([A-Za-z_][A-Za-z0-9_]{0,62})?$/.test(value) ? value : { expected: "letters, digits and _" },
   },
   ttlBeforeMs: {
     env: "LATECOMER_TTL_BEFORE",

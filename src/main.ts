@@ -6,6 +6,7 @@ import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { registerAssert } from "./cli/assert.ts";
 import { registerAudit } from "./cli/audit.ts";
+import { registerCutover } from "./cli/cutover.ts";
 import { registerDemo } from "./cli/demo.ts";
 import { registerDev } from "./cli/dev.ts";
 import { registerDigest } from "./cli/digest.ts";
@@ -59,6 +60,7 @@ async function main(): Promise<number> {
     registerDigest,
     registerDoctor,
     registerVerify,
+    registerCutover,
     registerAudit,
     registerAssert,
     registerExportFixtures,

@@ -5,6 +5,7 @@ import { nanos, type NatsConnection } from "nats";
 import { type Config, maskUrl } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { migrationStatus } from "../clickhouse/migrate.ts";
+import { factWriters } from "../clickhouse/writer.ts";
 import { LatecomerError } from "../errors.ts";
 import { contentHash, readGeneration } from "../nats/generation.ts";
 import { planStreams } from "../nats/provision.ts";
@@ -101,9 +102,24 @@ export async function checkClickHouse(config: Config, clickhouse: ClickHouse): P
     });
   } else {
     findings.push(ok("schema", `${status.length} migrations in ${config.database}`));
+    findings.push(...await checkWriters(config, clickhouse));
   }
   findings.push(clockFinding("clock of ClickHouse", Number(engine?.now)));
   return findings;
+}
+
+/** It is certain who writes each fact. No failure: whoever is not the writer withholds its rows and goes on. */
+async function checkWriters(config: Config, clickhouse: ClickHouse): Promise<Finding[]> {
+  const check = "writer of the facts";
+  const writers = await factWriters(clickhouse, config.database);
+  const doubts = writers.flatMap(({ fact, doubt }): Finding[] =>
+    doubt === undefined ? [] : [{ check, state: "warning", detail: `${fact}: ${doubt.why}`, fix: doubt.fix }]
+  );
+  if (doubts.length > 0) return doubts;
+  const ofOthers = writers.filter(({ writer }) => writer !== "latecomer");
+  if (ofOthers.length === 0) return [ok(check, "latecomer")];
+  const detail = `latecomer, but ${ofOthers.map(({ fact, writer }) => `${fact}: ${writer}`).join(", ")}`;
+  return [{ check, state: "warning", detail, fix: "latecomer cutover plan tells the way to latecomer" }];
 }
 
 /** Throws when a check that must hold at start-up failed; the message says what to do. */

@@ -3,8 +3,9 @@ import type { Command } from "commander";
 import type { NatsConnection } from "nats";
 import type { Config } from "../config.ts";
 import { writeCatalogue } from "../clickhouse/catalogue.ts";
-import { applyRetention, ensureDatabase, migrate } from "../clickhouse/migrate.ts";
+import { applyRetention, ensureDatabase, migrate, schemaStatements } from "../clickhouse/migrate.ts";
 import { storedGeneration } from "../clickhouse/generation.ts";
+import { ensureWriters } from "../clickhouse/writer.ts";
 import { connectNats } from "../nats/connection.ts";
 import { contentHash, ensureGeneration, type Generation } from "../nats/generation.ts";
 import { applyStreams, planStreams, type StreamPlan } from "../nats/provision.ts";
@@ -24,6 +25,7 @@ interface InitOptions {
   readonly force?: boolean;
   readonly dryRun?: boolean;
   readonly raiseGeneration?: boolean;
+  readonly print?: boolean;
   readonly json?: boolean;
 }
 
@@ -33,9 +35,11 @@ export function registerInit(program: Command, context: Context): void {
     .option("--dry-run", "show what would change and change nothing")
     .option("--force", "also make changes that keep less than today")
     .option("--raise-generation", "start a new generation: what is derived from now on replaces what was before")
+    .option("--print", "write the statements of the schema to stdout, and do nothing else")
     .option("--json", "one JSON document on stdout");
   withSettings(command, [
     ...PLACES,
+    "cluster",
     "replicas",
     "streamRetentionMs",
     "tableRetention",
@@ -43,6 +47,7 @@ export function registerInit(program: Command, context: Context): void {
     "ttlAfterMs",
   ]).action(async (options: InitOptions) => {
     const config = configOf(context, { ...options });
+    if (options.print) return print(config, options);
     const nc = await connectNats(config);
     try {
       const plans = await planStreams(await nc.jetstreamManager(), config);
@@ -68,11 +73,12 @@ export async function initialise(
   options: { readonly force?: boolean; readonly raiseGeneration?: boolean },
 ): Promise<{ generation: Generation; migrations: string[] }> {
   await applyStreams(await nc.jetstreamManager(), plans, options.force === true);
-  await ensureDatabase(config.clickhouseUrl, config.database);
+  await ensureDatabase(config.clickhouseUrl, config);
   const clickhouse = await openWarehouse(config, logOf(config));
   try {
-    const migrations = await migrate(clickhouse, config.database);
+    const migrations = await migrate(clickhouse, config);
     await writeCatalogue(clickhouse);
+    await ensureWriters(clickhouse, config.database);
     await applyRetention(clickhouse, config);
     const stored = await storedGeneration(clickhouse);
     const generation = await ensureGeneration(nc, config, options.raiseGeneration === true, stored);
@@ -80,6 +86,12 @@ export async function initialise(
   } finally {
     await clickhouse.close();
   }
+}
+
+function print(config: Config, options: InitOptions): void {
+  const statements = schemaStatements(config);
+  if (options.json) return printJson({ statements });
+  for (const statement of statements) printLine(`${statement};\n`);
 }
 
 function report(

@@ -7,6 +7,7 @@ import type { NatsConnection } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { storedGeneration } from "../clickhouse/generation.ts";
 import { ShadowTables } from "../clickhouse/shadow.ts";
+import { requireLatecomer } from "../clickhouse/writer.ts";
 import type { Config } from "../config.ts";
 import { readCheckpoint } from "../core/checkpoint.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
@@ -72,7 +73,9 @@ export function registerReplay(program: Command, context: Context): void {
     if (flags.backfill && flags.compare) {
       throw new LatecomerError("USAGE", "usage", "--compare lists what differs, --backfill mends it: choose one");
     }
-    await withReplay(context, flags, async (replay, { nc }) => {
+    await withReplay(context, flags, async (replay, { nc, clickhouse, database }) => {
+      // Told before the work and not only after it, when the rows are to be copied.
+      if (flags.backfill) await requireLatecomer(clickhouse, database);
       const request = {
         id: randomBytes(4).toString("hex"),
         ...resolveRange(await streamBounds(nc), fromSeq, flags.toSeq),
@@ -120,7 +123,7 @@ export function registerReplay(program: Command, context: Context): void {
 async function withReplay(
   context: Context,
   flags: ReplayFlags,
-  use: (replay: Replay, world: { nc: NatsConnection; clickhouse: ClickHouse }) => Promise<void>,
+  use: (replay: Replay, world: { nc: NatsConnection; clickhouse: ClickHouse; database: string }) => Promise<void>,
 ): Promise<void> {
   const config = configOf(context, { ...flags });
   const log = logOf(config);
@@ -131,7 +134,8 @@ async function withReplay(
     try {
       requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
       const most = flags.json ? Infinity : SHOWN;
-      await use(await openReplay(config, nc, clickhouse, log, context.signal, most, bars.onPhase), { nc, clickhouse });
+      const replay = await openReplay(config, nc, clickhouse, log, context.signal, most, bars.onPhase);
+      await use(replay, { nc, clickhouse, database: config.database });
     } finally {
       bars.stop();
       await clickhouse.close();

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { type Config, describeConfig, type Role } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { openRollups } from "../clickhouse/rollup.ts";
+import type { Counts } from "../core/effects.ts";
 import { openSink } from "../clickhouse/sink.ts";
 import { connectNats } from "../nats/connection.ts";
 import { openBroadcast } from "../nats/broadcast.ts";
@@ -93,6 +94,7 @@ export async function startProcessor(
   log: Log,
 ): Promise<Processor> {
   const buckets = await openBuckets(nc);
+  const counts: Counts = new Map();
   const processor = new Processor({
     name: config.name || `${hostname()}-${nuid.next()}`,
     ttl: { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs },
@@ -110,7 +112,7 @@ export async function startProcessor(
   }, {
     stream: await openEventStream(nc),
     broadcast: await openBroadcast(nc),
-    sink: openSink(clickhouse),
+    sink: openSink(clickhouse, { clock: systemClock, log, counts }),
     state: new State(buckets),
     leases: buckets.leases,
     generation: () => readGeneration(nc),
@@ -119,7 +121,7 @@ export async function startProcessor(
     clock: systemClock,
     log,
     random: Math.random,
-  });
+  }, counts);
   await processor.start();
   return processor;
 }

@@ -8,6 +8,7 @@ import type { Config } from "../config.ts";
 import { FACTS } from "../core/facts.ts";
 import { LatecomerError } from "../errors.ts";
 import { type ClickHouse, openClickHouse } from "./client.ts";
+import { inProfile, isOnCluster, type Profile } from "./cluster.ts";
 
 const FOLDER = new URL("../../sql/", import.meta.url);
 
@@ -59,25 +60,57 @@ export async function migrationStatus(clickhouse: ClickHouse, database: string):
 }
 
 /** Creates the database; a client can be opened on it only then. */
-export async function ensureDatabase(url: string, database: string): Promise<void> {
+export async function ensureDatabase(url: string, profile: Profile): Promise<void> {
   const clickhouse = await openClickHouse(url);
   try {
-    await clickhouse.command(`CREATE DATABASE IF NOT EXISTS ${database}`);
+    for (const statement of databaseStatements(profile)) await clickhouse.command(statement);
   } finally {
     await clickhouse.close();
   }
 }
 
+/** The table that remembers the migrations. Row key: name. Repeats are equal but for their time. */
+const MEMORY = `CREATE TABLE IF NOT EXISTS schema_migrations
+(
+    name       String,
+    checksum   String,
+    applied_at DateTime DEFAULT now()
+)
+ENGINE = ReplacingMergeTree
+ORDER BY name`;
+
+function databaseStatements(profile: Profile): string[] {
+  return inProfile(`CREATE DATABASE IF NOT EXISTS ${profile.database}`, profile, new Set());
+}
+
+/** The tables and views that the migrations make. */
+function namesIn(all: readonly Migration[]): Set<string> {
+  const statements = [MEMORY, ...all.flatMap((one) => one.statements)];
+  return new Set(statements.flatMap((one) => /^CREATE (?:TABLE|VIEW) IF NOT EXISTS (\w+)/m.exec(one)?.[1] ?? []));
+}
+
+/** Every statement that makes a new database, in order. */
+export function schemaStatements(profile: Profile): string[] {
+  const all = migrations();
+  const names = namesIn(all);
+  const made = [MEMORY, ...all.flatMap((one) => one.statements)].flatMap((one) => inProfile(one, profile, names));
+  return [...databaseStatements(profile), ...made];
+}
+
 /**
  * Applies what is pending and returns the names applied. Statements are safe to repeat, so a run that died
- * half-way is taken up by the next. Refuses a database whose applied migrations differ from ours.
+ * half-way is taken up by the next. Refuses a database whose applied migrations differ from ours, and one that was made
+ * in another profile (usage).
  */
-export async function migrate(clickhouse: ClickHouse, database: string): Promise<string[]> {
-  await clickhouse.command(
-    `CREATE TABLE IF NOT EXISTS schema_migrations
-     (name String, checksum String, applied_at DateTime DEFAULT now())
-     ENGINE = ReplacingMergeTree ORDER BY name`,
-  );
+export async function migrate(clickhouse: ClickHouse, profile: Profile): Promise<string[]> {
+  const { database, cluster } = profile;
+  const isMadeOnCluster = await isOnCluster(clickhouse, database);
+  if (isMadeOnCluster !== undefined && isMadeOnCluster !== (cluster !== "")) {
+    const why = cluster === "" ? "on a cluster: name it (--cluster)" : "on a single server: leave out --cluster";
+    throw new LatecomerError("OTHER_PROFILE", "usage", `the database ${database} was made ${why}`);
+  }
+  const names = namesIn(migrations());
+  for (const statement of inProfile(MEMORY, profile, names)) await clickhouse.command(statement);
   const status = await migrationStatus(clickhouse, database);
   const changed = status.filter((one) => one.state === "changed").map((one) => one.name);
   if (changed.length > 0) {
@@ -91,7 +124,9 @@ export async function migrate(clickhouse: ClickHouse, database: string): Promise
   }
   const pending = status.filter((one) => one.state === "pending");
   for (const { name, checksum, statements } of pending) {
-    for (const statement of statements) await clickhouse.command(statement);
+    for (const statement of statements.flatMap((one) => inProfile(one, profile, names))) {
+      await clickhouse.command(statement);
+    }
     await clickhouse.insert("schema_migrations", ["name", "checksum"], [{ name, checksum }]);
   }
   return pending.map((one) => one.name);
@@ -126,8 +161,10 @@ export async function applyRetention(clickhouse: ClickHouse, config: Config): Pr
   const keep = config.tableRetention === "none" || (config.tableRetention === "auto" && embedded);
   for (const { table, column, days } of RETENTION_DAYS) {
     const hasTtl = await expires(clickhouse, config.database, table);
-    if (!keep) await clickhouse.command(`ALTER TABLE ${table} MODIFY TTL toDateTime(${column}) + INTERVAL ${days} DAY`);
-    else if (hasTtl) await clickhouse.command(`ALTER TABLE ${table} REMOVE TTL`);
+    if (keep && !hasTtl) continue;
+    const change = keep ? "REMOVE TTL" : `MODIFY TTL toDateTime(${column}) + INTERVAL ${days} DAY`;
+    const statements = inProfile(`ALTER TABLE ${table} ${change}`, config, new Set());
+    for (const statement of statements) await clickhouse.command(statement);
   }
 }
 
@@ -144,8 +181,10 @@ export async function retainedSince(clickhouse: ClickHouse, database: string, ta
 
 async function expires(clickhouse: ClickHouse, database: string, table: string): Promise<boolean> {
   const [row] = await clickhouse.rows<{ hasTtl: number | string }>(
-    "SELECT position(create_table_query, ' TTL ') > 0 AS hasTtl FROM system.tables WHERE database = {database:String} AND name = {table:String}",
-    { database, table },
+    // On a cluster the rows are in the local table.
+    `SELECT max(position(create_table_query, ' TTL ') > 0) AS hasTtl FROM system.tables
+     WHERE database = {database:String} AND name IN ({table:String}, {local:String})`,
+    { database, table, local: `${table}_local` },
   );
   return Number(row?.hasTtl) > 0;
 }

@@ -16,7 +16,9 @@ import type { Minute } from "../core/minute.ts";
 import type { SequenceRange, Sink } from "../ports.ts";
 import type { IncompleteSession } from "../replay/sessions.ts";
 import type { ClickHouse } from "./client.ts";
+import { requireSingleServer } from "./cluster.ts";
 import { contentColumns, type Digest, digests, insertedColumns } from "./digest.ts";
+import { requireLatecomer } from "./writer.ts";
 
 /** Rows of one slice, and sequences looked at together: some hundred megabytes in the engine at most. */
 const SLICE_ROWS = 200_000;
@@ -66,6 +68,7 @@ export class ShadowTables implements Sink {
 
   /** Makes the tables that are not there yet. */
   async create(): Promise<void> {
+    await requireSingleServer(this.#clickhouse, this.#database, "a replay");
     for (const { table } of FACTS) {
       await this.#clickhouse.command(`CREATE TABLE IF NOT EXISTS ${this.#name(table)} AS ${table}`);
     }
@@ -153,9 +156,10 @@ export class ShadowTables implements Sink {
   /**
    * Puts the derived rows into the live tables, and a tombstone under this generation in the place of every row of the
    * range that none of its events yields. Live rows on greater evidence that the replay does not know stay. Repeating
-   * it changes nothing.
+   * it changes nothing. Throws NOT_THE_WRITER (usage) unless Latecomer is the writer of every fact.
    */
   async apply(generation: number): Promise<Applied[]> {
+    await requireLatecomer(this.#clickhouse, this.#database);
     const results: Applied[] = [];
     for (const fact of FACTS) {
       const columns = await insertedColumns(this.#clickhouse, this.#database, fact.table);

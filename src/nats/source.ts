@@ -149,7 +149,10 @@ export class ConsumerSource implements MessageSource {
 
   async drainedUpTo(): Promise<StreamPosition | undefined> {
     const pull = this.#pull;
-    const isQuiet = () => pull !== undefined && pull.broken === "" && pull.isEmpty && this.#unacknowledged.length === 0;
+    // A consumer of a stream that lost its end has nothing to give either, and must be read from to find that out.
+    const isQuiet = () =>
+      pull !== undefined && this.#isSameStream && pull.broken === "" && pull.isEmpty &&
+      this.#unacknowledged.length === 0;
     if (!isQuiet()) return undefined;
     try {
       // The stream first: what comes after it was asked is not covered by the answer.

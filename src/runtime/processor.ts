@@ -56,7 +56,7 @@ export class Processor {
   readonly #owned = new Map<string, Owned>();
   /** States that must be told of snapshots: from when they are restored until their partition is closed. */
   readonly #states = new Set<PartitionState>();
-  readonly #counts: Counts = new Map();
+  readonly #counts: Counts;
   readonly #stopping = new AbortController();
   readonly #finished: Promise<void>;
   #settle!: { resolve: () => void; reject: (error: unknown) => void };
@@ -68,9 +68,11 @@ export class Processor {
   /** Sources opened so far; part of their consumers' names, for a partition may be opened again under one lease. */
   #opened = 0;
 
-  constructor(settings: ProcessorSettings, ports: ProcessorPorts) {
+  /** `counts` is where it adds up what its batches count; others may count there too. */
+  constructor(settings: ProcessorSettings, ports: ProcessorPorts, counts: Counts = new Map()) {
     this.#settings = settings;
     this.#ports = ports;
+    this.#counts = counts;
     this.#feed = new SnapshotFeed(settings);
     this.#leases = new Leases(settings.name, this.#partitions, ports.leases);
     this.#finished = new Promise((resolve, reject) => this.#settle = { resolve, reject });

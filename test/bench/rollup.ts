@@ -24,7 +24,7 @@ export interface RollupCost {
   readonly corrections: readonly { readonly of: string; readonly minutes: number; readonly ms: number }[];
 }
 
-const DATABASE = "bench_rollup";
+const PROFILE = { database: "bench_rollup", cluster: "" };
 const START_MS = Date.UTC(2026, 0, 1);
 const DAY_MS = 86_400_000;
 const MONTH_MS = 30 * DAY_MS;
@@ -159,9 +159,9 @@ async function countsOf(clickhouse: ClickHouse): Promise<{ readonly rolled: numb
 const folder = mkdtempSync(join(tmpdir(), "latecomer-bench-"));
 try {
   const url = `chdb:${join(folder, "clickhouse")}`;
-  await ensureDatabase(url, DATABASE);
-  const clickhouse = await openClickHouse(url, { database: DATABASE });
-  await migrate(clickhouse, DATABASE);
+  await ensureDatabase(url, PROFILE);
+  const clickhouse = await openClickHouse(url, { database: PROFILE.database });
+  await migrate(clickhouse, PROFILE);
   console.log(JSON.stringify(await measure(clickhouse, Number(process.argv[2]))));
   await clickhouse.close();
 } finally {

@@ -3,11 +3,10 @@ import { join } from "node:path";
 import { type ClickHouse, openClickHouse } from "../../src/clickhouse/client.ts";
 import { ensureDatabase, migrate } from "../../src/clickhouse/migrate.ts";
 import { minutesWithin, openRollups } from "../../src/clickhouse/rollup.ts";
-import { openSink } from "../../src/clickhouse/sink.ts";
 import type { Row } from "../../src/core/emit/row.ts";
 import { inFolder } from "./cluster.ts";
 
-const DATABASE = "livepeer_analytics";
+const PROFILE = { database: "livepeer_analytics", cluster: "" };
 
 /** The source of every row that does not name another. */
 export const SOURCE = "hand";
@@ -29,8 +28,8 @@ export class Tables {
     this.clickhouse = clickhouse;
   }
 
-  write(table: Parameters<ReturnType<typeof openSink>["write"]>[0], rows: readonly Row[]): Promise<void> {
-    return openSink(this.clickhouse).write(table, rows);
+  write(table: string, rows: readonly Row[]): Promise<void> {
+    return this.clickhouse.insert(table, Object.keys(rows[0]!), rows);
   }
 
   /** Recomputes every minute that holds samples. */
@@ -57,10 +56,10 @@ export class Tables {
 export function withTables(use: (tables: Tables) => Promise<void>): Promise<void> {
   return inFolder(async (folder) => {
     const url = `chdb:${join(folder, "clickhouse")}`;
-    await ensureDatabase(url, DATABASE);
-    const clickhouse = await openClickHouse(url, { database: DATABASE });
+    await ensureDatabase(url, PROFILE);
+    const clickhouse = await openClickHouse(url, { database: PROFILE.database });
     try {
-      await migrate(clickhouse, DATABASE);
+      await migrate(clickhouse, PROFILE);
       await use(new Tables(clickhouse));
     } finally {
       await clickhouse.close();

@@ -62,7 +62,7 @@ async function withDatabase(use: (clickhouse: ClickHouse, config: Config) => Pro
     await server.close();
     const clickhouse = await openClickHouse(config.clickhouseUrl, { database: config.database });
     try {
-      await migrate(clickhouse, config.database);
+      await migrate(clickhouse, config);
       await use(clickhouse, config);
     } finally {
       await clickhouse.close();
@@ -194,7 +194,7 @@ describe("both engines", (test) => {
 describe("migrations", (test) => {
   test("applied twice change nothing", () =>
     withDatabase(async (clickhouse, config) => {
-      assert.equal(await migrate(clickhouse, config.database), []);
+      assert.equal(await migrate(clickhouse, config), []);
       const states = (await migrationStatus(clickhouse, config.database)).map((one) => one.state);
       assert.ok(states.length >= 3 && states.every((state) => state === "applied"));
     }));
@@ -205,8 +205,8 @@ describe("migrations", (test) => {
       await clickhouse.command(
         `DELETE FROM schema_migrations WHERE name = '${last!.name}' SETTINGS lightweight_deletes_sync = 2`,
       );
-      assert.equal(await migrate(clickhouse, config.database), [last!.name]);
-      assert.equal(await migrate(clickhouse, config.database), []);
+      assert.equal(await migrate(clickhouse, config), [last!.name]);
+      assert.equal(await migrate(clickhouse, config), []);
     }));
 
   test("refuse a database that another version of a file made, with exit 2", () =>
@@ -215,7 +215,7 @@ describe("migrations", (test) => {
         "ALTER TABLE schema_migrations UPDATE checksum = 'other' WHERE name = '0001_raw' SETTINGS mutations_sync = 2",
       );
       try {
-        await migrate(clickhouse, config.database);
+        await migrate(clickhouse, config);
         assert.unreachable("it was accepted");
       } catch (error) {
         assert.is(exitCodeOf(error), 2);

@@ -179,10 +179,10 @@ interface Nodes {
 function withNodes(use: (nodes: Nodes) => Promise<void>): Promise<void> {
   return inFolder(async (folder) => {
     const url = `chdb:${join(folder, "clickhouse")}`;
-    await ensureDatabase(url, "nodes");
+    await ensureDatabase(url, { database: "nodes", cluster: "" });
     const clickhouse = await openClickHouse(url, { database: "nodes" });
     try {
-      await migrate(clickhouse, "nodes");
+      await migrate(clickhouse, { database: "nodes", cluster: "" });
       await use({
         write: async (source, ...messages) => {
           for (const message of messages) {

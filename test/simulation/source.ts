@@ -133,7 +133,8 @@ class Source implements MessageSource {
   }
 
   async drainedUpTo(): Promise<StreamPosition | undefined> {
-    const isQuiet = () => this.#consumer !== undefined && this.#broken === "" && this.#readSeq === this.#ackedSeq;
+    const isQuiet = () =>
+      this.#consumer !== undefined && this.#isSameStream && this.#broken === "" && this.#readSeq === this.#ackedSeq;
     if (!isQuiet()) return undefined;
     try {
       const last = await this.#process.call("last", () => this.#stream.last);
