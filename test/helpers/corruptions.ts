@@ -215,6 +215,12 @@ export const CORRUPTIONS: Readonly<Record<string, Readonly<Record<string, readon
     active_no_output_rows_retained_in_gpu_sla: [only(GPU), only(SLA)],
     gold_pipeline_empty_hotspots_diagnostic: [put(GPU, "'' AS pipeline"), put(SLA, "'' AS pipeline")],
     serving_views_do_not_reference_typed_raw_tables: [{ [GPU]: "SELECT * FROM raw_ai_stream_status" }],
+    single_authoritative_writer: [
+      only("attribution_writer"),
+      put("attribution_writer", "'somebody' AS writer"),
+      put("attribution_writer", "'mv' AS writer"),
+      put(SAMPLES, "toUInt128(1) AS version"),
+    ],
   },
   api_readiness: {
     api_views_present: [{ v_api_jitter_5m: null }, { [SLA]: null }],

@@ -1639,3 +1639,35 @@ FROM
     FROM system.tables
     WHERE database = currentDatabase() AND match(name, '^(v_api_|v_health_|serving_)')
 );
+
+-- name: single_authoritative_writer
+-- what: every fact has one writer, a view writes only what it is the writer of, and no row is of the view where it is not
+SELECT
+    countIf(writer NOT IN ('latecomer', 'mv') OR (views > 0) != (writer = 'mv')) + toUInt64(foreign_rows) AS failed_rows,
+    groupArrayIf(concat(fact, ': ', if(writer = '', 'nobody', writer)), writer NOT IN ('latecomer', 'mv')) AS without_writer,
+    groupArrayIf(fact, (views > 0) != (writer = 'mv')) AS writer_and_views_disagree,
+    (
+        SELECT count()
+        FROM fact_stream_status_samples_current
+        WHERE version < toUInt128(bitShiftLeft(toUInt256(1), 116))
+            AND sample_ts >= {from_ts:DateTime64(3, 'UTC')}
+            AND sample_ts < {to_ts:DateTime64(3, 'UTC')}
+            AND (SELECT argMax(writer, since) FROM attribution_writer WHERE fact = 'fact_stream_status_samples') != 'mv'
+    ) AS foreign_rows
+FROM
+(
+    SELECT fact, anyIf(named, side = 'writer') AS writer, countIf(side = 'view') AS views
+    FROM
+    (
+        SELECT 'fact' AS side, name AS fact, '' AS named
+        FROM system.tables
+        WHERE database = currentDatabase() AND startsWith(name, 'fact_') AND engine LIKE '%MergeTree'
+        UNION ALL
+        SELECT 'writer', toString(fact), argMax(writer, since) FROM attribution_writer GROUP BY fact
+        UNION ALL
+        SELECT 'view', extract(create_table_query, ' TO (?:\\w+\\.)?(fact_\\w+)') AS target, name
+        FROM system.tables
+        WHERE engine = 'MaterializedView' AND database = currentDatabase() AND target != ''
+    )
+    GROUP BY fact
+);
