@@ -1,7 +1,8 @@
--- Serving views, by the hour unless they say otherwise. Read by: dashboards, the API, assertion packs. They read
--- rollups and sessions by the key contract of 0008 and add no key of their own. Branches are put together with UNION
--- ALL and GROUP BY, never with outer joins, so a key that only one branch has loses nothing, and a filter on
--- window_start or source reaches every branch. A ratio or a mean of nothing is NULL.
+-- Serving views, by the hour unless they say otherwise. Read by: dashboards, the API, assertion packs. They read rollups
+-- and sessions by the key contract of 0008 and add no key of their own. What has rows of its own is put together with
+-- UNION ALL and GROUP BY, so a key that only one of them has loses nothing, and a filter on window_start or source
+-- reaches each; outer joins only add to rows that are there, and mean the same whether they fill with NULL or not. A
+-- ratio or a mean of nothing is NULL.
 
 -- One row is one session in one hour under one key that it was served by, with the outcome of the session.
 -- is_tail = 1: the session ended in this hour, and here as in the hour before it had but one or two samples, without
@@ -179,13 +180,13 @@ SELECT
     payment.source AS source,
     payment.event_timestamp AS event_timestamp,
     payment.raw_event_uid AS source_event_uid,
-    session.workflow_session_id AS workflow_session_id,
-    if(workflow_session_id = '', payment.gateway, session.gateway) AS gateway,
-    session.orchestrator_address AS orchestrator_address,
-    session.pipeline AS pipeline,
-    session.model_id AS model_id,
-    session.gpu_id AS gpu_id,
-    session.region AS region,
+    ifNull(session.workflow_session_id, '') AS workflow_session_id,
+    if(workflow_session_id = '', payment.gateway, assumeNotNull(session.gateway)) AS gateway,
+    ifNull(session.orchestrator_address, '') AS orchestrator_address,
+    ifNull(session.pipeline, '') AS pipeline,
+    ifNull(session.model_id, '') AS model_id,
+    ifNull(session.gpu_id, '') AS gpu_id,
+    ifNull(session.region, '') AS region,
     payment.fee_payment_eth AS fee_payment_eth
 FROM
 (
@@ -194,7 +195,7 @@ FROM
         payment.event_timestamp AS event_timestamp,
         payment.raw_event_uid AS raw_event_uid,
         payment.gateway AS gateway,
-        if(payment.request_id = '', first.request_id, payment.request_id) AS request_id,
+        if(payment.request_id = '', ifNull(first.request_id, ''), payment.request_id) AS request_id,
         toFloat64OrZero(extract(payment.face_value, '^[0-9]+')) / 1e18 AS fee_payment_eth
     FROM raw_payment_events AS payment FINAL
     ASOF LEFT JOIN
@@ -409,7 +410,7 @@ LEFT JOIN
         region
 ) AS tail USING (source, window_start, orchestrator_address, pipeline, model_id, gpu_id, region)
 LEFT JOIN serving_gpus AS gpu USING (source, orchestrator_address, model_id, gpu_id)
-WHERE key.status_samples > tail.tail_samples OR key.started_sessions > 0;
+WHERE key.status_samples > ifNull(tail.tail_samples, 0) OR key.started_sessions > 0;
 
 -- One row is one hour of what a gateway asked for and got, by region, pipeline and model. Who was not served has no
 -- pipeline and no model: nobody said which it would have been.

@@ -243,7 +243,8 @@ describe("the role rollup", (test) => {
       for (const running of processors) await running.stop();
       for (const worker of workers) await within("drained", worker.drained());
       for (const worker of workers) await worker.stop();
-      assert.ok(workers.every(({ counts }) => (counts.get("marks_finished") ?? 0) > 0), "both worked");
+      const finished = workers.map(({ counts }) => counts.get("marks_finished") ?? 0);
+      assert.ok(finished[0]! + finished[1]! > 2, "minutes were recomputed before all their rows were there");
       assert.ok(await isUpToDate(cluster, "org") > 0);
     }));
 

@@ -54,7 +54,8 @@ const SESSIONS: readonly Row[] = [
   }),
   // Uses the request id of the first again, hours later.
   sessionRow("s9|r1", C, at("13:59"), at("14:01")),
-  sessionRow("s11|r11", A, at("15:00"), at("15:09")),
+  // Goes on in an hour in which no session starts.
+  sessionRow("s11|r11", A, at("15:00"), at("16:05")),
 ];
 
 const SAMPLES: readonly Row[] = [
@@ -70,6 +71,7 @@ const SAMPLES: readonly Row[] = [
   sampleRow("f1", "s5|r5", C, at("11:10:10"), 12),
   sampleRow("f2", "s5|r5", C, at("11:10:20"), 24),
   sampleRow("g1", "s6|r6", NOBODY, at("10:40:30"), 0),
+  sampleRow("i1", "s11|r11", A, at("16:05"), 10),
   ...Array.from(
     { length: 19 },
     (_, n) => sampleRow(`h${n}`, "s11|r11", A, at("15:00") + n * 30_000, 10 + 10 * (n % 2)),
@@ -197,8 +199,8 @@ describe("serving views", (test) => {
       const rows = await tables.rows(`SELECT * FROM v_api_gpu_metrics ${HERE} ORDER BY window_start, gpu_id`);
       const places = rows.map((row) => `${String(row.window_start).slice(11, 13)} ${row.gpu_id}`);
       // Not B's hour of 11: it has nothing but a tail. C's hour of 14 has a session and no sample.
-      assert.equal(places, ["10 G1", "10 G2", "10 G3", "11 G3", "13 G3", "15 G1"]);
-      const [first, , , shared, bare] = rows;
+      assert.equal(places, ["10 G1", "10 G2", "10 G3", "11 G3", "13 G3", "15 G1", "16 G1"]);
+      const [first, , , shared, bare, , going] = rows;
       holds(first, {
         orchestrator_address: "0xa",
         pipeline: LIVE,
@@ -249,6 +251,7 @@ describe("serving views", (test) => {
         known_sessions: 1,
         gpu_name: null,
       });
+      holds(going, { status_samples: 1, known_sessions: 0, failure_rate: null, health_completeness_ratio: 1 });
     }));
 
   test("v_api_network_demand() counts who was served and who was not, and loses no payment", () =>
@@ -267,6 +270,7 @@ describe("serving views", (test) => {
         "13 g1 ",
         "14 g1 ",
         "15 g1 m1",
+        "16 g1 m1",
       ]);
       const [unserved, served, second, unknown, , , , later] = rows;
       // Of s6, whom nobody served, and of s4 on C, of which nobody knows a model.
@@ -333,7 +337,7 @@ describe("serving views", (test) => {
     withFacts(async (tables) => {
       const rows = await tables.rows(`SELECT * FROM v_api_sla_compliance ${HERE} ORDER BY window_start, gpu_id`);
       const places = rows.map((row) => `${String(row.window_start).slice(11, 13)} ${row.gpu_id}`);
-      assert.equal(places, ["10 G1", "10 G2", "10 G3", "11 G3", "15 G1"]);
+      assert.equal(places, ["10 G1", "10 G2", "10 G3", "11 G3", "15 G1", "16 G1"]);
       holds(rows[0], {
         known_sessions: 3,
         startup_success_sessions: 2,
@@ -374,8 +378,8 @@ describe("serving views", (test) => {
       });
       const watched = await tables.rows(`SELECT * FROM v_health_rollup_freshness ${HERE} ORDER BY table_name`);
       assert.equal(watched.map(({ table_name, max_event_ts }) => `${table_name} ${max_event_ts}`), [
-        "agg_stream_performance_1m 2026-02-01 15:09:00.000",
-        "fact_stream_status_samples 2026-02-01 15:09:00.000",
+        "agg_stream_performance_1m 2026-02-01 16:05:00.000",
+        "fact_stream_status_samples 2026-02-01 16:05:00.000",
         "fact_workflow_sessions 2026-02-01 15:00:00.000",
       ]);
       assert.ok(watched.every(({ lag_minutes }) => Number(lag_minutes) > 0));
@@ -393,6 +397,18 @@ describe("serving views", (test) => {
          FROM agg_latency_kpis_1m ${HERE} AND toStartOfHour(window_start) = '2026-02-01 10:00:00' AND gpu_id = 'G1'`,
       );
       holds(latency, { mean: 800, valid: 1 });
+    }));
+
+  test("have the same rows for a user whose outer joins fill with NULL", () =>
+    withFacts(async (tables) => {
+      const views = ["gpu_metrics", "network_demand", "network_demand_by_gpu", "sla_compliance", "jitter_5m"];
+      for (const view of views) {
+        const rows = (nulls: number) =>
+          tables.rows(`SELECT * FROM v_api_${view} ${HERE} ORDER BY ALL SETTINGS join_use_nulls = ${nulls}`);
+        const usual = await rows(0);
+        assert.ok(usual.length > 0, view);
+        assert.equal(await rows(1), usual, view);
+      }
     }));
 
   test("have the key columns of the contract, all of one type", () =>
