@@ -9,8 +9,8 @@
 /** Of a usual session a tenth is lost to links and to the end of its last cell; cells of twice the size lose as much. */
 const CELL_BYTES = 64;
 
-/** A megabyte of cells is claimed at a time. */
-const CELLS_IN_SLAB = 16_384;
+/** Cells that are claimed at a time: 64 KiB, of which a process with few sessions has only one. */
+const CELLS_IN_SLAB = 1_024;
 
 /** The end of a chain. */
 const NONE = -1;

@@ -9,14 +9,10 @@ export class MinHeap<Item> {
     return this.#keys[0] ?? Infinity;
   }
 
-  get size(): number {
-    return this.#items.length;
-  }
-
   push(key: number, item: Item): void {
     let at = this.#keys.push(key) - 1;
     this.#items.push(item);
-    for (; at > 0;) {
+    while (at > 0) {
       const parent = (at - 1) >> 1;
       if (this.#keys[parent]! <= key) break;
       this.#move(parent, at);

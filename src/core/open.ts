@@ -91,8 +91,7 @@ export class OpenObservations {
     for (;;) {
       const afterMs = this.#closing.least;
       if (afterMs >= feedTimeMs) return undefined;
-      const open = this.#closing.pop();
-      if (open === undefined) return undefined;
+      const open = this.#closing.pop()!;
       if (open.closed || open.closesAfterMs !== afterMs) continue;
       this.remove(open);
       return open;

@@ -42,7 +42,7 @@ const MOST_RSS_MB = 286;
  * How large V8's heap may become, in MiB, as a pod of 300 MB would set it. Left alone it grows to several times what lives
  * in it: 20,000 sessions at rest then had 412 MiB.
  */
-const HEAP = { oldMb: 128, openOldMb: 384, semiMb: 8 };
+const HEAP = { oldMb: 128, openOldMb: 256, semiMb: 8 };
 
 /** Samples of a month of synthetic facts. */
 const SAMPLES = Number(process.env.BENCH_SAMPLES ?? 10_000_000);

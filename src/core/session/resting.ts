@@ -1,6 +1,6 @@
 /**
- * Sessions at rest: settled, and with nothing to do but to wait until their entries are due. One of twenty signals is
- * some eight hundred bytes outside the heap of objects (cells.ts), an eighth of what it is as objects.
+ * Sessions at rest: settled, and with nothing to do but to wait until their entries are due. One of twenty signals is some
+ * eight hundred bytes outside the heap of objects (cells.ts).
  *
  * What many sessions share, their supports, stands in a table. A table that is full is followed by another, and goes
  * when no session that refers to it rests any more.
