@@ -175,10 +175,10 @@ function bySource<Event extends { readonly source: string }>(events: readonly Ev
   return groups;
 }
 
-const escaped = (text: string): string => encodeURIComponent(text);
+export const escaped = (text: string): string => encodeURIComponent(text);
 
 /** Values in groups that fit one query each; `written` is a value as the query carries it. */
-function* chunks<Value>(values: readonly Value[], written: (value: Value) => string): Generator<Value[]> {
+export function* chunks<Value>(values: readonly Value[], written: (value: Value) => string): Generator<Value[]> {
   let chunk: Value[] = [];
   let bytes = 0;
   for (const value of values) {

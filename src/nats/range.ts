@@ -5,7 +5,7 @@
 import { AckPolicy, DeliverPolicy, nanos, type NatsConnection, nuid, ReplayPolicy } from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
-import { natsError } from "./connection.ts";
+import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
 
@@ -64,6 +64,17 @@ export function readRange(
   subject = "events.>",
 ): AsyncGenerator<StoredMessage[]> {
   return readStream(nc, EVENT_STREAM, range, subject);
+}
+
+/** The message that the event stream holds at a sequence, undefined when it holds none there. */
+export async function messageAt(nc: NatsConnection, seq: number): Promise<StoredMessage | undefined> {
+  try {
+    const { subject, data, time } = await (await nc.jetstreamManager()).streams.getMessage(EVENT_STREAM, { seq });
+    return { subject, bytes: data, streamSequence: seq, streamTimeMs: time.getTime() };
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw natsError(error, `read ${EVENT_STREAM}`);
+  }
 }
 
 /**
