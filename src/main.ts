@@ -9,11 +9,13 @@ import { registerDemo } from "./cli/demo.ts";
 import { registerDev } from "./cli/dev.ts";
 import { registerDigest } from "./cli/digest.ts";
 import { registerDoctor } from "./cli/doctor.ts";
+import { registerExplain } from "./cli/explain.ts";
 import { registerInit } from "./cli/init.ts";
 import { registerPublish } from "./cli/publish.ts";
 import { registerReplay } from "./cli/replay.ts";
 import { registerRun } from "./cli/run.ts";
 import { registerVerify } from "./cli/verify.ts";
+import { registerWhatIf } from "./cli/what-if.ts";
 import type { Context } from "./cli/context.ts";
 import { EXIT, exitCodeOf } from "./errors.ts";
 
@@ -55,6 +57,8 @@ async function main(): Promise<number> {
     registerDoctor,
     registerVerify,
     registerAudit,
+    registerExplain,
+    registerWhatIf,
   ];
   for (const one of register) one(program, context);
   for (const command of program.commands) command.exitOverride();

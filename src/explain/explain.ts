@@ -62,7 +62,7 @@ export interface EventExplanation {
   readonly sessionId: string | null;
   readonly copies: readonly CopyExplained[];
   /** What was decoded; null when nothing could be. */
-  readonly payload: unknown;
+  readonly payload: object | null;
   /** Null for an event that names nobody by its kind or its content. */
   readonly observation: ObservationExplained | null;
   readonly chosen: ChosenSnapshot | null;

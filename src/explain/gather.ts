@@ -36,7 +36,7 @@ export interface ExplainPorts {
     bounds(): Promise<StreamBounds>;
     messageAt(streamSequence: number): Promise<StoredMessage | undefined>;
     messages(range: SequenceRange, subject: string): AsyncIterable<readonly StoredMessage[]>;
-    /** The least sequence that some partition has not processed; 0 when none has processed anything. */
+    /** The least sequence that some partition has not processed. */
     unprocessedFrom(): Promise<number>;
   };
   /** What the bucket `capability_snapshots` holds of a source. */

@@ -1,21 +1,11 @@
 /** The rows that events leave when all evidence is known: derived by the partition state that the processor drives. */
+import { UNBOUNDED } from "../audit/world.ts";
 import type { Row } from "../core/emit/row.ts";
 import { factKey, factOf } from "../core/facts.ts";
 import type { SnapshotFeed } from "../core/feed.ts";
 import type { Ttl } from "../core/select.ts";
 import { FROM_THE_START, PartitionState } from "../core/step.ts";
 import type { Material } from "./material.ts";
-
-/** What is derived once and at once keeps nothing for later, so no bound of memory may cost anything. */
-const UNBOUNDED = {
-  allowedLatenessMs: 0,
-  contentHash: "",
-  mostOpen: Infinity,
-  mostSessions: Infinity,
-  mostSeen: 1_000_000,
-  sessionLagMs: 0,
-  leftOut: new Set<string>(),
-};
 
 /** The facts of these messages by `factKey`; the feed must be complete. */
 export function rowsOf(
@@ -24,7 +14,11 @@ export function rowsOf(
   ttl: Ttl,
   generation: number,
 ): Map<string, Row> {
-  const state = new PartitionState({ ...UNBOUNDED, ttl, generation }, feed, FROM_THE_START);
+  const state = new PartitionState(
+    { ...UNBOUNDED, ttl, generation, allowedLatenessMs: 0, mostSeen: materials.length + 2 },
+    feed,
+    FROM_THE_START,
+  );
   const inOrder = [...materials].sort((a, b) => a.message.streamSequence - b.message.streamSequence);
   for (const { message, judged } of inOrder) state.take(message, judged);
   state.settle();

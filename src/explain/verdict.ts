@@ -1,7 +1,7 @@
 /** What became of a candidate, in a sentence. */
 import type { Considered } from "../core/consider.ts";
 import type { Observation, Ttl } from "../core/select.ts";
-import { formatDuration } from "../core/time.ts";
+import { formatDuration, formatOffset } from "../core/time.ts";
 
 /** Why a candidate is not the choice, or is it. */
 export function whyNot(
@@ -28,9 +28,9 @@ export function whyNot(
     case "model_unknown":
       return `it does not say which model it runs, the choice runs ${hint}`;
     case "less_fresh":
-      return `it lies ${placed(timeMs - eventTimeMs)}, the choice ${placedOf(chosen, eventTimeMs)}`;
+      return `it lies ${formatOffset(timeMs - eventTimeMs)}, the choice ${placedOf(chosen, eventTimeMs)}`;
     case "farther":
-      return `it lies ${placed(timeMs - eventTimeMs)}, the choice nearer: ${placedOf(chosen, eventTimeMs)}`;
+      return `it lies ${formatOffset(timeMs - eventTimeMs)}, the choice nearer: ${placedOf(chosen, eventTimeMs)}`;
     case "same_group":
       return "of the chosen snapshot and on a par, so it counts in what may be claimed";
     case "tie_break":
@@ -39,11 +39,5 @@ export function whyNot(
 }
 
 function placedOf(chosen: Considered | undefined, eventTimeMs: number): string {
-  return chosen === undefined ? "" : placed(chosen.sighting.timeMs - eventTimeMs);
-}
-
-/** Where an instant lies from the event, which is so far from it. */
-export function placed(deltaMs: number): string {
-  if (deltaMs === 0) return "at the same instant";
-  return `${formatDuration(Math.abs(deltaMs))} ${deltaMs < 0 ? "before" : "after"}`;
+  return chosen === undefined ? "" : formatOffset(chosen.sighting.timeMs - eventTimeMs);
 }

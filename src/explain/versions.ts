@@ -39,6 +39,12 @@ export interface RowExplained {
   readonly derivedVersion: string | null;
   /** Who the row names, as derived, or as it stands where nothing yields it. */
   readonly identity: Readonly<Record<string, unknown>>;
+  /** Where the newest row says otherwise than what is derived. */
+  readonly differs: readonly {
+    readonly column: string;
+    readonly stored: string | null;
+    readonly derived: string | null;
+  }[];
   /** Least version first; versions that were merged away are gone. */
   readonly versions: readonly VersionStep[];
 }
@@ -74,6 +80,7 @@ export function explainRow(
     standing: standingOf(derived, evidence, newest),
     derivedVersion: evidence === undefined ? null : versionOf(own, evidence).toString(),
     identity: identityOf(derived ?? newest?.columns ?? {}),
+    differs: derived === undefined || newest === undefined ? [] : differencesOf(newest, derived),
     versions: stepsOf(written),
   };
 }
@@ -84,8 +91,13 @@ function standingOf(derived: Row | undefined, evidence: bigint | undefined, newe
   if (derived === undefined || evidence === undefined) return "ahead";
   const stored = versionParts(BigInt(newest.version)).evidence;
   if (stored !== evidence) return stored < evidence ? "behind" : "ahead";
-  const isSame = JSON.stringify(identityOf(derived)) === JSON.stringify(identityOf(newest.columns));
-  return isSame ? "equal" : "changed";
+  return differencesOf(newest, derived).length === 0 ? "equal" : "changed";
+}
+
+function differencesOf({ columns }: WrittenRow, row: Row): RowExplained["differs"] {
+  const stored = identityOf(columns);
+  return Object.entries(identityOf(row)).filter(([column, derived]) => stored[column] !== derived)
+    .map(([column, derived]) => ({ column, stored: stored[column] ?? null, derived }));
 }
 
 /** As text, for the engine tells 64-bit numbers so. */
