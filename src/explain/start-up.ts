@@ -24,13 +24,13 @@ interface Edge {
 /** How a session started, by the totals and by the row that was made of them. */
 export function startUpOf(totals: Totals, row: Row): StartUp {
   const { requestMs, playableMs, noOrchestrator, errors, excusableErrors } = totals;
-  if (row.known_stream === 0) {
-    return { outcome: "not_requested", why: "no gateway_receive_stream_request was seen, so no start was asked for" };
-  }
-  const asked = `requested at ${formatInstant(requestMs)}`;
+  const asked = row.known_stream === 1
+    ? `requested at ${formatInstant(requestMs)}`
+    : "no gateway_receive_stream_request was seen";
   if (row.startup_success === 1) {
     return { outcome: "success", why: `${asked}, playable at ${formatInstant(playableMs)}` };
   }
+  if (row.known_stream === 0) return { outcome: "not_requested", why: `${asked}, so no start was asked for` };
   const failed = `${asked}, and no gateway_receive_few_processed_segments was seen`;
   if (row.startup_excused === 1) {
     const excuse = noOrchestrator ? "no orchestrator was available" : `all ${errors} of its errors are excusable`;

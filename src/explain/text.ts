@@ -42,9 +42,9 @@ function payloadLines(payload: object): string[] {
   return wrap(`  ${Object.entries(payload).map(([name, value]) => `${name} ${JSON.stringify(value)}`).join(", ")}`);
 }
 
-/** Name and value of a line each, blank values left out. */
+/** Name and value, beginning a line each, blank values left out. */
 export function fields(pairs: readonly (readonly [name: string, value: string])[]): string[] {
-  return pairs.filter(([, value]) => value !== "").map(([name, value]) => `  ${name.padEnd(12)} ${value}`);
+  return pairs.filter(([, value]) => value !== "").flatMap(([name, value]) => wrap(`  ${name.padEnd(12)} ${value}`));
 }
 
 function copyText({ streamSequence, storedAt, outcome, readFrom }: EventExplanation["copies"][number]): string {

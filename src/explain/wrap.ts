@@ -6,11 +6,12 @@ export function wrap(text: string): string[] {
   const indent = " ".repeat(text.length - text.trimStart().length + 2);
   const lines: string[] = [];
   let line = "";
-  for (const word of text.split(/(?<=\S) +/)) {
-    if (line !== "" && line.length + 1 + word.length > WIDTH) {
+  // Blanks stay with the word behind them, so that columns stay columns.
+  for (const word of text.split(/(?<=\S)(?= )/)) {
+    if (line !== "" && line.length + word.length > WIDTH) {
       lines.push(line);
-      line = `${indent}${word}`;
-    } else line = line === "" ? word : `${line} ${word}`;
+      line = `${indent}${word.trimStart()}`;
+    } else line += word;
   }
   return [...lines, line];
 }
