@@ -92,6 +92,8 @@ export async function* readStream(
   const jsm = await nc.jetstreamManager();
   let next = fromSeq;
   while (next <= toSeq) {
+    /** How many messages are still to come, as the server counted them last. */
+    let left = 0;
     const name = `range-${nuid.next()}`;
     try {
       const { num_pending } = await jsm.consumers.add(stream, {
@@ -107,19 +109,23 @@ export async function* readStream(
         num_replicas: 1,
       });
       if (num_pending === 0) return;
+      left = num_pending;
     } catch (error) {
       throw natsError(error, `read ${stream} from sequence ${next}`);
     }
     const pull = new Pull(nc, stream, name, headersOnly);
     try {
       while (next <= toSeq) {
-        await pull.wait(PATIENCE_MS);
+        // Behind the last of them nothing is waited for: the server is asked at once.
+        await pull.wait(left > 0 ? PATIENCE_MS : 0);
         const taken = pull.take(SLICE, SLICE_BYTES);
+        left -= taken.length;
         if (taken.length === 0) {
           if (pull.broken !== "") break;
           // Nothing came: the rest of the range may hold nothing more of this subject.
           const { num_pending } = await jsm.consumers.info(stream, name);
           if (num_pending === 0 && pull.isEmpty) return;
+          left = num_pending;
           continue;
         }
         const inRange = taken.filter((message) => message.streamSequence <= toSeq);

@@ -1,13 +1,10 @@
 /** `latecomer replay` for tests: a load to replay, the command, and what an installation looks like to it. */
-import process from "node:process";
-import { Command } from "commander";
 import * as assert from "uvu/assert";
-import type { Context } from "../../src/cli/context.ts";
 import { registerReplay } from "../../src/cli/replay.ts";
-import { exitCodeOf } from "../../src/errors.ts";
 import { seeded } from "../../src/runtime/shuffle.ts";
 import { productionLoad } from "../bench/load.ts";
-import { type Cluster, type Ended, typeOf, within } from "./cluster.ts";
+import { type Cluster, type Ended, typeOf } from "./cluster.ts";
+import { runHere } from "./command.ts";
 
 /** So that a shuffled replay of the range has several blocks. */
 export const SETTINGS = { allowedLatenessMs: "10s" };
@@ -39,26 +36,8 @@ export function options(cluster: Cluster, more: Record<string, string> = {}) {
 }
 
 /** Runs the command in this process: a process of its own is for what is interrupted. */
-export async function replay(cluster: Cluster, ...args: string[]): Promise<Ended> {
-  let [code, out, err] = [0, "", ""];
-  const context: Context = {
-    env: { ...options(cluster).env, LATECOMER_LOG_LEVEL: "error" },
-    signal: new AbortController().signal,
-    version: "",
-    setExitCode: (exit) => code = exit,
-  };
-  const program = new Command().exitOverride().enablePositionalOptions();
-  registerReplay(program, context);
-  const write = process.stdout.write;
-  process.stdout.write = (text: string | Uint8Array) => (out += String(text)) !== "";
-  try {
-    await within(`replay ${args.join(" ")}`, program.parseAsync(["replay", ...args], { from: "user" }), 60_000);
-  } catch (error) {
-    [code, err] = [exitCodeOf(error), String(error)];
-  } finally {
-    process.stdout.write = write;
-  }
-  return { code, out, err };
+export function replay(cluster: Cluster, ...args: string[]): Promise<Ended> {
+  return runHere(registerReplay, ["replay", ...args], { ...options(cluster).env, LATECOMER_LOG_LEVEL: "error" });
 }
 
 // deno-lint-ignore no-explicit-any

@@ -10,7 +10,7 @@ import { describe } from "../helpers/suite.ts";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/production/", import.meta.url));
 const LOG = join(FIXTURES, "gateway_log_2026-01-08.jsonl");
-const COMMANDS = ["dev", "demo", "init", "publish", "run", "digest", "doctor", "verify", "audit"];
+const COMMANDS = ["dev", "demo", "init", "publish", "run", "digest", "doctor", "verify", "audit", "explain", "what-if"];
 
 /** Nothing listens there. */
 const NOWHERE = "127.0.0.1:9";
