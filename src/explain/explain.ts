@@ -17,7 +17,7 @@ import { expectedOf } from "../verify/expected.ts";
 import { type Borrowed, borrowedBy } from "./borrowed.ts";
 import { type Evidence, type ExplainPorts, Gatherer, type Match } from "./gather.ts";
 import type { Material } from "./material.ts";
-import { explainObservation, type ObservationExplained } from "./observation.ts";
+import { explainObservation, type ObservationExplained, wantedOf } from "./observation.ts";
 import { rowsOf } from "./rows.ts";
 import { explainSession, observedOf, type SessionExplained } from "./session.ts";
 import { explainRow, type RowExplained } from "./versions.ts";
@@ -117,6 +117,13 @@ function unknown(name: string, source: string): LatecomerError {
   return new LatecomerError("UNKNOWN_ID", "fatal", why);
 }
 
+function expired({ source, sessionId }: SessionPlace): LatecomerError {
+  const why =
+    `the events of session ${sessionId} of source ${source} are kept neither by the stream nor by the archive ` +
+    "any more; its row in fact_workflow_sessions is all that is left";
+  return new LatecomerError("EVENTS_EXPIRED", "fatal", why);
+}
+
 class Explainer {
   readonly #settings: ExplainSettings;
   readonly #ports: ExplainPorts;
@@ -161,7 +168,7 @@ class Explainer {
     return {
       ...accepted,
       sessionId: session.sessionId,
-      observation: found?.explained ?? null,
+      observation: found ?? null,
       chosen: tables.length === 0 ? null : await this.#chosen(source, derived(tables[0]!)),
       borrowed: observed === undefined && isSessionEvent(event)
         ? borrowedBy(uid, explainSession(needed, feed, this.#settings.ttl), facts)
@@ -175,7 +182,7 @@ class Explainer {
     const { ttl, generation } = this.#settings;
     const { source, sessionId } = place;
     const materials = await this.#gatherer.session(place);
-    if (materials.length === 0) throw unknown(sessionId, source);
+    if (materials.length === 0) throw expired(place);
     const observed = observedIn(materials, source);
     const { feed, ...evidence } = await this.#gatherer.evidence(source, observed, ttl);
     const session = explainSession(materials, feed, ttl);
@@ -189,7 +196,7 @@ class Explainer {
       source,
       session,
       readFrom: { stream: materials.length - archived, archive: archived },
-      wanted: wantedBy(observed, (one) => explainObservation(one, feed.candidatesOf(source), ttl).explained.wanted),
+      wanted: wantedBy(observed, (one) => wantedOf(one, feed.candidatesOf(source), ttl)),
       rows: [explainRow("fact_workflow_sessions", derived, written, generation)],
       evidence,
     };

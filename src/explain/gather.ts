@@ -61,6 +61,9 @@ export interface Evidence {
 /** Snapshots so far outside the TTL are shown as well: they tell that a node was known, and when. */
 const NEARBY_MS = 24 * 3_600_000;
 
+/** Messages of the stream that are asked for together. */
+const AT_ONCE = 64;
+
 export class Gatherer {
   readonly #ports: ExplainPorts;
   /** Sequences from here on are looked at in the stream. */
@@ -154,13 +157,16 @@ export class Gatherer {
     const copies = await archive.copiesOf(source, uids);
     const materials: Material[] = [];
     const gone = new Map<string, ArchivedCopy>();
-    for (const copy of copies) {
-      const { uid, streamSequence, outcome } = copy;
-      const message = await stream.messageAt(streamSequence);
-      const judged = message && judge(message);
-      const isIt = judged?.decoded.envelope.uid === uid && judged.decoded.envelope.source === source;
-      if (isIt) materials.push({ message: message!, judged, outcome, readFrom: "stream" });
-      else gone.set(placeKey(copy), copy);
+    for (let from = 0; from < copies.length; from += AT_ONCE) {
+      const some = copies.slice(from, from + AT_ONCE);
+      const messages = await Promise.all(some.map(({ streamSequence }) => stream.messageAt(streamSequence)));
+      for (const [at, copy] of some.entries()) {
+        const message = messages[at];
+        const judged = message && judge(message);
+        const isIt = judged?.decoded.envelope.uid === copy.uid && judged.decoded.envelope.source === source;
+        if (isIt) materials.push({ message: message!, judged, outcome: copy.outcome, readFrom: "stream" });
+        else gone.set(placeKey(copy), copy);
+      }
     }
     const sequences = [...new Set([...gone.values()].map(({ streamSequence }) => streamSequence))];
     for (const { uid, ...message } of await archive.archivedBytes(source, sequences)) {

@@ -2,7 +2,7 @@
 import type { CandidateIndex } from "../core/candidates.ts";
 import { consider, type Considered } from "../core/consider.ts";
 import { LEVEL, type Level, levelOf } from "../core/evidence.ts";
-import { type Claim, claimOf, type Observation, select, type Selection, type Ttl } from "../core/select.ts";
+import { type Claim, claimOf, type Observation, select, type Ttl } from "../core/select.ts";
 import { formatInstant } from "../core/time.ts";
 import { whyNot } from "./verdict.ts";
 import { type Wanted, wantedFor } from "./wanted.ts";
@@ -59,7 +59,7 @@ export function explainObservation(
   observation: Observation,
   candidates: CandidateIndex,
   ttl: Ttl,
-): { readonly explained: ObservationExplained; readonly selection: Selection } {
+): ObservationExplained {
   const selection = select(observation, candidates, ttl);
   const claim = claimOf(observation, selection, candidates);
   const considered = consider(observation, selection, candidates, ttl);
@@ -67,18 +67,22 @@ export function explainObservation(
   const level = levelOf(selection.grade);
   const chosen = considered.find(({ verdict }) => verdict === "chosen");
   return {
-    selection,
-    explained: {
-      wallet,
-      url,
-      hint,
-      level,
-      meaning: wallet === "" && url === "" ? "the event names neither wallet nor url" : LEVEL_MEANING[level],
-      claim,
-      candidates: considered.map((one) => candidateOf(one, observation, whyNot(one, chosen, observation, ttl))),
-      wanted: claim.reason === "" ? null : wantedFor(observation, claim.reason, considered, ttl),
-    },
+    wallet,
+    url,
+    hint,
+    level,
+    meaning: wallet === "" && url === "" ? "the event names neither wallet nor url" : LEVEL_MEANING[level],
+    claim,
+    candidates: considered.map((one) => candidateOf(one, observation, whyNot(one, chosen, observation, ttl))),
+    wanted: claim.reason === "" ? null : wantedFor(observation, claim.reason, considered, ttl),
   };
+}
+
+/** What would attribute an observation; null when it is attributed. */
+export function wantedOf(observation: Observation, candidates: CandidateIndex, ttl: Ttl): Wanted | null {
+  const selection = select(observation, candidates, ttl);
+  const { reason } = claimOf(observation, selection, candidates);
+  return reason === "" ? null : wantedFor(observation, reason, consider(observation, selection, candidates, ttl), ttl);
 }
 
 function candidateOf(considered: Considered, { hint, eventTimeMs }: Observation, why: string): CandidateExplained {

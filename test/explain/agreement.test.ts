@@ -112,6 +112,7 @@ describe("what an explanation derives", (test) => {
         assert.is(adding("opens_segment"), told.segments.length);
         for (const { identifiedBy, orchestrator, model, level } of told.segments) {
           const event = told.events.find(({ uid }) => uid === identifiedBy);
+          assert.ok(event === undefined || event.claim !== null, "an event that names nobody identifies nothing");
           if (orchestrator !== "") assert.equal(event?.claim, { level, reason: "", orchestrator, model });
         }
       }

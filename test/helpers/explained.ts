@@ -41,5 +41,5 @@ export function explained(
   const { decoded } = sample!.judged;
   assert.is(decoded.outcome, "accepted");
   const observed = decoded.outcome === "accepted" ? observedOf(decoded.event)! : undefined!;
-  return explainObservation(observed, feedOf(others).candidatesOf(observed.source), ttl).explained;
+  return explainObservation(observed, feedOf(others).candidatesOf(observed.source), ttl);
 }

@@ -183,5 +183,10 @@ describe("latecomer explain SESSION", (test) => {
       const archived = await explain(cluster, name);
       assert.equal(archived.readFrom, { stream: 0, archive: 7 });
       assert.equal([archived.session, archived.rows], [session, rows]);
+
+      await cluster.clickhouse.command("TRUNCATE TABLE raw_streaming_events");
+      const gone = await run(cluster, [name]);
+      assert.is(gone.code, 1);
+      assert.match(gone.err, "its row in fact_workflow_sessions is all that is left");
     }));
 });
