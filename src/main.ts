@@ -12,6 +12,7 @@ import { registerDev } from "./cli/dev.ts";
 import { registerDigest } from "./cli/digest.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerExportFixtures } from "./cli/export-fixtures.ts";
+import { registerExplain } from "./cli/explain.ts";
 import { registerInit } from "./cli/init.ts";
 import { registerLoadFixtures } from "./cli/load-fixtures.ts";
 import { registerPublish } from "./cli/publish.ts";
@@ -19,6 +20,7 @@ import { registerReplay } from "./cli/replay.ts";
 import { registerRollup } from "./cli/rollup.ts";
 import { registerRun } from "./cli/run.ts";
 import { registerVerify } from "./cli/verify.ts";
+import { registerWhatIf } from "./cli/what-if.ts";
 import type { Context } from "./cli/context.ts";
 import { EXIT, exitCodeOf } from "./errors.ts";
 
@@ -65,6 +67,8 @@ async function main(): Promise<number> {
     registerAssert,
     registerExportFixtures,
     registerLoadFixtures,
+    registerExplain,
+    registerWhatIf,
   ];
   for (const one of register) one(program, context);
   for (const command of program.commands) command.exitOverride();

@@ -6,16 +6,15 @@
  * where one is not, the smallest schedule that still shows it is what a person can look at.
  */
 import { decode } from "../core/decode.ts";
-import { type Cell, isSameCell, type Row } from "../core/emit/row.ts";
+import { type Cell, differingColumns, type Row } from "../core/emit/row.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { judge } from "../core/judge.ts";
-import { routeOf } from "../core/route.ts";
 import type { Ttl } from "../core/select.ts";
 import { PARTITION_ALL, sourceOf, stateKey } from "../core/subject.ts";
 import { minimise } from "./minimise.ts";
 import {
   type Input,
-  MOST_PARTITIONS,
+  inputOf,
   type NewWorld,
   newWorld,
   play,
@@ -23,7 +22,7 @@ import {
   type Schedule,
   scheduleOf,
 } from "./schedule.ts";
-import type { WorldSettings } from "./world.ts";
+import { UNBOUNDED, type WorldSettings } from "./world.ts";
 
 /** A column in which a row differs; a value is `undefined` where there is no row at all. */
 export interface ColumnDifference {
@@ -54,7 +53,7 @@ export class Audit {
 
   /** Derives the messages in their order. `make` is for tests, which make worlds that have a defect. */
   constructor(messages: readonly StoredMessage[], ttl: Ttl, make: NewWorld = newWorld) {
-    this.#inputs = messages.map((message) => ({ message, partition: partitionOfMessage(message) }));
+    this.#inputs = messages.map(inputOf);
     this.#settings = settingsFor(messages, ttl);
     this.#make = make;
     this.#expected = playInOrder(this.#inputs, this.#settings, make).table;
@@ -114,16 +113,8 @@ export function distinctInOrder({ arrivals }: Schedule): Input[] {
 }
 
 function columnsThatDiffer(inOrder: Row | undefined, scheduled: Row | undefined): ColumnDifference[] {
-  if (inOrder === scheduled) return [];
-  return Object.keys((inOrder ?? scheduled)!)
-    .map((column) => ({ column, inOrder: inOrder?.[column], scheduled: scheduled?.[column] }))
-    .filter((one) => !isSameCell(one.inOrder, one.scheduled));
-}
-
-/** By its bytes, whatever number of partitions its publisher knew of. */
-function partitionOfMessage({ bytes }: StoredMessage): Input["partition"] {
-  const { partition } = routeOf(bytes, MOST_PARTITIONS);
-  return partition === PARTITION_ALL ? partition : Number(partition);
+  return differingColumns(inOrder, scheduled)
+    .map((column) => ({ column, inOrder: inOrder?.[column], scheduled: scheduled?.[column] }));
 }
 
 /**
@@ -138,17 +129,5 @@ function settingsFor(messages: readonly StoredMessage[], ttl: Ttl): WorldSetting
     fromMs = Math.min(fromMs, decoded.event.head.eventTimeMs);
     toMs = Math.max(toMs, decoded.event.head.eventTimeMs);
   }
-  return {
-    ttl,
-    allowedLatenessMs: Math.max(0, toMs - fromMs),
-    partitions: 1,
-    generation: 1,
-    contentHash: "",
-    mostOpen: Infinity,
-    mostSightings: Infinity,
-    mostSessions: Infinity,
-    sessionLagMs: 0,
-    leftOut: new Set(),
-    mostSeen: 2 * messages.length,
-  };
+  return { ...UNBOUNDED, ttl, allowedLatenessMs: Math.max(0, toMs - fromMs), mostSeen: 2 * messages.length };
 }

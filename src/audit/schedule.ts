@@ -5,6 +5,7 @@
  * means the same when a message or a step is left out of it; a step that finds nothing to do does nothing.
  */
 import type { StoredMessage } from "../core/event.ts";
+import { routeOf } from "../core/route.ts";
 import { PARTITION_ALL } from "../core/subject.ts";
 import { seeded, shuffled } from "../runtime/shuffle.ts";
 import { type Stage, STAGES, World, type WorldSettings } from "./world.ts";
@@ -59,6 +60,12 @@ export const MOST_PARTITIONS = 4;
 
 /** One alone more often than two: what one has lost the other may make good. */
 const WRITERS = [1, 1, 2] as const;
+
+/** A message with its partition: by its bytes, whatever number of partitions its publisher knew of. */
+export function inputOf(message: StoredMessage): Input {
+  const { partition } = routeOf(message.bytes, MOST_PARTITIONS);
+  return { message, partition: partition === PARTITION_ALL ? partition : Number(partition) };
+}
 
 /** How many messages arrive twice. */
 const DUPLICATED = 0.2;

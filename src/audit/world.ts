@@ -26,6 +26,18 @@ export interface WorldSettings extends StepSettings {
   readonly mostSightings: number;
 }
 
+/** One partition, and no bound that could cost anything: what is derived so depends on settings that decide content alone. */
+export const UNBOUNDED = {
+  partitions: 1,
+  generation: 1,
+  contentHash: "",
+  mostOpen: Infinity,
+  mostSightings: Infinity,
+  mostSessions: Infinity,
+  sessionLagMs: 0,
+  leftOut: new Set<string>(),
+} as const;
+
 /** How much of a batch is durable; a crash may come after any of these. */
 export const STAGES = ["nothing", "half the rows", "rows", "state", "checkpoint"] as const;
 export type Stage = (typeof STAGES)[number];

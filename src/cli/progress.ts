@@ -20,3 +20,23 @@ export function startProgress(what: string, total: number): Progress {
   };
   return { update: (done) => bar.update(done, { rate: rateOf(done) }), stop: () => bar.stop() };
 }
+
+/** One bar after the other, as the phases follow each other. */
+export class Bars {
+  #phase = "";
+  #bar: Progress | undefined;
+
+  readonly onPhase = (phase: string, done: number, total: number): void => {
+    if (phase !== this.#phase) {
+      this.stop();
+      this.#bar = startProgress(phase, total);
+      this.#phase = phase;
+    }
+    this.#bar?.update(done);
+  };
+
+  stop(): void {
+    this.#bar?.stop();
+    this.#bar = undefined;
+  }
+}

@@ -37,7 +37,7 @@ import {
   printTable,
   withSettings,
 } from "./context.ts";
-import { type Progress, startProgress } from "./progress.ts";
+import { Bars } from "./progress.ts";
 import { wholeNumber } from "./publish.ts";
 import { PROCESSING, SESSION_LAG_MS } from "./run.ts";
 
@@ -192,26 +192,6 @@ async function openReplay(
     random: Math.random,
   };
   return new Replay(settings, ports, signal, onPhase);
-}
-
-/** One bar after the other, as the phases follow each other. */
-class Bars {
-  #phase = "";
-  #bar: Progress | undefined;
-
-  readonly onPhase: OnPhase = (phase, done, total) => {
-    if (phase !== this.#phase) {
-      this.stop();
-      this.#bar = startProgress(phase, total);
-      this.#phase = phase;
-    }
-    this.#bar?.update(done);
-  };
-
-  stop(): void {
-    this.#bar?.stop();
-    this.#bar = undefined;
-  }
 }
 
 async function list(replays: Bucket, flags: ReplayFlags): Promise<void> {

@@ -133,7 +133,7 @@ function recordsOf(clickhouse: ClickHouse): Records {
 }
 
 /** How far each partition that was ever read is done. */
-async function doneSequences(nc: NatsConnection): Promise<Map<string, number>> {
+export async function doneSequences(nc: NatsConnection): Promise<Map<string, number>> {
   const { checkpoints } = await openBuckets(nc);
   const done = new Map<string, number>();
   for (const { key, value } of await checkpoints.entries()) {

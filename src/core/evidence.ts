@@ -89,3 +89,8 @@ export const LAST_GENERATION = 4095;
 export function versionOf(generation: number, evidence: bigint): bigint {
   return (BigInt(generation) << 116n) | evidence;
 }
+
+/** A version taken apart again. */
+export function versionParts(version: bigint): { readonly generation: number; readonly evidence: bigint } {
+  return { generation: Number(version >> 116n), evidence: version & ((1n << 116n) - 1n) };
+}

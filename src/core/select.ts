@@ -126,12 +126,7 @@ function unclaimed(level: Level): Selection {
 }
 
 function selectByUrl(observation: Observation, candidates: CandidateIndex, ttl: Ttl): Selection {
-  const found = best(
-    observation,
-    candidates.ofUrl(observation.url),
-    ttl,
-    (sighting) => isWallet(sighting, observation.address) ? LEVEL.byNodeAndWallet : LEVEL.byNode,
-  );
+  const found = best(observation, candidates.ofUrl(observation.url), ttl);
   if (found === "incompatible") return unclaimed(LEVEL.modelIncompatible);
   if (found !== undefined) return found;
   const elsewhere = observation.address !== "" && within(candidates.ofWallet(observation.address), observation, ttl);
@@ -140,7 +135,7 @@ function selectByUrl(observation: Observation, candidates: CandidateIndex, ttl: 
 
 function selectByWallet(observation: Observation, candidates: CandidateIndex, ttl: Ttl): Selection {
   const track = candidates.ofWallet(observation.address);
-  const found = best(observation, track, ttl, () => LEVEL.byWallet);
+  const found = best(observation, track, ttl);
   if (found === undefined) return unclaimed(LEVEL.nothingKnown);
   if (found === "incompatible") return unclaimed(LEVEL.modelIncompatible);
   const canonical = found.chosen!.sighting.node.canonical;
@@ -152,6 +147,12 @@ function selectByWallet(observation: Observation, candidates: CandidateIndex, tt
     }
   }
   return found;
+}
+
+/** The level of an eligible candidate that has the observation's url or, where it names none, its wallet. */
+export function levelAt({ url, address }: Observation, sighting: Sighting): Level {
+  if (url === "") return LEVEL.byWallet;
+  return isWallet(sighting, address) ? LEVEL.byNodeAndWallet : LEVEL.byNode;
 }
 
 /** A blank address never equals a blank one. */
@@ -170,7 +171,7 @@ function within(track: readonly Sighting[], observation: Observation, ttl: Ttl):
 }
 
 /** Whether a node's best item has the hinted model (`true`), an unknown one (`false`) or only others (`undefined`). */
-function bestItem(modelKeys: readonly string[], hint: string): boolean | undefined {
+export function bestItem(modelKeys: readonly string[], hint: string): boolean | undefined {
   if (hint === "") return modelKeys.length > 0 ? false : undefined;
   if (modelKeys.includes(hint)) return true;
   return modelKeys.includes("") ? false : undefined;
@@ -187,7 +188,6 @@ function best(
   observation: Observation,
   track: readonly Sighting[],
   ttl: Ttl,
-  levelAt: (sighting: Sighting) => Level,
 ): Selection | "incompatible" | undefined {
   const { hint, eventTimeMs } = observation;
   const [from, to] = range(track, observation, ttl);
@@ -198,7 +198,7 @@ function best(
   const consider = (sighting: Sighting): void => {
     const modelEqual = bestItem(sighting.node.modelKeys, hint);
     if (modelEqual === undefined) return;
-    const own = gradeOf(levelAt(sighting), modelEqual, sighting.timeMs, eventTimeMs);
+    const own = gradeOf(levelAt(observation, sighting), modelEqual, sighting.timeMs, eventTimeMs);
     if (own > grade) {
       grade = own;
       tied = [sighting];
@@ -246,7 +246,7 @@ function breakTie(grade: Grade, tied: readonly Sighting[], hint: string): Select
 }
 
 /** The hash of each candidate's content, snapshot uid included. */
-function tiesOf(sighting: Sighting): bigint[] {
+export function tiesOf(sighting: Sighting): bigint[] {
   const { node, snapshotUid } = sighting;
   sighting.ties ??= node.items.map((item) =>
     hash63(JSON.stringify([node.canonical, node.hot, node.url, item, snapshotUid]))

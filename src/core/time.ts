@@ -30,6 +30,12 @@ export function formatDuration(durationMs: number): string {
   return text === "" ? "0s" : text;
 }
 
+/** Where an instant lies that is so far from another, for people: `1m30s before`, `at the same instant`. */
+export function formatOffset(deltaMs: number): string {
+  if (deltaMs === 0) return "at the same instant";
+  return `${formatDuration(Math.abs(deltaMs))} ${deltaMs < 0 ? "before" : "after"}`;
+}
+
 /** An instant as ISO 8601 text in UTC with milliseconds, for people: logs, tables, messages. */
 export function formatInstant(instantMs: number): string {
   return Number.isFinite(instantMs) && Math.abs(instantMs) <= 8.64e15

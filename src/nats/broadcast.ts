@@ -2,8 +2,10 @@
 import type { KV, KvEntry, NatsConnection, QueuedIterator } from "nats";
 import { readSnapshotEntry, type Snapshot } from "../core/snapshot.ts";
 import type { SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
+import { encodeToken } from "../core/subject.ts";
 import { natsError } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
+import { readStream } from "./range.ts";
 
 const BUCKET = "capability_snapshots";
 
@@ -16,6 +18,25 @@ export async function openBroadcast(nc: NatsConnection): Promise<SnapshotBroadca
     throw natsError(error, `open ${BUCKET} (\`latecomer init\` creates it)`);
   }
 }
+
+/** The snapshots of a source that the bucket holds now, one after the other. */
+export async function* storedSnapshots(nc: NatsConnection, source: string): AsyncGenerator<Snapshot> {
+  const stream = bucketStream(BUCKET);
+  const subject = `$KV.${BUCKET}.${encodeToken(source)}.*`;
+  try {
+    const { first_seq: fromSeq, last_seq: toSeq } = (await (await nc.jetstreamManager()).streams.info(stream)).state;
+    for await (const slice of readStream(nc, stream, { fromSeq, toSeq }, subject)) {
+      for (const { bytes } of slice) {
+        const snapshot = readSnapshotEntry(decoder.decode(bytes));
+        if (snapshot !== undefined) yield snapshot;
+      }
+    }
+  } catch (error) {
+    throw natsError(error, `list ${BUCKET} (\`latecomer init\` creates it)`);
+  }
+}
+
+const decoder = new TextDecoder();
 
 class BucketWatch implements SnapshotWatch {
   readonly restored: Promise<void>;

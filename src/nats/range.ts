@@ -5,7 +5,7 @@
 import { AckPolicy, DeliverPolicy, nanos, type NatsConnection, nuid, ReplayPolicy } from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
-import { natsError } from "./connection.ts";
+import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
 
@@ -66,6 +66,17 @@ export function readRange(
   return readStream(nc, EVENT_STREAM, range, subject);
 }
 
+/** The message that the event stream holds at a sequence, undefined when it holds none there. */
+export async function messageAt(nc: NatsConnection, seq: number): Promise<StoredMessage | undefined> {
+  try {
+    const { subject, data, time } = await (await nc.jetstreamManager()).streams.getMessage(EVENT_STREAM, { seq });
+    return { subject, bytes: data, streamSequence: seq, streamTimeMs: time.getTime() };
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw natsError(error, `read ${EVENT_STREAM}`);
+  }
+}
+
 /**
  * Reads the messages of a range in the order of the stream, in slices. Messages that were removed are left out. A
  * connection that is lost is survived: the reader goes on behind the last message it handed over. With `headersOnly`
@@ -81,6 +92,8 @@ export async function* readStream(
   const jsm = await nc.jetstreamManager();
   let next = fromSeq;
   while (next <= toSeq) {
+    /** How many messages are still to come, as the server counted them last. */
+    let left = 0;
     const name = `range-${nuid.next()}`;
     try {
       const { num_pending } = await jsm.consumers.add(stream, {
@@ -96,19 +109,23 @@ export async function* readStream(
         num_replicas: 1,
       });
       if (num_pending === 0) return;
+      left = num_pending;
     } catch (error) {
       throw natsError(error, `read ${stream} from sequence ${next}`);
     }
     const pull = new Pull(nc, stream, name, headersOnly);
     try {
       while (next <= toSeq) {
-        await pull.wait(PATIENCE_MS);
+        // Behind the last of them nothing is waited for: the server is asked at once.
+        await pull.wait(left > 0 ? PATIENCE_MS : 0);
         const taken = pull.take(SLICE, SLICE_BYTES);
+        left -= taken.length;
         if (taken.length === 0) {
           if (pull.broken !== "") break;
           // Nothing came: the rest of the range may hold nothing more of this subject.
           const { num_pending } = await jsm.consumers.info(stream, name);
           if (num_pending === 0 && pull.isEmpty) return;
+          left = num_pending;
           continue;
         }
         const inRange = taken.filter((message) => message.streamSequence <= toSeq);

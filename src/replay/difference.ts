@@ -1,4 +1,5 @@
 /** Why a row that a replay derived and the live one differ, told from their versions alone. Pure. */
+import { versionParts } from "../core/evidence.ts";
 
 /** Kinds of differences, with what each means and what to do. */
 export const DIFFERENCE = {
@@ -25,16 +26,11 @@ export interface Pair {
 export function differenceOf({ replayVersion, liveVersion, isExpired }: Pair): DifferenceKind {
   if (liveVersion === null) return "missing_live";
   if (replayVersion === null) return "missing_replay";
-  const replay = partsOf(replayVersion);
-  const live = partsOf(liveVersion);
+  const replay = versionParts(BigInt(replayVersion));
+  const live = versionParts(BigInt(liveVersion));
   const grown = live.evidence > replay.evidence;
   if (isExpired && grown) return "evidence_expired";
   if (live.generation !== replay.generation) return "other_generation";
   if (live.evidence === replay.evidence) return "changed";
   return grown ? "more_evidence" : "less_evidence";
-}
-
-function partsOf(version: string): { generation: bigint; evidence: bigint } {
-  const value = BigInt(version);
-  return { generation: value >> 116n, evidence: value & ((1n << 116n) - 1n) };
 }

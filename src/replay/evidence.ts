@@ -16,7 +16,7 @@ import { LatecomerError } from "../errors.ts";
 import type { ReplayedStream, SequenceRange } from "../ports.ts";
 
 /** Where capability messages are published. */
-const CAPABILITIES = "events.*.network_capabilities.all";
+export const CAPABILITIES = "events.*.network_capabilities.all";
 
 /** Event times, both ends included. */
 export interface EventTimes {
@@ -55,7 +55,7 @@ export async function surveyRange(
 export async function evidenceStart(
   stream: ReplayedStream,
   times: EventTimes | null,
-  { ttl }: EvidenceSettings,
+  { ttl }: Pick<EvidenceSettings, "ttl">,
 ): Promise<{ readonly fromSeq: number; readonly isWhole: boolean }> {
   const { firstSeq, lastSeq } = await stream.bounds();
   if (times === null) return { fromSeq: lastSeq + 1, isWhole: true };

@@ -93,7 +93,7 @@ export interface ReplayReport extends Derived {
 }
 
 /** Events of a session come every few seconds; one that was silent for longer than this is taken for over. */
-const QUIET_MS = 3_600_000;
+export const QUIET_MS = 3_600_000;
 
 /** How long a back-fill waits for the live processors to write under its generation. */
 const ADOPTION_MS = 30_000;

@@ -12,6 +12,7 @@ const FIXTURES = fileURLToPath(new URL("../fixtures/production/", import.meta.ur
 const LOG = join(FIXTURES, "gateway_log_2026-01-08.jsonl");
 const COMMANDS = [
   ...["dev", "demo", "init", "publish", "run", "rollup", "digest", "doctor", "verify", "audit", "assert"],
+  ...["explain", "what-if"],
   ...["export-fixtures", "load-fixtures", "cutover status", "cutover plan", "cutover to"],
 ];
 

@@ -33,9 +33,14 @@ export type Table =
 export type RowsOf = (table: Table) => Row[];
 
 /** True when two cells hold the same value. */
-export function isSameCell(a: Cell | undefined, b: Cell | undefined): boolean {
+function isSameCell(a: Cell | undefined, b: Cell | undefined): boolean {
   return a === b || (Array.isArray(a) && Array.isArray(b) && a.length === b.length &&
     a.every((cell, at) => isSameCell(cell, b[at])));
+}
+
+/** The columns in which two rows differ; all of them where one is not there. */
+export function differingColumns(a: Row | undefined, b: Row | undefined): string[] {
+  return a === b ? [] : Object.keys((a ?? b)!).filter((column) => !isSameCell(a?.[column], b?.[column]));
 }
 
 /** True when the version `a` is greater than `b`: decimal numbers without leading zeros. */
