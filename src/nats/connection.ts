@@ -34,12 +34,7 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
     });
   } catch (cause) {
     if (cause instanceof LatecomerError) throw cause;
-    const code = cause instanceof NatsError ? cause.code : "";
-    const hint = code === ErrorCode.AuthorizationViolation || code === ErrorCode.AuthenticationExpired
-      ? "it refuses these credentials: check NATS_URL and NATS_CREDS"
-      : isUntrusted(cause)
-      ? "its certificate is not trusted, or is for another host: check NATS_CA and the host in NATS_URL"
-      : "is a server running there? `latecomer dev` starts one; NATS_URL names another";
+    const hint = hintFor(cause);
     throw new LatecomerError("NATS_UNAVAILABLE", "unavailable", `cannot connect to NATS at ${shown}: ${hint}`, {
       cause,
     });
@@ -65,6 +60,21 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
     );
   }
   return nc;
+}
+
+/** What to do about a connection that was not made. */
+function hintFor(cause: unknown): string {
+  switch (cause instanceof NatsError ? cause.code : "") {
+    case ErrorCode.AuthorizationViolation:
+    case ErrorCode.AuthenticationExpired:
+      return "it refuses these credentials: check NATS_URL and NATS_CREDS";
+    case ErrorCode.ServerOptionNotAvailable:
+      return "it offers no TLS, which tls://, NATS_CA or NATS_CERT demand";
+  }
+  if (UNTRUSTED.has((cause as { code?: string }).code ?? "")) {
+    return "its certificate is not trusted, or is for another host: check NATS_CA and the host in NATS_URL";
+  }
+  return "is a server running there? `latecomer dev` starts one; NATS_URL names another";
 }
 
 function urlsOf({ natsUrl }: NatsSettings): URL[] {
@@ -109,11 +119,6 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
-
-function isUntrusted(cause: unknown): boolean {
-  const { code } = cause as { code?: string };
-  return code !== undefined && UNTRUSTED.has(code);
-}
 
 function isOlder(version: string): boolean {
   const parts = version.split(/[.-]/).map(Number);
