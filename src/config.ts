@@ -14,6 +14,11 @@ export interface Config {
   readonly natsUrl: string;
   /** Path of a NATS credentials file, `""` for none. */
   readonly natsCreds: string;
+  /** Path of the certificates that the NATS server's must be signed by, `""` for those that the system trusts. */
+  readonly natsCa: string;
+  /** Paths of a certificate of ours and of its key, for a server that asks for one; `""` for none. */
+  readonly natsCert: string;
+  readonly natsKey: string;
   readonly clickhouseUrl: string;
   readonly database: string;
   /** The ClickHouse cluster that the schema is made on, `""` for a single server. */
@@ -58,6 +63,11 @@ const url = (schemes: readonly string[]) => (value: string) =>
   schemes.some((scheme) => value.startsWith(scheme))
     ? value
     : { expected: `a URL that starts with ${schemes.join(" or ")}` };
+const NATS_SCHEMES = ["nats://", "tls://", "ws://", "wss://"];
+const natsUrls = (value: string) =>
+  value.split(",").every((one) => NATS_SCHEMES.some((scheme) => one.startsWith(scheme)) && URL.canParse(one))
+    ? value
+    : { expected: `URLs, separated by commas, that each start with ${NATS_SCHEMES.join(" or ")}` };
 const oneOf = <Value extends string>(...values: readonly Value[]) => (value: string) =>
   values.find((one) => one === value) ?? { expected: values.join(" or ") };
 const someOf = <Value extends string>(...values: readonly Value[]) => (value: string) => {
@@ -83,11 +93,14 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
   natsUrl: {
     env: "NATS_URL",
     fallback: "nats://127.0.0.1:4222",
-    help: "NATS server, or several separated by commas",
+    help: "NATS server, or several separated by commas; user and password stand in it (nats://user:password@host)",
     secret: true,
-    parse: url(["nats://", "tls://", "ws://", "wss://"]),
+    parse: natsUrls,
   },
   natsCreds: { env: "NATS_CREDS", fallback: "", help: "path of a NATS credentials file", parse: text },
+  natsCa: { env: "NATS_CA", fallback: "", help: "path of the certificates to trust the NATS server by", parse: text },
+  natsCert: { env: "NATS_CERT", fallback: "", help: "path of the certificate that NATS is shown", parse: text },
+  natsKey: { env: "NATS_KEY", fallback: "", help: "path of the key of that certificate", parse: text },
   clickhouseUrl: {
     env: "CLICKHOUSE_URL",
     fallback: "chdb:.latecomer/clickhouse",

@@ -1,14 +1,11 @@
 /** The connection to NATS, and the one place where errors of its client become ours. */
 import { readFileSync } from "node:fs";
-import { connect, credsAuthenticator, ErrorCode, type NatsConnection, NatsError } from "nats";
-import { maskUrl } from "../config.ts";
+import { connect, type ConnectionOptions, credsAuthenticator, ErrorCode, type NatsConnection, NatsError } from "nats";
+import { type Config, maskUrl } from "../config.ts";
 import { LatecomerError } from "../errors.ts";
 
 /** What a connection needs to know. */
-export interface NatsSettings {
-  readonly natsUrl: string;
-  readonly natsCreds: string;
-}
+export type NatsSettings = Pick<Config, "natsUrl" | "natsCreds" | "natsCa" | "natsCert" | "natsKey">;
 
 /** The oldest server whose JetStream has all that we use. */
 const OLDEST_SERVER = [2, 9, 0] as const;
@@ -25,21 +22,19 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
   let nc: NatsConnection;
   try {
     nc = await connect({
-      servers: settings.natsUrl.split(","),
+      servers: urlsOf(settings).map(({ protocol, host }) => `${protocol}//${host}`),
       name: "latecomer",
       timeout: CONNECT_TIMEOUT_MS,
       reconnect: true,
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
       reconnectJitter: 250,
-      ...(settings.natsCreds === "" ? {} : { authenticator: credsAuthenticator(readCreds(settings.natsCreds)) }),
+      ...credentialsOf(settings),
+      ...tlsOf(settings),
     });
   } catch (cause) {
     if (cause instanceof LatecomerError) throw cause;
-    const code = cause instanceof NatsError ? cause.code : "";
-    const hint = code === ErrorCode.AuthorizationViolation || code === ErrorCode.AuthenticationExpired
-      ? "it refuses these credentials: check NATS_URL and NATS_CREDS"
-      : "is a server running there? `latecomer dev` starts one; NATS_URL names another";
+    const hint = hintFor(cause);
     throw new LatecomerError("NATS_UNAVAILABLE", "unavailable", `cannot connect to NATS at ${shown}: ${hint}`, {
       cause,
     });
@@ -67,13 +62,63 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
   return nc;
 }
 
-function readCreds(path: string): Uint8Array {
+/** What to do about a connection that was not made. */
+function hintFor(cause: unknown): string {
+  switch (cause instanceof NatsError ? cause.code : "") {
+    case ErrorCode.AuthorizationViolation:
+    case ErrorCode.AuthenticationExpired:
+      return "it refuses these credentials: check NATS_URL and NATS_CREDS";
+    case ErrorCode.ServerOptionNotAvailable:
+      return "it offers no TLS, which tls://, NATS_CA or NATS_CERT demand";
+  }
+  if (UNTRUSTED.has((cause as { code?: string }).code ?? "")) {
+    return "its certificate is not trusted, or is for another host: check NATS_CA and the host in NATS_URL";
+  }
+  return "is a server running there? `latecomer dev` starts one; NATS_URL names another";
+}
+
+function urlsOf({ natsUrl }: NatsSettings): URL[] {
+  return natsUrl.split(",").map((url) => new URL(url));
+}
+
+/** A credentials file, or user or token of the first URL that names one: the client takes none out of a URL. */
+function credentialsOf(settings: NatsSettings): ConnectionOptions {
+  const { natsCreds } = settings;
+  if (natsCreds !== "") return { authenticator: credsAuthenticator(readSetting("NATS_CREDS", natsCreds)) };
+  const named = urlsOf(settings).find(({ username }) => username !== "");
+  if (named === undefined) return {};
+  const user = decodeURIComponent(named.username);
+  return named.password === "" ? { token: user } : { user, pass: decodeURIComponent(named.password) };
+}
+
+/** TLS is used where the server offers it; `tls://` or a file demands it, so that no password goes out in the clear. */
+function tlsOf({ natsUrl, natsCa, natsCert, natsKey }: NatsSettings): ConnectionOptions {
+  const read = (name: string, path: string) => new TextDecoder().decode(readSetting(name, path));
+  const tls = {
+    ...(natsCa === "" ? {} : { ca: read("NATS_CA", natsCa) }),
+    ...(natsCert === "" ? {} : { cert: read("NATS_CERT", natsCert) }),
+    ...(natsKey === "" ? {} : { key: read("NATS_KEY", natsKey) }),
+  };
+  return Object.keys(tls).length > 0 || natsUrl.includes("tls://") ? { tls } : {};
+}
+
+function readSetting(name: string, path: string): Uint8Array {
   try {
     return readFileSync(path);
   } catch (cause) {
-    throw new LatecomerError("CONFIG_INVALID", "usage", `NATS_CREDS: cannot read ${path}`, { cause });
+    throw new LatecomerError("CONFIG_INVALID", "usage", `${name}: cannot read ${path}`, { cause });
   }
 }
+
+/** What Node says of a certificate that it does not accept. */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "CERT_HAS_EXPIRED",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "ERR_TLS_CERT_ALTNAME_INVALID",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
 
 function isOlder(version: string): boolean {
   const parts = version.split(/[.-]/).map(Number);

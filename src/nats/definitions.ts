@@ -3,7 +3,16 @@
  * a stream with a convention; provisioning compares and applies both in one way.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { DiscardPolicy, nanos, RetentionPolicy, StorageType, type StreamConfig } from "nats";
+import {
+  AckPolicy,
+  type ConsumerConfig,
+  DeliverPolicy,
+  DiscardPolicy,
+  nanos,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from "nats";
 import * as v from "valibot";
 import { parseDuration } from "../core/time.ts";
 import { LatecomerError } from "../errors.ts";
@@ -43,7 +52,16 @@ const definitionSchema = v.variant("kind", [
     duplicate_window: v.string(),
   }),
   v.strictObject({ kind: v.literal("bucket"), name: v.string(), description: v.string(), ttl: v.string() }),
+  v.strictObject({
+    kind: v.literal("consumer"),
+    name: v.string(),
+    description: v.string(),
+    stream: v.string(),
+    ack_wait: v.string(),
+    max_ack_pending: v.number(),
+  }),
 ]);
+type Definition = v.InferOutput<typeof definitionSchema>;
 
 /** The fields of a stream's configuration that a definition decides. */
 export type WantedStream = Pick<
@@ -63,28 +81,64 @@ export type WantedStream = Pick<
   | "allow_direct"
 >;
 
-/** Every definition, sorted by name. */
-export function wantedStreams(settings: ProvisionSettings): WantedStream[] {
-  return readdirSync(FOLDER)
-    .filter((file) => file.endsWith(".json"))
-    .sort()
-    .map((file) => wanted(file, settings));
+/** A consumer that many processes share, and that must look the same to all of them. */
+export interface WantedConsumer {
+  readonly stream: string;
+  readonly config: Pick<
+    ConsumerConfig,
+    "durable_name" | "description" | "ack_policy" | "deliver_policy" | "ack_wait" | "max_ack_pending"
+  >;
 }
 
-function wanted(file: string, settings: ProvisionSettings): WantedStream {
-  const parsed = v.safeParse(definitionSchema, JSON.parse(readFileSync(new URL(file, FOLDER), "utf8")));
-  if (!parsed.success) {
+/** Every stream and bucket, in the order of their files. */
+export function wantedStreams(settings: ProvisionSettings): WantedStream[] {
+  return definitions().flatMap(({ file, definition }) =>
+    definition.kind === "consumer" ? [] : [wantedStream(file, definition, settings)]
+  );
+}
+
+/** Every shared consumer; whoever needs one and finds none makes it. */
+export function wantedConsumers(): WantedConsumer[] {
+  return definitions().flatMap(({ file, definition }) =>
+    definition.kind === "consumer" ? [wantedConsumer(file, definition)] : []
+  );
+}
+
+function definitions(): { readonly file: string; readonly definition: Definition }[] {
+  return readdirSync(FOLDER).filter((file) => file.endsWith(".json")).sort().map((file) => {
+    const parsed = v.safeParse(definitionSchema, JSON.parse(readFileSync(new URL(file, FOLDER), "utf8")));
+    if (parsed.success) return { file, definition: parsed.output };
     const issue = parsed.issues[0];
     throw new LatecomerError("STREAM_DEFINITION", "fatal", `streams/${file}: ${v.getDotPath(issue)}: ${issue.message}`);
-  }
-  const definition = parsed.output;
-  const age = (text: string): number => {
-    const ms = text === "retention" ? settings.streamRetentionMs : parseDuration(text);
-    if (ms === undefined) {
-      throw new LatecomerError("STREAM_DEFINITION", "fatal", `streams/${file}: "${text}" is no duration`);
-    }
-    return nanos(ms);
+  });
+}
+
+function durationOf(file: string, text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined) return nanos(ms);
+  throw new LatecomerError("STREAM_DEFINITION", "fatal", `streams/${file}: "${text}" is no duration`);
+}
+
+function wantedConsumer(file: string, definition: Extract<Definition, { kind: "consumer" }>): WantedConsumer {
+  return {
+    stream: definition.stream,
+    config: {
+      durable_name: definition.name,
+      description: definition.description,
+      ack_policy: AckPolicy.Explicit,
+      deliver_policy: DeliverPolicy.All,
+      ack_wait: durationOf(file, definition.ack_wait),
+      max_ack_pending: definition.max_ack_pending,
+    },
   };
+}
+
+function wantedStream(
+  file: string,
+  definition: Exclude<Definition, { kind: "consumer" }>,
+  settings: ProvisionSettings,
+): WantedStream {
+  const age = (text: string) => text === "retention" ? nanos(settings.streamRetentionMs) : durationOf(file, text);
   const common = { description: definition.description, storage: StorageType.File, num_replicas: settings.replicas };
   if (definition.kind === "stream") {
     return {

@@ -3,32 +3,15 @@
  * mark takes the place of an earlier one, and a mark that is made while its minute is being recomputed outlives the ack
  * of the one in hand.
  */
-import {
-  AckPolicy,
-  createInbox,
-  DeliverPolicy,
-  type JetStreamManager,
-  type Msg,
-  nanos,
-  type NatsConnection,
-} from "nats";
+import { createInbox, type JetStreamManager, type Msg, type NatsConnection } from "nats";
 import { minuteSubject, readMinuteSubject } from "../core/minute.ts";
 import { LatecomerError } from "../errors.ts";
 import type { Backlog, DirtyMinuteQueue, DirtyMinutes, TakenMark } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
-import { DIRTY_STREAM } from "./definitions.ts";
-
-/** The consumer that all workers share: a mark is in one hand at a time. */
-const CONSUMER = "rollup";
+import { DIRTY_STREAM, wantedConsumers } from "./definitions.ts";
 
 /** Marks under way at once. */
 const WINDOW = 256;
-
-/** How long a mark is in hand without a word before another worker gets it. */
-const ACK_WAIT_MS = 30_000;
-
-/** The server hands out no more than so many at once; several workers of some hundred each. */
-const MOST_IN_HAND = 10_000;
 
 /** How long the server may take to answer. */
 const ANSWER_MS = 5_000;
@@ -57,6 +40,8 @@ export async function openDirtyMinuteQueue(nc: NatsConnection): Promise<DirtyMin
 class DirtyQueue implements DirtyMinuteQueue {
   readonly #nc: NatsConnection;
   readonly #jsm: JetStreamManager;
+  /** The consumer that all workers share: a mark is in one hand at a time. */
+  readonly #consumer = wantedConsumers().find(({ stream }) => stream === DIRTY_STREAM)!.config;
   #isBound = false;
 
   constructor(nc: NatsConnection, jsm: JetStreamManager) {
@@ -87,16 +72,10 @@ class DirtyQueue implements DirtyMinuteQueue {
 
   async #bind(): Promise<void> {
     try {
-      await this.#jsm.consumers.info(DIRTY_STREAM, CONSUMER);
+      await this.#jsm.consumers.info(DIRTY_STREAM, this.#consumer.durable_name!);
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      await this.#jsm.consumers.add(DIRTY_STREAM, {
-        durable_name: CONSUMER,
-        ack_policy: AckPolicy.Explicit,
-        deliver_policy: DeliverPolicy.All,
-        ack_wait: nanos(ACK_WAIT_MS),
-        max_ack_pending: MOST_IN_HAND,
-      });
+      await this.#jsm.consumers.add(DIRTY_STREAM, this.#consumer);
     }
   }
 
@@ -109,7 +88,7 @@ class DirtyQueue implements DirtyMinuteQueue {
     const inbox = createInbox();
     const subscription = this.#nc.subscribe(inbox, { max: most + 1, timeout: ANSWER_MS });
     this.#nc.publish(
-      `$JS.API.CONSUMER.MSG.NEXT.${DIRTY_STREAM}.${CONSUMER}`,
+      `$JS.API.CONSUMER.MSG.NEXT.${DIRTY_STREAM}.${this.#consumer.durable_name}`,
       JSON.stringify({ batch: most, no_wait: true }),
       {
         reply: inbox,
