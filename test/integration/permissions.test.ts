@@ -25,6 +25,9 @@ import { describe } from "../helpers/suite.ts";
 
 const LOG = fileURLToPath(new URL(`../fixtures/production/${GATEWAY_LOG}`, import.meta.url));
 
+/** A status sample of the log. */
+const STATUS_ID = "f0f0e510-9cda-4879-8546-6adbc080fb6e";
+
 const MARK = "dirty.daydream.1";
 
 /** What each user must be refused, as subjects. */
@@ -74,7 +77,7 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
   replay: [
     "events.daydream.stream_trace.0",
     "dlq.daydream.null_payload.x",
-    "dirty.daydream.1",
+    "$JS.API.CONSUMER.MSG.NEXT.LIVEPEER_DIRTY_MINUTES.rollup",
     "$KV.checkpoints.0",
     "$KV.leases.0",
     "$KV.capability_snapshots.daydream.a",
@@ -238,7 +241,10 @@ describe("the users of deploy/nats", (test) => {
       assert.is(first.counts.rejected, 1);
       await Promise.all([as("operator", "doctor"), as("reader", "verify"), as("reader", "audit", "--schedules", "1")]);
       await Promise.all([as("reader", "doctor"), as("replay", "replay", "--from-seq", "1", "--compare")]);
+      await as("reader", "explain", STATUS_ID, "--source", "daydream");
+      await as("reader", "what-if", "--ttl-before", "1h");
       await as("replay", "replay", "--from-seq", "1", "--backfill");
+      await as("rollup", "run", "--roles", "rollup", "--until-drained");
       await as("replay", "replay", "--from-seq", "1", "--keep");
       const { replays } = JSON.parse(await as("replay", "replay", "list", "--json"));
       await as("replay", "replay", "drop", replays[0].id);

@@ -20,7 +20,6 @@ async function everything(cluster: Cluster): Promise<unknown> {
   return { streams: streams.sort(), checkpoints, rest: await installation(cluster) };
 }
 
-/** The settings that the production events were recorded under are the defaults; the log's snapshot comes after its samples. */
 describe("latecomer what-if", (test) => {
   test("shows what each setting and a snapshot less would do, and writes nothing", () =>
     withServedCluster({}, async (cluster) => {
