@@ -5,6 +5,7 @@ import { junitXml } from "../assert/junit.ts";
 import { loadPack, PACKS, USUAL_PACKS } from "../assert/pack.ts";
 import { type PackResult, type Result, runPacks, wholeHours, type Window } from "../assert/run.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
+import { checkClickHouse, requireSound } from "./checks.ts";
 import { configOf, type Context, openWarehouse, printJson, printLine, printTable, withSettings } from "./context.ts";
 import { instant } from "./time.ts";
 
@@ -37,6 +38,7 @@ export function registerAssert(program: Command, context: Context): void {
     if (window.fromMs >= window.toMs) throw new LatecomerError("USAGE", "usage", "--from must be before --to");
     const clickhouse = await openWarehouse(config);
     try {
+      requireSound(await checkClickHouse(config, clickhouse));
       const done = await runPacks(clickhouse, packs, window);
       if (flags.junit !== undefined) await writeFile(flags.junit, junitXml(done));
       report(flags, window, done);

@@ -1,6 +1,6 @@
 /**
  * What upstream recorded of a reference run on 2026-03-04, over twelve sessions of 2026-02-25, for the five of them that
- * are bundled here: the same figures out of the same events. Rollups, views and scores are not among these.
+ * are bundled here: the same figures out of the same events.
  *
  * What is not the same, and why:
  * - bd1cd871 and c40084e7 had no orchestrator there. Their hot wallets serve several canonical addresses, which there meant
@@ -8,9 +8,12 @@
  * - Totals are those of five sessions: 5 of 12 known streams, 3 of 7 successes, 2 of 5 excused, 1 of 2 swaps. What lacks at
  *   18:00 is one sample without output of 2e3bdf2a, at 20:00 six with and six without of 7d208f6e, 2a377429 and 471cba71.
  * - Sessions had up to two rows, 16 for 12, since their start was part of their key. Here a session is one row.
+ * - Of the scores 60, 100, 100, 100 there one is that of ebeb78b7; the others are of sessions that are not bundled (60 is
+ *   471cba71's, without output). bd1cd871 has 80 here: a swap costs 20, and there it had no orchestrator and no score.
  * - Capability messages are cut down in the bundled files, so their 1,296 typed rows are fewer.
  */
 import * as assert from "uvu/assert";
+import { minutesWithin, openRollups } from "../../src/clickhouse/rollup.ts";
 import { type Cluster, productionEvents, withCluster } from "../helpers/cluster.ts";
 import { productionFiles } from "../helpers/production.ts";
 import { describe } from "../helpers/suite.ts";
@@ -117,6 +120,30 @@ describe("the reference figures", (test) => {
           "bd1cd871 0x6697 GPU-9d15ed34 streamdiffusion-sdxl-v2v live-video-to-video",
           "c40084e7 0x733d GPU-58290a4a streamdiffusion-sdxl-v2v live-video-to-video",
         ],
+      );
+      const everything = { source: undefined, fromMs: 0, toMs: Date.UTC(2030, 0) };
+      await openRollups(cluster.clickhouse).recompute(await minutesWithin(cluster.clickhouse, everything));
+      assert.equal(
+        await table(
+          cluster,
+          `SELECT formatDateTime(window_start, '%R') AS hour, substring(orchestrator_address, 1, 6), sla_score,
+                  health_signal_count, health_expected_signal_count
+           FROM v_api_sla_compliance ORDER BY hour`,
+        ),
+        ["18:00 0x733d 100 3 3", "19:00 0x6697 80 3 3", "20:00 0x9d61 100 3 3"],
+        "score, health signals and what is expected of them",
+      );
+      assert.is(await cluster.count(`SELECT count() FROM v_api_gpu_metrics`), 3);
+      assert.equal(
+        await table(
+          cluster,
+          `SELECT formatDateTime(window_start, '%R') AS hour, countIf(pipeline != ''), countIf(pipeline = ''),
+                  sum(served_sessions), sum(unserved_sessions)
+           FROM v_api_network_demand GROUP BY hour ORDER BY hour`,
+        ),
+        // The unserved sessions of 20:00, one at each of two gateways, have no pipeline: nobody said which it would be.
+        ["18:00 1 0 1 0", "19:00 1 0 1 0", "20:00 1 2 1 2"],
+        "demand with and without pipeline, served and not",
       );
     }));
 });
