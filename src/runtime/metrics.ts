@@ -6,6 +6,7 @@
  * first `MOST_SOURCES` are told apart.
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { StartFinding } from "../core/checkpoint.ts";
 import type { Effects } from "../core/effects.ts";
 import type { Outcome } from "../core/emit/archive.ts";
 import type { Row } from "../core/emit/row.ts";
@@ -51,14 +52,14 @@ export const COUNTED: Readonly<Record<string, readonly [metric: string, help: st
 };
 
 /** Counts of what a start has found, told as one metric. */
-export const START_FINDINGS = [
-  "checkpoint_corrupt",
-  "other_settings",
-  "state_purged",
-  "entries_differ",
-  "stream_rewritten",
-  "head_expired",
-] as const;
+const START_FINDINGS: Readonly<Record<Exclude<StartFinding["kind"], "no_checkpoint">, true>> = {
+  checkpoint_corrupt: true,
+  other_settings: true,
+  state_purged: true,
+  entries_differ: true,
+  stream_rewritten: true,
+  head_expired: true,
+};
 
 /** Facts whose rows say whether they are attributed. */
 const ATTRIBUTED_FACTS = ["fact_stream_status_samples", "fact_stream_trace_edges"] as const;
@@ -175,7 +176,7 @@ export class Metrics {
       counter.inc(counts.get(name) ?? 0);
     }
     this.#findings.reset();
-    for (const finding of START_FINDINGS) this.#findings.inc({ finding }, counts.get(finding) ?? 0);
+    for (const finding of Object.keys(START_FINDINGS)) this.#findings.inc({ finding }, counts.get(finding) ?? 0);
   }
 
   #timed(name: string, bucket: Bucket): Bucket {
