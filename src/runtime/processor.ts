@@ -109,11 +109,15 @@ export class Processor {
     return this.#generation;
   }
 
-  /** What waits in the stream for each partition that this process reads. */
+  /** What waits in the stream for each partition that this process reads; one that cannot tell now is left out. */
   async backlogs(): Promise<ReadonlyMap<string, Backlog>> {
-    const owned = [...this.#owned];
-    const found = await Promise.all(owned.map(([_, { source }]) => source.backlog()));
-    return new Map(owned.map(([partition], at) => [partition, found[at]!]));
+    const found = new Map<string, Backlog>();
+    await Promise.all([...this.#owned].map(async ([partition, { source }]) => {
+      // Away, or about to make itself another consumer.
+      const backlog = await source.backlog().catch(() => undefined);
+      if (backlog !== undefined) found.set(partition, backlog);
+    }));
+    return found;
   }
 
   /** The partitions that this process reads. */
