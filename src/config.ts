@@ -42,6 +42,8 @@ export interface Config {
   readonly maxSightings: number;
   readonly maxSessions: number;
   readonly maxSeen: number;
+  /** Where `run` tells its health and its metrics; 0 for nowhere. */
+  readonly httpPort: number;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
@@ -209,6 +211,12 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     fallback: "100000",
     help: "event ids remembered per partition to tell duplicates apart",
     parse: count(2, 1_000_000_000),
+  },
+  httpPort: {
+    env: "LATECOMER_HTTP_PORT",
+    fallback: "0",
+    help: "port of /healthz, /readyz and /metrics on every address of the machine; 0 for none",
+    parse: count(0, 65_535),
   },
   logLevel: {
     env: "LATECOMER_LOG_LEVEL",

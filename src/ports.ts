@@ -44,7 +44,7 @@ export interface EventStream {
    * Opens the messages of a partition from a sequence on, through a consumer of our own whose name holds `reader`:
    * no two readers may share a name.
    */
-  open(partition: string, from: ReadFrom, reader: string, onRebound: OnRebound): Promise<MessageSource>;
+  open(partition: string, from: ReadFrom, reader: string, onRebound: OnRebound): Promise<LiveSource>;
 }
 
 /** Sequences of the stream, both ends included. */
@@ -87,6 +87,12 @@ export interface MessageSource {
   close(): Promise<void>;
 }
 
+/** The source of a partition that messages still come to. */
+export interface LiveSource extends MessageSource {
+  /** The messages that are stored for it and not acknowledged. */
+  backlog(): Promise<Backlog>;
+}
+
 /** Where rows go. An insert may be repeated; rows fold by their keys. */
 export interface Sink {
   /** Returns when the rows are durable. */
@@ -109,7 +115,7 @@ export interface TakenMark {
   working(): void;
 }
 
-/** How many marks there are, in hand or not, and when the oldest was made, in Unix milliseconds (0: none). */
+/** How many marks or messages wait, in hand or not, and when the oldest was stored, in Unix milliseconds (0: none). */
 export interface Backlog {
   readonly pending: number;
   readonly oldestMs: number;

@@ -15,11 +15,13 @@ import { contentHash, readGeneration } from "../nats/generation.ts";
 import { openEventStream } from "../nats/stream.ts";
 import type { Log } from "../ports.ts";
 import { systemClock } from "../runtime/clock.ts";
+import { Metrics } from "../runtime/metrics.ts";
 import { Processor } from "../runtime/processor.ts";
 import { RollupWorker } from "../runtime/rollup.ts";
 import { State } from "../runtime/state.ts";
 import { checkClickHouse, checkFolder, checkNats, requireSound } from "./checks.ts";
 import { configOf, type Context, logOf, openWarehouse, PLACES, printJson, printLine, withSettings } from "./context.ts";
+import { openStatus } from "./status.ts";
 import { type NatsConnection, nuid } from "nats";
 
 interface RunFlags {
@@ -41,6 +43,7 @@ export const PROCESSING = [
   "maxSightings",
   "maxSessions",
   "maxSeen",
+  "httpPort",
 ] as const;
 
 /** What came within a minute is read again after a restart in a second, and most sessions are over within one. */
@@ -58,17 +61,23 @@ export function registerRun(program: Command, context: Context): void {
     const log = logOf(config);
     log.info({ version: context.version, ...describeConfig(config) }, "starting");
     requireSound([await checkFolder(config)]);
-    const nc = await connectNats(config);
-    const clickhouse = await openWarehouse(config, log).catch(async (error) => {
-      await nc.close();
-      throw error;
-    });
+    const metrics = new Metrics();
+    const status = config.httpPort === 0 ? undefined : await openStatus(config.httpPort, metrics, context.signal);
+    const closing: (() => Promise<void>)[] = [async () => await status?.close()];
     try {
+      const nc = await connectNats(config);
+      closing.unshift(() => nc.close());
+      const clickhouse = await openWarehouse(config, log);
+      closing.unshift(() => clickhouse.close());
       requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
       const isIn = (role: Role) => config.roles.includes(role);
-      const processor = isIn("attribute") ? await startProcessor(config, nc, clickhouse, log) : undefined;
-      const rollup = isIn("rollup") ? await startRollup(nc, clickhouse, log) : undefined;
-      const stopped = new Promise<void>((resolve) => context.signal.addEventListener("abort", () => resolve()));
+      const processor = isIn("attribute") ? await startProcessor(config, nc, clickhouse, log, metrics) : undefined;
+      const rollup = isIn("rollup") ? await startRollup(nc, clickhouse, log, metrics) : undefined;
+      await status?.watch({ nc, clickhouse, processor, rollup });
+      const stopped = new Promise<void>((resolve) => {
+        if (context.signal.aborted) resolve(); // It came while all this was being started.
+        context.signal.addEventListener("abort", () => resolve());
+      });
       const drained = async () => {
         await processor?.drained();
         await processor?.settle();
@@ -80,8 +89,7 @@ export function registerRun(program: Command, context: Context): void {
       await Promise.all([processor?.stop(), rollup?.stop()]);
       summarise(processor, rollup, flags);
     } finally {
-      await clickhouse.close();
-      await nc.close();
+      for (const close of closing) await close();
     }
   });
 }
@@ -92,8 +100,9 @@ export async function startProcessor(
   nc: NatsConnection,
   clickhouse: ClickHouse,
   log: Log,
+  metrics = new Metrics(),
 ): Promise<Processor> {
-  const buckets = await openBuckets(nc);
+  const buckets = metrics.buckets(await openBuckets(nc));
   const counts: Counts = new Map();
   const processor = new Processor({
     name: config.name || `${hostname()}-${nuid.next()}`,
@@ -112,7 +121,7 @@ export async function startProcessor(
   }, {
     stream: await openEventStream(nc),
     broadcast: await openBroadcast(nc),
-    sink: openSink(clickhouse, { clock: systemClock, log, counts }),
+    sink: openSink(clickhouse, { clock: systemClock, log, counts, onInserted: metrics.inserted }),
     state: new State(buckets),
     leases: buckets.leases,
     generation: () => readGeneration(nc),
@@ -121,16 +130,22 @@ export async function startProcessor(
     clock: systemClock,
     log,
     random: Math.random,
+    onCommitted: metrics.committed,
   }, counts);
   await processor.start();
   return processor;
 }
 
 /** Starts a worker that recomputes minutes. */
-export async function startRollup(nc: NatsConnection, clickhouse: ClickHouse, log: Log): Promise<RollupWorker> {
+export async function startRollup(
+  nc: NatsConnection,
+  clickhouse: ClickHouse,
+  log: Log,
+  metrics = new Metrics(),
+): Promise<RollupWorker> {
   const worker = new RollupWorker({
     queue: await openDirtyMinuteQueue(nc),
-    store: openRollups(clickhouse),
+    store: metrics.rollups(openRollups(clickhouse)),
     clock: systemClock,
     log,
     random: Math.random,

@@ -24,9 +24,11 @@ export interface SinkPorts {
   readonly log: Log;
   /** Where withheld rows are counted, as `rows_withheld`. */
   readonly counts: Counts;
+  /** Told of every insert that succeeded. */
+  readonly onInserted?: (table: Table, rowCount: number, tookMs: number) => void;
 }
 
-export function openSink(clickhouse: ClickHouse, { clock, log, counts }: SinkPorts): Sink {
+export function openSink(clickhouse: ClickHouse, { clock, log, counts, onInserted }: SinkPorts): Sink {
   const writerOf = knownWriters(clickhouse, clock);
   /** Rows withheld since the fact was last ours. */
   const withheld = new Map<Table, number>();
@@ -49,7 +51,9 @@ export function openSink(clickhouse: ClickHouse, { clock, log, counts }: SinkPor
         withheld.delete(table);
       }
       // The rows of one table come from one function of core/emit, so the first names the columns of all.
+      const startedAt = clock.now();
       await clickhouse.insert(table, Object.keys(first), rows);
+      onInserted?.(table, rows.length, clock.now() - startedAt);
     },
   };
 }

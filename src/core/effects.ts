@@ -89,5 +89,7 @@ export interface Effects {
   readonly state: readonly StateChange[];
   readonly costs: readonly Cost[];
   readonly counts: Counts;
+  /** The event time of each observation that was corrected, in Unix milliseconds. */
+  readonly correctedMs: readonly number[];
   readonly progress: Progress;
 }

@@ -64,6 +64,11 @@ export class SnapshotFeed {
     return this.#of(source).feedTimeMs;
   }
 
+  /** F of every source that was heard of. */
+  times(): ReadonlyMap<string, number> {
+    return new Map([...this.#sources].map(([source, { feedTimeMs }]) => [source, feedTimeMs]));
+  }
+
   #of(source: string): SourceFeed {
     let feed = this.#sources.get(source);
     if (feed === undefined) {

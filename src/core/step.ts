@@ -80,6 +80,7 @@ export class PartitionState {
       corrected: (observed, finding) => {
         this.#emitFinding(observed, finding);
         this.#count("corrections");
+        this.#batch.correctedMs.push(observed.eventTimeMs);
         this.#sessions.improve(observed, finding);
       },
       opened: (observed) => this.#sessions.opened(observed),
@@ -168,8 +169,23 @@ export class PartitionState {
     return this.#takenSeq;
   }
 
+  /** True until everything is read again that earlier owners had processed. */
+  get isWarmingUp(): boolean {
+    return this.#takenSeq < this.#start.doneSeq;
+  }
+
   get openCount(): number {
     return this.#attribution.openCount;
+  }
+
+  /** How many of the open observations have an entry in `unmatched_status`. */
+  get heldCount(): number {
+    return this.#attribution.heldCount;
+  }
+
+  /** How many sessions are in memory, at rest or not. */
+  get sessionCount(): number {
+    return this.#sessions.size;
   }
 
   /** Ends the batch: everything since the last seal, and the progress that holds once it is durable. */
@@ -185,7 +201,7 @@ export class PartitionState {
     const rewindBound = streamedSeq ?? takenSeq + 1;
     const sessions = this.#sessions.seal(rewindBound, this.#takenAtMs, (table, row) => this.#fact(table, row));
     this.#lastSession = sessions.at(-1)?.key ?? this.#lastSession;
-    const { rows, facts, deadLetters, state, costs, counts } = this.#batch;
+    const { rows, facts, deadLetters, state, costs, counts, correctedMs } = this.#batch;
     for (const [table, list] of facts) rows.set(table, [...list.values()]);
     const dirtyMinutes = minutesOf(rows.get("fact_stream_status_samples") ?? []);
     const { doneSeq: doneBefore, doneAtMs: doneBeforeAtMs } = this.#start;
@@ -201,7 +217,8 @@ export class PartitionState {
       lastSession: this.#lastSession,
     };
     this.#batch = newBatch();
-    return { rows, dirtyMinutes, deadLetters, state: [...state, ...sessions, ...unmatched], costs, counts, progress };
+    const changes = [...state, ...sessions, ...unmatched];
+    return { rows, dirtyMinutes, deadLetters, state: changes, costs, counts, correctedMs, progress };
   }
 
   #outcomeOf({ streamSequence }: StoredMessage, decoded: Decoded): Outcome {
@@ -337,6 +354,7 @@ interface Batch {
   readonly state: StateChange[];
   readonly costs: Cost[];
   readonly counts: Counts;
+  readonly correctedMs: number[];
 }
 
 function newBatch(): Batch {
@@ -349,5 +367,6 @@ function newBatch(): Batch {
     state: [],
     costs: [],
     counts: new Map(),
+    correctedMs: [],
   };
 }

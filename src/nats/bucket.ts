@@ -24,6 +24,21 @@ export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
   };
 }
 
+/** How many entries the buckets of state hold. */
+export async function bucketSizes(nc: NatsConnection): Promise<ReadonlyMap<string, number>> {
+  try {
+    const { streams } = await nc.jetstreamManager();
+    const sizes = STATE_BUCKETS.map(async (name): Promise<[string, number]> => {
+      return [name, (await streams.info(bucketStream(name))).state.messages];
+    });
+    return new Map(await Promise.all(sizes));
+  } catch (error) {
+    throw natsError(error, "read the sizes of buckets");
+  }
+}
+
+const STATE_BUCKETS = ["capability_snapshots", "unmatched_status", "workflow_sessions"] as const;
+
 class JetStreamBucket implements Bucket {
   readonly #name: string;
   readonly #nc: NatsConnection;

@@ -11,7 +11,7 @@
 import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, ReplayPolicy } from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
-import type { MessageSource, OnRebound, ReadFrom, StreamPosition } from "../ports.ts";
+import type { Backlog, LiveSource, OnRebound, ReadFrom, StreamPosition } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
@@ -47,7 +47,7 @@ export interface Reading {
   readonly onRebound: OnRebound;
 }
 
-export class ConsumerSource implements MessageSource {
+export class ConsumerSource implements LiveSource {
   readonly #nc: NatsConnection;
   readonly #jsm: JetStreamManager;
   readonly #reading: Reading;
@@ -166,6 +166,20 @@ export class ConsumerSource implements MessageSource {
       if (isNotFound(error)) pull!.break("the consumer is gone");
       // Away for now: not known to be drained.
       return undefined;
+    }
+  }
+
+  async backlog(): Promise<Backlog> {
+    try {
+      const info = await this.#jsm.consumers.info(EVENT_STREAM, this.#consumer);
+      const pending = info.num_pending + info.num_ack_pending;
+      if (pending === 0) return { pending, oldestMs: 0 };
+      const seq = Math.max(info.ack_floor.stream_seq + 1, info.config.opt_start_seq ?? 1);
+      // The first of ours from there on; the client knows only the half of what the server can look for.
+      const query = { seq, next_by_subj: this.#reading.subject };
+      return { pending, oldestMs: (await this.#jsm.streams.getMessage(EVENT_STREAM, query)).time.getTime() };
+    } catch (error) {
+      throw natsError(error, `read the backlog of ${this.#reading.subject}`);
     }
   }
 

@@ -10,7 +10,15 @@ import {
   type SeqMsgRequest,
 } from "nats";
 import type { StoredMessage } from "../core/event.ts";
-import type { MessageSource, OnRebound, ReadFrom, ReplayedStream, SequenceRange, StreamBounds } from "../ports.ts";
+import type {
+  LiveSource,
+  MessageSource,
+  OnRebound,
+  ReadFrom,
+  ReplayedStream,
+  SequenceRange,
+  StreamBounds,
+} from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { readRange } from "./range.ts";
@@ -72,7 +80,7 @@ class JetStreamEvents implements ReplayedStream {
     from: ReadFrom,
     reader: string,
     onRebound: OnRebound,
-  ): Promise<MessageSource> {
+  ): Promise<LiveSource> {
     return await this.#bound({
       subject: `events.*.*.${partition}`,
       from,
@@ -108,7 +116,7 @@ class JetStreamEvents implements ReplayedStream {
     }
   }
 
-  async #bound(reading: Reading): Promise<MessageSource> {
+  async #bound(reading: Reading): Promise<LiveSource> {
     const source = new ConsumerSource(this.#nc, this.#jsm, reading);
     await source.bind();
     return source;

@@ -13,6 +13,7 @@ import type { Counts, Effects } from "../core/effects.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { judge } from "../core/judge.ts";
 import type { PartitionState } from "../core/step.ts";
+import { formatInstant } from "../core/time.ts";
 import type { Clock, DeadLetterQueue, DirtyMinutes, EventStream, Log, MessageSource, Sink } from "../ports.ts";
 import { retrying } from "./retry.ts";
 import type { State } from "./state.ts";
@@ -38,6 +39,8 @@ export interface PipelinePorts {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
+  /** Told of every batch once it is committed; must not throw. */
+  readonly onCommitted?: (effects: Effects) => void;
 }
 
 /** Bytes of messages that end a batch, however few they are. */
@@ -85,6 +88,11 @@ export class PartitionPipeline {
   get isAway(): boolean {
     const since = this.#committingSince;
     return this.#failing > 0 || (since !== undefined && this.#ports.clock.now() - since > HANGING_MS);
+  }
+
+  /** True until everything is read again that earlier owners had processed. */
+  get isWarmingUp(): boolean {
+    return this.#state.isWarmingUp;
   }
 
   /** Processes until `stop`; rejects when something failed that trying again does not mend. */
@@ -249,8 +257,11 @@ export class PartitionPipeline {
     await this.#step(() => source.ack(takenSeq));
     for (const [name, by] of counts) this.#count(name, by);
     for (const cost of costs) {
-      log.warn({ partition, ...cost }, "a bound cost evidence; replay this window to repair it");
+      const { span: { fromMs, toMs }, ...what } = cost;
+      const window = { from: formatInstant(fromMs), to: formatInstant(toMs) };
+      log.warn({ partition, ...what, ...window }, "a bound cost evidence; replay this window to repair it");
     }
+    this.#ports.onCommitted?.(effects);
   }
 
   /** A step of a commit. */
@@ -274,6 +285,7 @@ export class PartitionPipeline {
         onRetry: (error, attempt, pauseMs) => {
           if (!failing) this.#failing++;
           failing = true;
+          this.#count("attempts_failed", 1);
           // The first and then every tenth: an outage of an hour must not fill a disk.
           if (attempt % 10 !== 1) return;
           log.warn(

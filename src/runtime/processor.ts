@@ -12,7 +12,7 @@ import type { PartitionState, StepSettings } from "../core/step.ts";
 import { PARTITION_ALL } from "../core/subject.ts";
 import { formatInstant } from "../core/time.ts";
 import { isRetryable, LatecomerError } from "../errors.ts";
-import type { Bucket, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
+import type { Backlog, Bucket, LiveSource, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
 import { Leases, RENEW_MS } from "./leases.ts";
 import { PartitionPipeline, type PipelinePorts } from "./pipeline.ts";
 import { type Started, startOf } from "./start.ts";
@@ -44,6 +44,7 @@ const DRAIN_POLL_MS = 20;
 interface Owned {
   readonly revision: number;
   readonly state: PartitionState;
+  readonly source: LiveSource;
   readonly pipeline: PartitionPipeline;
   leaving: boolean;
 }
@@ -86,7 +87,37 @@ export class Processor {
 
   /** Observations that better evidence may still correct, over the partitions that this process reads. */
   get openCount(): number {
-    return [...this.#owned.values()].reduce((sum, { state }) => sum + state.openCount, 0);
+    return this.#sum(({ openCount }) => openCount);
+  }
+
+  /** How many of these have an entry in `unmatched_status`; the others are read again from the stream. */
+  get heldCount(): number {
+    return this.#sum(({ heldCount }) => heldCount);
+  }
+
+  /** Sessions in memory, at rest or not. */
+  get sessionCount(): number {
+    return this.#sum(({ sessionCount }) => sessionCount);
+  }
+
+  /** How far each source's snapshot feed has come, as the event time of its newest snapshot. */
+  get feedTimes(): ReadonlyMap<string, number> {
+    return this.#feed.times();
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** What waits in the stream for each partition that this process reads; one that cannot tell now is left out. */
+  async backlogs(): Promise<ReadonlyMap<string, Backlog>> {
+    const found = new Map<string, Backlog>();
+    await Promise.all([...this.#owned].map(async ([partition, { source }]) => {
+      // Away, or about to make itself another consumer.
+      const backlog = await source.backlog().catch(() => undefined);
+      if (backlog !== undefined) found.set(partition, backlog);
+    }));
+    return found;
   }
 
   /** The partitions that this process reads. */
@@ -94,10 +125,21 @@ export class Processor {
     return [...this.#owned.keys()];
   }
 
-  /** True when every dependency answers. */
+  /** Why it is not processing what comes, for people; nothing when it is. */
+  get obstacles(): readonly string[] {
+    if (this.#stopping.signal.aborted) return ["it is stopping"];
+    if (this.#tending === undefined) return ["it is starting"];
+    const found = this.#isRoundFailing ? ["leases cannot be renewed"] : [];
+    for (const [partition, { pipeline }] of this.#owned) {
+      if (pipeline.isAway) found.push(`partition ${partition} waits for a dependency`);
+      if (pipeline.isWarmingUp) found.push(`partition ${partition} reads again what was open`);
+    }
+    return found;
+  }
+
+  /** True when every partition that it holds is restored and every dependency answers. */
   get isReady(): boolean {
-    const isAway = [...this.#owned.values()].some(({ pipeline }) => pipeline.isAway);
-    return this.#tending !== undefined && !this.#stopping.signal.aborted && !this.#isRoundFailing && !isAway;
+    return this.obstacles.length === 0;
   }
 
   /** Restores state and starts the partitions that are due to this process; resolves when all of them read. */
@@ -153,6 +195,10 @@ export class Processor {
     const failure = stopped.find((one) => one.status === "rejected");
     if (failure !== undefined) throw failure.reason;
     await this.#finished;
+  }
+
+  #sum(of: (state: PartitionState) => number): number {
+    return [...this.#owned.values()].reduce((sum, { state }) => sum + of(state), 0);
   }
 
   get #partitions(): string[] {
@@ -275,7 +321,7 @@ export class Processor {
           { ...this.#ports, state: stored, source },
           this.#counts,
         );
-        const owned = { revision, state, pipeline, leaving: false };
+        const owned = { revision, state, source, pipeline, leaving: false };
         // An earlier reader whose lease was lost meanwhile may not have come to its end.
         this.#leave(partition);
         this.#owned.set(partition, owned);

@@ -37,6 +37,8 @@ export class RollupWorker {
   /** Aborted to have a pause end early. */
   #pause = new AbortController();
   #isDraining = false;
+  /** Attempts that have failed and are being repeated. */
+  #failing = 0;
   #finished: Promise<void> | undefined;
 
   constructor(ports: RollupPorts) {
@@ -46,6 +48,11 @@ export class RollupWorker {
   /** What was counted, by name. */
   get counts(): ReadonlyMap<string, number> {
     return this.#counts;
+  }
+
+  /** True while an attempt has failed and is being repeated. */
+  get isAway(): boolean {
+    return this.#failing > 0;
   }
 
   /** Recomputes until `stop`; rejects when something failed that trying again does not mend. */
@@ -130,15 +137,23 @@ export class RollupWorker {
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
   }
 
-  #retry<Result>(work: () => Promise<Result>): Promise<Result> {
+  async #retry<Result>(work: () => Promise<Result>): Promise<Result> {
     const { clock, log, random } = this.#ports;
-    return retrying(work, {
-      clock,
-      random,
-      signal: this.#stopping.signal,
-      onRetry: (error, attempt, pauseMs) => {
-        if (attempt % 10 === 1) log.warn({ attempt, pauseMs, error: error.message }, "the rollup waits");
-      },
-    });
+    let failing = false;
+    try {
+      return await retrying(work, {
+        clock,
+        random,
+        signal: this.#stopping.signal,
+        onRetry: (error, attempt, pauseMs) => {
+          if (!failing) this.#failing++;
+          failing = true;
+          this.#count("attempts_failed", 1);
+          if (attempt % 10 === 1) log.warn({ attempt, pauseMs, error: error.message }, "the rollup waits");
+        },
+      });
+    } finally {
+      if (failing) this.#failing--;
+    }
   }
 }

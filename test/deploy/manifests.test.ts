@@ -130,6 +130,10 @@ for (const overlay of ["single", "ha"]) {
         assert.ok(covers(podSelector.matchLabels, labels) && covers(podSelector.matchLabels, init));
         const [container] = template.spec.containers;
         assert.equal(container.ports, [{ name: "http", containerPort: HEALTH_PORT }]);
+        const { data } = resources.find(({ kind, metadata }) =>
+          kind === "ConfigMap" && /settings/.test(metadata.name)
+        )!;
+        assert.is(data.LATECOMER_HTTP_PORT, String(HEALTH_PORT));
         assert.is(container.readinessProbe.httpGet.path, "/readyz");
         for (const name of ["startupProbe", "livenessProbe"]) assert.is(container[name].httpGet.path, "/healthz");
         for (const name of ["startupProbe", "livenessProbe", "readinessProbe"]) {

@@ -75,7 +75,7 @@ describe("the image", (test) => {
         const packages = packagesOf(join(app, "node_modules"));
         assert.ok(packages.includes("nats") && packages.includes("@clickhouse/client"));
         assert.equal(packages.filter((name) => /chdb|tsx|esbuild|typescript|deno|fast-check|uvu/.test(name)), []);
-        assert.equal(readdirSync(join(app, "dist")).sort(), ["package.json", "sql", "src", "streams"]);
+        assert.equal(readdirSync(join(app, "dist")).sort(), ["package.json", "sql", "src", "streams", "test"]);
 
         const { natsUrl, clickhouseUrl } = cluster.config;
         const env = { NATS_URL: natsUrl, CLICKHOUSE_URL: clickhouseUrl, LATECOMER_TABLE_RETENTION: "none" };

@@ -6,7 +6,7 @@
 import type { Row } from "../../src/core/emit/row.ts";
 import { judge } from "../../src/core/judge.ts";
 import { minutesOf } from "../../src/core/minute.ts";
-import type { MessageSource, Sink } from "../../src/ports.ts";
+import type { LiveSource, Sink } from "../../src/ports.ts";
 import type { ProcessorPorts } from "../../src/runtime/processor.ts";
 import { openBucket } from "./bucket.ts";
 import { type OpenPorts, openPorts, type Servers } from "./installation.ts";
@@ -25,15 +25,16 @@ function withSink(ports: ProcessorPorts, write: (sink: Sink) => Sink["write"]): 
 /** Replaces the sources that the ports open. */
 function withSources(
   ports: ProcessorPorts,
-  wrap: (source: MessageSource, partition: string, doneSeq: number) => Partial<MessageSource>,
+  wrap: (source: LiveSource, partition: string, doneSeq: number) => Partial<LiveSource>,
 ): ProcessorPorts {
   const open: ProcessorPorts["stream"]["open"] = async (partition, from, reader, onRebound) => {
     const source = await ports.stream.open(partition, from, reader, onRebound);
-    const sound: MessageSource = {
+    const sound: LiveSource = {
       read: (most, waitMs) => source.read(most, waitMs),
       ack: (seq) => source.ack(seq),
       working: () => source.working(),
       drainedUpTo: () => source.drainedUpTo(),
+      backlog: () => source.backlog(),
       close: () => source.close(),
     };
     return { ...sound, ...wrap(source, partition, from.known.streamSequence) };

@@ -2,7 +2,7 @@
 import type { StoredMessage } from "../../src/core/event.ts";
 import { decodeToken } from "../../src/core/subject.ts";
 import { LatecomerError } from "../../src/errors.ts";
-import type { EventStream, MessageSource, OnRebound, ReadFrom, StreamPosition } from "../../src/ports.ts";
+import type { Backlog, EventStream, LiveSource, OnRebound, ReadFrom, StreamPosition } from "../../src/ports.ts";
 import { away, type Process } from "./process.ts";
 import { Consumer, partitionIn, type Stream } from "./stream.ts";
 
@@ -45,7 +45,7 @@ export function openEventStream(stream: Stream, process: Process, bind: Bind = b
   };
 }
 
-class Source implements MessageSource {
+class Source implements LiveSource {
   readonly #stream: Stream;
   readonly #process: Process;
   readonly #bind: Bind;
@@ -145,6 +145,10 @@ class Source implements MessageSource {
     } catch {
       return undefined;
     }
+  }
+
+  backlog(): Promise<Backlog> {
+    return this.#ask("backlog", (consumer) => consumer.backlog);
   }
 
   async close(): Promise<void> {

@@ -3,7 +3,7 @@
  * and consumers under AckPolicy All that are gone when the server lost its last seconds.
  */
 import type { StoredMessage } from "../../src/core/event.ts";
-import type { StreamBounds, StreamPosition } from "../../src/ports.ts";
+import type { Backlog, StreamBounds, StreamPosition } from "../../src/ports.ts";
 
 /** When a run begins, in Unix milliseconds: long after its events, so that none of them comes from the future. */
 export const BEGIN_MS = 4_000_000_000_000;
@@ -47,6 +47,12 @@ export class Consumer {
   /** True while there are messages that were not handed out. */
   get hasPending(): boolean {
     return this.#stream.from(this.#next, this.#partition, 1).length > 0;
+  }
+
+  /** What is stored and not acknowledged. */
+  get backlog(): Backlog {
+    const waiting = this.#stream.from(this.#ackFloor + 1, this.#partition, Infinity);
+    return { pending: waiting.length, oldestMs: waiting[0]?.streamTimeMs ?? 0 };
   }
 
   /** True while messages that were handed out are not acknowledged. */
