@@ -177,8 +177,16 @@ export class Processor {
 
   /** Writes the sessions in memory once more with the evidence that there is; resolves when all of it is durable. */
   async settle(): Promise<void> {
-    for (const { pipeline } of this.#owned.values()) pipeline.settle();
-    await this.drained();
+    const settled = new Set<PartitionPipeline>();
+    const unsettled = () => [...this.#owned.values()].filter(({ pipeline }) => !settled.has(pipeline));
+    // A partition that is taken meanwhile was perhaps not settled by whoever had it.
+    do {
+      for (const { pipeline } of unsettled()) {
+        pipeline.settle();
+        settled.add(pipeline);
+      }
+      await this.drained();
+    } while (unsettled().length > 0);
   }
 
   /** Finishes the batches in hand, commits them, gives up the leases and leaves. May be called twice. */
@@ -217,6 +225,8 @@ export class Processor {
   async #isDrainedIn(partition: string): Promise<boolean> {
     const owned = this.#owned.get(partition);
     if (owned !== undefined) return await owned.pipeline.isDrained();
+    // Ours in a moment; what is done of it is not settled here.
+    if (this.#leases.held.includes(partition)) return false;
     const { state, stream } = this.#ports;
     const lastSeq = await stream.lastSeqOf(partition);
     if (lastSeq === 0) return true;
