@@ -11,7 +11,7 @@ import { describe } from "../helpers/suite.ts";
 const FIXTURES = fileURLToPath(new URL("../fixtures/production/", import.meta.url));
 const LOG = join(FIXTURES, "gateway_log_2026-01-08.jsonl");
 const COMMANDS = [
-  ...["dev", "demo", "init", "publish", "run", "rollup", "digest", "doctor", "verify", "audit", "assert"],
+  ...["dev", "demo", "init", "publish", "run", "rollup", "digest", "doctor", "verify", "audit", "assert", "triage"],
   ...["export-fixtures", "load-fixtures", "cutover status", "cutover plan", "cutover to"],
 ];
 
@@ -138,6 +138,7 @@ describe("latecomer", (test) => {
         [["run", "--until-drained", "--json"], env, 3],
         [["publish", LOG], env, 3],
         [["digest"], env, 3],
+        [["triage"], env, 3],
         [["doctor", "--json"], env, 1],
       ]);
       const { err } = await latecomer(["init"], { cwd, env });
