@@ -63,7 +63,10 @@ export const FOUND: Triage = {
   scope,
   sound: false,
   findings: findingsOf(scope, packs, [], sessions),
-  rates: [{ fact: "fact_stream_status_samples", attributable: 1_000, unattributed: 4 }],
+  rates: [
+    { fact: "fact_stream_status_samples", attributable: 100, unattributed: 40 },
+    { fact: "fact_stream_trace_edges", attributable: 100, unattributed: 5 },
+  ],
   reasons: [{ fact: "fact_stream_status_samples", reason: HOSTILE[0]!, rows: 4 }],
   history: {
     stepMs: HOUR_MS / 4,

@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
-import { encode, withServedCluster } from "../helpers/cluster.ts";
+import { corrections } from "../../src/triage/corrections.ts";
+import { encode, withCluster, withServedCluster } from "../helpers/cluster.ts";
 import { EVENTS, UNKNOWN_SESSION, WITHHELD } from "../helpers/stress.ts";
 import { describe } from "../helpers/suite.ts";
 import { bytesOf, statusWire } from "../helpers/wire.ts";
@@ -115,6 +116,39 @@ describe("latecomer triage", (test) => {
       ]);
       const behind = found.findings.find(({ name }) => name.startsWith("partition"))!;
       assert.equal([behind.state, behind.commands], ["failed", ["latecomer run"]]);
+    }));
+
+  test("counts as a correction a row of more evidence, not one of a raised generation or one that is written again", () =>
+    withCluster({}, async ({ clickhouse }) => {
+      await clickhouse.command("SYSTEM STOP MERGES fact_stream_status_samples");
+      const start = Date.UTC(2026, 1, 25);
+      const write = (uid: string, generation: bigint, evidence: bigint, reason: string, afterMs: number) =>
+        clickhouse.command(
+          `INSERT INTO fact_stream_status_samples
+             (source, source_event_uid, sample_ts, unattributed_reason, version, ingestion_timestamp)
+           VALUES ('org', {uid:String}, fromUnixTimestamp64Milli({start:Int64}), {reason:String}, {version:UInt128},
+             fromUnixTimestamp64Milli({written:Int64}))`,
+          { uid, reason, start, version: String((generation << 116n) + evidence), written: start + afterMs },
+        );
+      await write("healed", 1n, 1n, "no_snapshot", 0);
+      await write("healed", 1n, 5n, "", 10_000);
+      await write("healed", 1n, 5n, "", 100_000);
+      await write("improved", 1n, 1n, "no_orchestrator", 0);
+      await write("improved", 1n, 2n, "", 20_000);
+      await write("raised", 1n, 5n, "", 0);
+      await write("raised", 2n, 5n, "", 60_000);
+      await write("repeated", 1n, 3n, "", 0);
+      await write("repeated", 1n, 3n, "", 5_000);
+      const found = await corrections(clickhouse, { source: "org", fromMs: start, toMs: start + 1 });
+      assert.equal(found[0], {
+        fact: "fact_stream_status_samples",
+        rows: 4,
+        corrected: 2,
+        healed: 1,
+        delay: { medianMs: 20_000, p95Ms: 20_000, mostMs: 20_000 },
+      });
+      assert.is((await corrections(clickhouse, { source: "lab", fromMs: start, toMs: start + 1 }))[0]!.rows, 0);
+      assert.is((await corrections(clickhouse, { source: "org", fromMs: 0, toMs: start }))[0]!.rows, 0);
     }));
 
   test("says of an empty database that it is empty, and what is wrong where it cannot ask or was asked wrongly", () =>

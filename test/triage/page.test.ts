@@ -108,6 +108,8 @@ describe("the page of triage", (test) => {
       await opened.page.keyboard.press("Enter");
       assert.is(await samples.getAttribute("aria-sort"), "descending");
       assert.equal(await column(opened, "Sessions", 3), [...grown].reverse());
+      await opened.page.locator("th", { hasText: "rate" }).locator("button").click();
+      assert.equal(await column(opened, "Rows without a key", 4), ["5 %", "40 %"], "0.05 is less than 0.4");
       const session = table.locator("th", { hasText: "session" });
       await session.locator("button").click();
       assert.is(await samples.getAttribute("aria-sort"), null);
