@@ -82,20 +82,20 @@ export async function corrections(clickhouse: ClickHouse, scope: Scope): Promise
   return done;
 }
 
-/** Samples and edges with the snapshot they rest on, and how long they waited for it. */
+/** What a fact claims by a snapshot of its own; an edge that borrows its run's claim waited for nothing itself. */
+const claims = (fact: string, time: string) => `
+    SELECT source, source_event_uid AS event_uid, selected_snapshot_uid AS snapshot_uid, workflow_session_id AS session,
+           orchestrator_address AS orchestrator, ifNull(model_id, '') AS model, ifNull(gpu_id, '') AS gpu
+    FROM ${fact}_current
+    WHERE ${inScope(time)} AND is_attributed = 1 AND gpu_attribution_method != 'segment_window_join'`;
+
+/** Samples and edges whose snapshot lies behind them in the stream, and how long they waited for it. */
 const WAITED = `
   SELECT fact.source AS source, session, orchestrator, model, gpu,
          dateDiff('millisecond', event.stored, snapshot.stored) AS waited
   FROM
-  (
-    ${
-  [["fact_stream_status_samples", "sample_ts"], ["fact_stream_trace_edges", "edge_ts"]].map(([fact, time]) =>
-    `SELECT source, source_event_uid AS event_uid, selected_snapshot_uid AS snapshot_uid, workflow_session_id AS session,
-            orchestrator_address AS orchestrator, ifNull(model_id, '') AS model, ifNull(gpu_id, '') AS gpu
-     FROM ${fact}_current
-     WHERE ${inScope(time!)} AND is_attributed = 1 AND gpu_attribution_method != 'segment_window_join'`
-  ).join(" UNION ALL ")
-}
+  (${claims("fact_stream_status_samples", "sample_ts")}
+    UNION ALL${claims("fact_stream_trace_edges", "edge_ts")}
   ) AS fact
   INNER JOIN
   (
