@@ -19,6 +19,7 @@ import { registerPublish } from "./cli/publish.ts";
 import { registerReplay } from "./cli/replay.ts";
 import { registerRollup } from "./cli/rollup.ts";
 import { registerRun } from "./cli/run.ts";
+import { registerTriage } from "./cli/triage.ts";
 import { registerVerify } from "./cli/verify.ts";
 import { registerWhatIf } from "./cli/what-if.ts";
 import type { Context } from "./cli/context.ts";
@@ -61,6 +62,7 @@ async function main(): Promise<number> {
     registerReplay,
     registerDigest,
     registerDoctor,
+    registerTriage,
     registerVerify,
     registerCutover,
     registerAudit,

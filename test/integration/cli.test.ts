@@ -12,7 +12,7 @@ const FIXTURES = fileURLToPath(new URL("../fixtures/production/", import.meta.ur
 const LOG = join(FIXTURES, "gateway_log_2026-01-08.jsonl");
 const COMMANDS = [
   ...["dev", "demo", "init", "publish", "run", "rollup", "digest", "doctor", "verify", "audit", "assert"],
-  ...["explain", "what-if"],
+  ...["explain", "what-if", "triage"],
   ...["export-fixtures", "load-fixtures", "cutover status", "cutover plan", "cutover to"],
 ];
 
@@ -139,6 +139,7 @@ describe("latecomer", (test) => {
         [["run", "--until-drained", "--json"], env, 3],
         [["publish", LOG], env, 3],
         [["digest"], env, 3],
+        [["triage"], env, 3],
         [["doctor", "--json"], env, 1],
       ]);
       const { err } = await latecomer(["init"], { cwd, env });

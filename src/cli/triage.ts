@@ -1,0 +1,83 @@
+/**
+ * `latecomer triage`: the state of attribution over a window. Exit 1 when something is wrong, 3 when nothing that could
+ * be asked is wrong and NATS could not be.
+ */
+import { writeFile } from "node:fs/promises";
+import type { Command } from "commander";
+import { wholeHours } from "../assert/run.ts";
+import type { Config } from "../config.ts";
+import { EXIT, exitCodeOf, LatecomerError } from "../errors.ts";
+import { connectNats } from "../nats/connection.ts";
+import { triagePage } from "../triage/page/page.ts";
+import { type Lag, triage } from "../triage/triage.ts";
+import { checkClickHouse, requireSound } from "./checks.ts";
+import { configOf, type Context, openWarehouse, PLACES, printJson, withSettings } from "./context.ts";
+import { checkPartitions, checkRollup } from "./partitions.ts";
+import { instant } from "./time.ts";
+import { printTriage } from "./triage-text.ts";
+
+interface TriageFlags {
+  readonly source?: string;
+  readonly from?: number;
+  readonly to?: number;
+  readonly html?: string;
+  readonly json?: boolean;
+}
+
+const LOOKBACK_MS = 24 * 3_600_000;
+
+export function registerTriage(program: Command, context: Context): void {
+  const command = program.command("triage")
+    .description("the state of attribution over a window: empty keys and who has them, corrections, parity, lag")
+    .option("--source <name>", "one source; assertions are of all of them")
+    .option(
+      "--from <time>",
+      "event time from which on: ISO 8601 or Unix milliseconds; by default 24 h before --to",
+      instant,
+    )
+    .option("--to <time>", "event time before which; by default now. The window is widened to whole hours", instant)
+    .option("--html <file>", "also write a page that needs nothing but itself")
+    .option("--json", "one JSON document on stdout");
+  withSettings(command, PLACES).action(async (flags: TriageFlags) => {
+    const config = configOf(context, { ...flags });
+    const toMs = flags.to ?? Date.now();
+    const window = wholeHours({ fromMs: flags.from ?? toMs - LOOKBACK_MS, toMs });
+    if (window.fromMs >= window.toMs) throw new LatecomerError("USAGE", "usage", "--from must be before --to");
+    const clickhouse = await openWarehouse(config);
+    try {
+      requireSound(await checkClickHouse(config, clickhouse));
+      const found = await triage(clickhouse, { ...window, source: flags.source }, await lagOf(config));
+      if (flags.html !== undefined) await write(flags.html, triagePage(found, Date.now()));
+      if (flags.json) printJson(found);
+      else printTriage(found);
+      if (!found.sound) context.setExitCode(EXIT.failed);
+      else if (found.lag.unknown !== "") context.setExitCode(EXIT.unavailable);
+    } finally {
+      await clickhouse.close();
+    }
+  });
+}
+
+/** Without NATS the tables can still be looked at; wrong usage is not its absence. */
+async function lagOf(config: Config): Promise<Lag> {
+  try {
+    const nc = await connectNats(config);
+    try {
+      return { checks: [...await checkPartitions(nc), await checkRollup(nc)], unknown: "" };
+    } finally {
+      await nc.close();
+    }
+  } catch (error) {
+    if (!(error instanceof LatecomerError) || exitCodeOf(error) === EXIT.usage) throw error;
+    return { checks: [], unknown: error.message };
+  }
+}
+
+async function write(file: string, page: string): Promise<void> {
+  try {
+    await writeFile(file, page);
+  } catch (cause) {
+    const message = `cannot write ${file}: ${(cause as Error).message}`;
+    throw new LatecomerError("FILE_UNWRITABLE", "usage", message, { cause });
+  }
+}
