@@ -130,6 +130,7 @@ async function main(): Promise<number> {
       results.push(result);
       const mark = result.failed === 0 ? "ok  " : "FAIL";
       console.log(`${mark} ${result.file}  ${result.passed} tests, ${result.seconds.toFixed(1)} s  ${result.why}`);
+      for (const line of result.output.match(/^skipped: .*$/gm) ?? []) console.log(`     ${line}`);
       // A soak is run for its figures.
       if (result.failed > 0 || soak) console.log(result.output.replace(/^/gm, "     "));
     }
