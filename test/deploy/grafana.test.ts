@@ -1,4 +1,6 @@
 /** What Grafana is given has the shape that it reads, and asks nothing that a dashboard may not ask. */
+import { readFileSync } from "node:fs";
+import { parser } from "@prometheus-io/lezer-promql";
 import * as assert from "uvu/assert";
 import {
   alertRules,
@@ -8,18 +10,42 @@ import {
   dashboards,
   type Datasource,
   PROMETHEUS,
+  prometheusQueries,
   provisioned,
 } from "../helpers/grafana.ts";
-import { contractLines, contractText } from "../helpers/schema.ts";
+import { readsOf, refusedReads, UNREADABLE } from "../helpers/readers.ts";
 import { describe } from "../helpers/suite.ts";
 
 const GRID_WIDTH = 24;
 
 const UNITS = { m: 60, h: 3_600 } as const;
 
-/** Objects that a query reads, those aside that it names itself. */
-function readsOf(sql: string): string[] {
-  return [...sql.matchAll(/\b(?:FROM|JOIN)\s+(\w+)/gi)].map(([, name]) => name!);
+/** Labels by metric, as `deploy/METRICS.md` lists them. */
+function documentedMetrics(): Map<string, Set<string>> {
+  const text = readFileSync(new URL("../../deploy/METRICS.md", import.meta.url), "utf8");
+  const names = (cell: string) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name!);
+  const lines = text.split("\n").filter((line) => line.startsWith("| `")).map((line) => line.split("|").slice(1));
+  return new Map(
+    lines.flatMap(([metrics = "", labels = ""]) => names(metrics).map((metric) => [metric, new Set(names(labels))])),
+  );
+}
+
+/** What is wrong with a query over Prometheus: its syntax, a metric that there is not, a label that no metric has. */
+function promProblems(expr: string, metrics: ReadonlyMap<string, ReadonlySet<string>>): string[] {
+  const sent = expr.replaceAll("$__rate_interval", "5m");
+  const problems: string[] = [];
+  const asked = [...sent.matchAll(/\b(?:latecomer|process|nodejs)_\w+/g)].map(([name]) => name.replace(/_bucket$/, ""));
+  if (asked.length === 0) problems.push("no metric");
+  for (const name of asked) if (!metrics.has(name)) problems.push(`no metric ${name}`);
+  const known = new Set(["le", "instance", ...asked.flatMap((name) => [...metrics.get(name) ?? []])]);
+  parser.parse(sent).iterate({
+    enter: ({ type, from, to }) => {
+      const text = sent.slice(from, to);
+      if (type.isError) problems.push(`not understood at ${from}`);
+      if (type.name === "LabelName" && !known.has(text)) problems.push(`no label ${text}`);
+    },
+  });
+  return problems;
 }
 
 function repeated(values: readonly unknown[]): unknown[] {
@@ -29,7 +55,7 @@ function repeated(values: readonly unknown[]): unknown[] {
 describe("what Grafana is given", (test) => {
   test("has the dashboards with stable, distinct uids, and panels that lie side by side within the grid", () => {
     const all = dashboards();
-    assert.equal([...all.keys()], ["attribution.json", "network.json", "sla.json"]);
+    assert.equal([...all.keys()], ["attribution.json", "network.json", "processor.json", "sla.json"]);
     for (const [file, { uid, title, panels }] of all) {
       assert.is(uid, `latecomer-${file.replace(".json", "")}`);
       assert.match(title, /^Latecomer: /);
@@ -89,19 +115,26 @@ describe("what Grafana is given", (test) => {
   });
 
   test("asks rollups, views of the warehouse and facts as they stand, and nothing else", () => {
-    const isReadable = (name: string) => /^(v_|agg_|fact_.+_current$)/.test(name);
-    const views = contractLines(contractText()).filter(({ kind, name }) => kind === "view" && isReadable(name));
-    const readable = new Set(views.map(({ name }) => name));
-    const refused = (sql: string) => readsOf(sql).filter((name) => !readable.has(name));
     for (const { where, sql } of clickhouseQueries()) {
       assert.ok(readsOf(sql).length > 0, where);
-      assert.equal(refused(sql), [], where);
+      assert.equal(refusedReads(sql), [], where);
     }
-    for (
-      const name of ["raw_streaming_events", "fact_stream_status_samples", "serving_hours", "agg_stream_performance_1m"]
-    ) {
-      assert.equal(refused(`SELECT 1 FROM (SELECT * FROM ${name})`), [name]);
-    }
+    for (const name of UNREADABLE) assert.equal(refusedReads(`SELECT 1 FROM (SELECT * FROM ${name})`), [name]);
+  });
+
+  test("asks Prometheus for metrics and labels that a process has, in words that it understands", () => {
+    const metrics = documentedMetrics();
+    const queries = prometheusQueries();
+    assert.ok(queries.length > 30);
+    for (const { where, expr } of queries) assert.equal(promProblems(expr, metrics), [], `${where}: ${expr}`);
+    const wrong: [string, RegExp][] = [
+      ["sum(latecomer_ready", /not understood/],
+      ["sum by (latecomer_ready", /not understood/],
+      ["latecomer_steady", /no metric latecomer_steady/],
+      ["sum by (wallet) (latecomer_ready)", /no label wallet/],
+      ["latecomer_lag_seconds{source='x'}", /no label source/],
+    ];
+    for (const [expr, found] of wrong) assert.match(promProblems(expr, metrics).join(), found, expr);
   });
 
   test("writes a variable as an SQL string only, so that no value breaks out of its quotes", () => {

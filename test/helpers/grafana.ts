@@ -118,6 +118,17 @@ export function clickhouseQueries(): PlacedQuery[] {
   return found;
 }
 
+/** Every query over Prometheus, of panels and alert rules. */
+export function prometheusQueries(): { readonly where: string; readonly expr: string }[] {
+  const panels = [...dashboards()].flatMap(([file, { panels }]) =>
+    panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => ({ where: `${file}, ${title}`, expr })))
+  );
+  const rules = alertRules().flatMap(({ uid, data }) =>
+    data.map(({ model }) => ({ where: `alert ${uid}`, expr: model.expr }))
+  );
+  return [...panels, ...rules].flatMap(({ where, expr }) => expr === undefined ? [] : [{ where, expr }]);
+}
+
 type Macro = (argument: string, window: Window, intervalSeconds: number) => string;
 
 const seconds = (ms: number) => `toDateTime(${Math.floor(ms / 1_000)})`;
