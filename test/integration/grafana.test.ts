@@ -8,7 +8,7 @@ import type { Window } from "../../src/assert/run.ts";
 import type { ClickHouse } from "../../src/clickhouse/client.ts";
 import { minutesWithin, openRollups } from "../../src/clickhouse/rollup.ts";
 import { type Cluster, encode, productionEvents, withCluster } from "../helpers/cluster.ts";
-import { bytesOf } from "../helpers/events.ts";
+import { bytesOf, status } from "../helpers/events.ts";
 import { EVERY_SCENARIO } from "../helpers/every-scenario.ts";
 import { alertRules, asSent, CLICKHOUSE, clickhouseQueries, dashboards } from "../helpers/grafana.ts";
 import { at, withTables } from "../helpers/serving.ts";
@@ -20,6 +20,9 @@ const EVERYTHING = { fromMs: Date.UTC(2026, 0, 8), toMs: Date.UTC(2030, 0, 1) };
 
 /** The stress scenario's messages lie forty minutes apart, and none of them may be too late for any other. */
 const SETTINGS = { allowedLatenessMs: "2000h", tableRetention: "none" };
+
+/** Names neither a wallet nor a url. */
+const NOBODY = status({ id: "nobody", at: Date.UTC(2026, 1, 25, 20) });
 
 type Rows = Record<string, unknown>[];
 
@@ -139,7 +142,7 @@ describe("Grafana's queries", (test) => {
     withCluster(SETTINGS, async (cluster) => {
       await cluster.publish("org", productionEvents());
       await cluster.publish("lab", EVERY_SCENARIO.map(({ envelope }) => bytesOf(envelope)));
-      await cluster.publish("lab", [encode("no event")]);
+      await cluster.publish("lab", [encode("no event"), bytesOf(NOBODY.envelope)]);
       await cluster.publish("stress", EVENTS);
       await processAll(cluster);
 

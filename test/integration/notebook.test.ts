@@ -3,6 +3,7 @@
  * withheld snapshot leaves unknown, beside the assertion that says so, and nothing of it when the snapshot has come.
  */
 import * as assert from "uvu/assert";
+import { table } from "../../deploy/notebook/show.ts";
 import { loadPack, USUAL_PACKS } from "../../src/assert/pack.ts";
 import { registerRun } from "../../src/cli/run.ts";
 import { type Cluster, withServedCluster } from "../helpers/cluster.ts";
@@ -54,6 +55,14 @@ describe("the notebook", (test) => {
     for (const { id, cell_type, outputs, execution_count } of cells) {
       if (cell_type === "code") assert.equal([outputs, execution_count], [[], null], id);
     }
+  });
+
+  test("escapes what events say", () => {
+    const shown = table([{ "<b>": `<script>alert("x")</script>`, list: ["a&b"] }], "nothing");
+    const { "text/html": html } = shown[Symbol.for("Jupyter.display")]!();
+    assert.not.match(html!, /<script|<b>/);
+    assert.match(html!, "&lt;script&gt;alert(&quot;x&quot;)");
+    assert.match(html!, "[&quot;a&amp;b&quot;]");
   });
 
   test("reads views and facts as they stand, a row at a time, and computes nothing again", () => {
