@@ -10,6 +10,7 @@ import { registerCutover } from "./cli/cutover.ts";
 import { registerDemo } from "./cli/demo.ts";
 import { registerDev } from "./cli/dev.ts";
 import { registerDigest } from "./cli/digest.ts";
+import { registerDlq } from "./cli/dlq.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerExportFixtures } from "./cli/export-fixtures.ts";
 import { registerInit } from "./cli/init.ts";
@@ -60,6 +61,7 @@ async function main(): Promise<number> {
     registerDigest,
     registerDoctor,
     registerVerify,
+    registerDlq,
     registerCutover,
     registerAudit,
     registerAssert,

@@ -72,7 +72,7 @@ export async function publishAll(
 }
 
 /** A file, or standard input for `-`, which must be awaited: a pipe that is slow is no error. */
-async function contentOf(file: string): Promise<Buffer> {
+export async function contentOf(file: string): Promise<Buffer> {
   try {
     return file === "-" ? await buffer(process.stdin) : await readFile(file);
   } catch (cause) {
