@@ -1,4 +1,5 @@
 /** `latecomer dlq`: the dead letters, what became of them, and publishing their events again once they are mended. */
+import { Buffer } from "node:buffer";
 import type { Command } from "commander";
 import type { NatsConnection } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";

@@ -32,7 +32,9 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
       reconnectJitter: 250,
-      ...(settings.natsCreds === "" ? {} : { authenticator: credsAuthenticator(readCreds(settings.natsCreds)) }),
+      ...(settings.natsCreds === ""
+        ? credentialsIn(settings.natsUrl)
+        : { authenticator: credsAuthenticator(readCreds(settings.natsCreds)) }),
     });
   } catch (cause) {
     if (cause instanceof LatecomerError) throw cause;
@@ -65,6 +67,15 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
     );
   }
   return nc;
+}
+
+/** User and password, or a token, of the first URL that has any: the client itself looks at none. */
+function credentialsIn(natsUrl: string): { user: string; pass: string } | { token: string } | Record<never, never> {
+  const urls = natsUrl.split(",").filter((one) => URL.canParse(one)).map((one) => new URL(one));
+  const { username, password } = urls.find((url) => url.username !== "") ?? { username: "", password: "" };
+  if (username === "") return {};
+  const user = decodeURIComponent(username);
+  return password === "" ? { token: user } : { user, pass: decodeURIComponent(password) };
 }
 
 function readCreds(path: string): Uint8Array {

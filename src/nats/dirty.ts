@@ -19,7 +19,7 @@ import { isNotFound, natsError } from "./connection.ts";
 import { DIRTY_STREAM } from "./definitions.ts";
 
 /** The consumer that all workers share: a mark is in one hand at a time. */
-const CONSUMER = "rollup";
+export const CONSUMER = "rollup";
 
 /** Marks under way at once. */
 const WINDOW = 256;
@@ -29,6 +29,14 @@ const ACK_WAIT_MS = 30_000;
 
 /** The server hands out no more than so many at once; several workers of some hundred each. */
 const MOST_IN_HAND = 10_000;
+
+export const CONSUMER_CONFIG = {
+  durable_name: CONSUMER,
+  ack_policy: AckPolicy.Explicit,
+  deliver_policy: DeliverPolicy.All,
+  ack_wait: nanos(ACK_WAIT_MS),
+  max_ack_pending: MOST_IN_HAND,
+} as const;
 
 /** How long the server may take to answer. */
 const ANSWER_MS = 5_000;
@@ -90,13 +98,7 @@ class DirtyQueue implements DirtyMinuteQueue {
       await this.#jsm.consumers.info(DIRTY_STREAM, CONSUMER);
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      await this.#jsm.consumers.add(DIRTY_STREAM, {
-        durable_name: CONSUMER,
-        ack_policy: AckPolicy.Explicit,
-        deliver_policy: DeliverPolicy.All,
-        ack_wait: nanos(ACK_WAIT_MS),
-        max_ack_pending: MOST_IN_HAND,
-      });
+      await this.#jsm.consumers.add(DIRTY_STREAM, CONSUMER_CONFIG);
     }
   }
 

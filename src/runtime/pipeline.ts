@@ -32,7 +32,7 @@ export interface PipelinePorts {
   readonly source: MessageSource;
   readonly stream: EventStream;
   readonly sink: Sink;
-  readonly state: Pick<State, "write" | "sessions" | "saveCheckpoint" | "noteGap">;
+  readonly state: Pick<State, "write" | "sessions" | "saveCheckpoint" | "noteGap" | "noteCosts">;
   readonly deadLetters: DeadLetterQueue;
   readonly dirtyMinutes: DirtyMinutes;
   readonly clock: Clock;
@@ -251,6 +251,7 @@ export class PartitionPipeline {
     for (const cost of costs) {
       log.warn({ partition, ...cost }, "a bound cost evidence; replay this window to repair it");
     }
+    if (costs.length > 0) await this.#step(() => state.noteCosts(partition, costs));
   }
 
   /** A step of a commit. */
