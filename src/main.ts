@@ -19,6 +19,7 @@ import { registerPublish } from "./cli/publish.ts";
 import { registerReplay } from "./cli/replay.ts";
 import { registerRollup } from "./cli/rollup.ts";
 import { registerRun } from "./cli/run.ts";
+import { registerSimulate } from "./cli/simulate.ts";
 import { registerVerify } from "./cli/verify.ts";
 import type { Context } from "./cli/context.ts";
 import { EXIT, exitCodeOf } from "./errors.ts";
@@ -55,6 +56,7 @@ async function main(): Promise<number> {
     registerDemo,
     registerInit,
     registerPublish,
+    registerSimulate,
     registerRun,
     registerRollup,
     registerReplay,

@@ -13,7 +13,7 @@ const LOG = join(FIXTURES, "gateway_log_2026-01-08.jsonl");
 const COMMANDS = [
   ...["dev", "demo", "init", "publish", "run", "rollup", "digest", "doctor", "verify", "audit", "assert"],
   ...["export-fixtures", "load-fixtures", "cutover status", "cutover plan", "cutover to"],
-  ...["dlq list", "dlq show", "dlq republish"],
+  ...["dlq list", "dlq show", "dlq republish", "simulate"],
 ];
 
 /** Nothing listens there. */
