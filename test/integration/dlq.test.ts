@@ -212,6 +212,8 @@ describe("latecomer dlq republish", (test) => {
         await cluster.process();
         assert.is(await stateOf(cluster, 4), "recovered");
         assert.is(await stateOf(cluster, 5), "waiting");
+        const { groups } = await json(cluster, "list", "--reason", "json_parse_error", "--source", "org");
+        assert.equal([groups[0].recovered, groups[0].waiting], [1, 0]);
       })
     ));
 
