@@ -10,6 +10,7 @@ import { registerCutover } from "./cli/cutover.ts";
 import { registerDemo } from "./cli/demo.ts";
 import { registerDev } from "./cli/dev.ts";
 import { registerDigest } from "./cli/digest.ts";
+import { registerDlq } from "./cli/dlq.ts";
 import { registerDoctor } from "./cli/doctor.ts";
 import { registerExportFixtures } from "./cli/export-fixtures.ts";
 import { registerExplain } from "./cli/explain.ts";
@@ -20,6 +21,7 @@ import { registerReplay } from "./cli/replay.ts";
 import { registerRollup } from "./cli/rollup.ts";
 import { registerRun } from "./cli/run.ts";
 import { registerTriage } from "./cli/triage.ts";
+import { registerSimulate } from "./cli/simulate.ts";
 import { registerVerify } from "./cli/verify.ts";
 import { registerWhatIf } from "./cli/what-if.ts";
 import type { Context } from "./cli/context.ts";
@@ -57,6 +59,7 @@ async function main(): Promise<number> {
     registerDemo,
     registerInit,
     registerPublish,
+    registerSimulate,
     registerRun,
     registerRollup,
     registerReplay,
@@ -64,6 +67,7 @@ async function main(): Promise<number> {
     registerDoctor,
     registerTriage,
     registerVerify,
+    registerDlq,
     registerCutover,
     registerAudit,
     registerAssert,

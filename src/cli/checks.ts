@@ -4,16 +4,20 @@ import { access, mkdir } from "node:fs/promises";
 import { nanos, type NatsConnection } from "nats";
 import { type Config, maskUrl } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
+import { schemaDrift } from "../clickhouse/drift.ts";
 import { migrationStatus } from "../clickhouse/migrate.ts";
 import { factWriters } from "../clickhouse/writer.ts";
 import { LatecomerError } from "../errors.ts";
 import { contentHash, readGeneration } from "../nats/generation.ts";
 import { planStreams } from "../nats/provision.ts";
 
+/** `unknown`: cannot be read here, and nothing depends on it; `warning`: it runs, and something is lost or late. */
+export type Severity = "ok" | "unknown" | "warning" | "failed";
+
 /** What a check found; anything but `ok` says what to do. */
 export interface Finding {
   readonly check: string;
-  readonly state: "ok" | "warning" | "failed";
+  readonly state: Severity;
   readonly detail: string;
   readonly fix: string;
 }
@@ -22,7 +26,10 @@ export interface Finding {
 const TOLERATED_SKEW_MS = 5_000;
 const FATAL_SKEW_MS = 3_600_000;
 
-const ok = (check: string, detail: string): Finding => ({ check, state: "ok", detail, fix: "" });
+/** The oldest ClickHouse with all that the schema uses. */
+const OLDEST_CLICKHOUSE = [24, 8] as const;
+
+export const ok = (check: string, detail: string): Finding => ({ check, state: "ok", detail, fix: "" });
 
 /** The folder of the embedded engine can be written. */
 export async function checkFolder(config: Config): Promise<Finding> {
@@ -48,7 +55,9 @@ export async function checkNats(config: Config, nc: NatsConnection): Promise<Fin
   const findings = [ok("nats-server", `${nc.info?.version} at ${maskUrl(config.natsUrl)}`)];
   const plans = await planStreams(await nc.jetstreamManager(), config);
   const missing = plans.filter((plan) => plan.action === "create").map((plan) => plan.name);
-  const drifted = plans.filter((plan) => plan.action === "update" || plan.action === "refuse").map((plan) => plan.name);
+  const drifted = plans.filter((plan) => plan.action === "update" || plan.action === "refuse").map((
+    { name, changes },
+  ) => `${name} (${changes.map(({ field, from, to }) => `${field} ${from}, defined ${to}`).join("; ")})`);
   if (missing.length > 0) {
     findings.push({
       check: "streams",
@@ -86,7 +95,7 @@ export async function checkClickHouse(config: Config, clickhouse: ClickHouse): P
   const [engine] = await clickhouse.rows<{ version: string; now: string }>(
     "SELECT version() AS version, toUnixTimestamp64Milli(now64(3)) AS now",
   );
-  const findings = [ok("ClickHouse", `${engine?.version} at ${clickhouse.description}`)];
+  const findings = [engineFinding(engine?.version ?? "", clickhouse.description)];
   const status = await migrationStatus(clickhouse, config.database);
   const pending = status.filter((one) => one.state === "pending").map((one) => one.name);
   const changed = status.filter((one) => one.state === "changed").map((one) => one.name);
@@ -106,6 +115,31 @@ export async function checkClickHouse(config: Config, clickhouse: ClickHouse): P
   }
   findings.push(clockFinding("clock of ClickHouse", Number(engine?.now)));
   return findings;
+}
+
+function engineFinding(version: string, description: string): Finding {
+  const [year = 0, month = 0] = version.split(".").map(Number);
+  const [leastYear, leastMonth] = OLDEST_CLICKHOUSE;
+  if (year > leastYear || (year === leastYear && month >= leastMonth)) {
+    return ok("ClickHouse", `${version} at ${description}`);
+  }
+  const detail = `${version} at ${description} is older than ${OLDEST_CLICKHOUSE.join(".")}`;
+  return { check: "ClickHouse", state: "failed", detail, fix: "upgrade ClickHouse" };
+}
+
+/** Tables and views are those of the migrations: somebody may have changed one by hand. */
+export async function checkDrift(config: Config, clickhouse: ClickHouse): Promise<Finding[]> {
+  const check = "tables and views";
+  const drift = await schemaDrift(clickhouse, config.database);
+  if (drift.length === 0) return [ok(check, "as the migrations make them")];
+  return drift.map(({ name, kind, problem }) => ({
+    check,
+    state: problem === "missing" ? "failed" : "warning",
+    detail: `${kind} ${name} ${problem === "missing" ? "is missing" : "is not what the migration makes"}`,
+    fix: kind === "view" || problem === "missing"
+      ? `latecomer init --print has its statement${kind === "view" && problem === "differs" ? "; drop it first" : ""}`
+      : "another database, latecomer init, and latecomer replay into it",
+  }));
 }
 
 /** It is certain who writes each fact. No failure: whoever is not the writer withholds its rows and goes on. */

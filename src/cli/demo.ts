@@ -214,7 +214,7 @@ async function publishInOrder(
   }
 }
 
-function publish(nc: NatsConnection, config: Config, source: string, messages: readonly Uint8Array[]): Promise<void> {
+function publish(nc: NatsConnection, config: Config, source: string, messages: readonly Uint8Array[]): Promise<number> {
   return publishMessages(nc, messages, { source, partitions: config.partitions, messageIds: false, rate: 0 });
 }
 

@@ -3,8 +3,10 @@ import type { Command } from "commander";
 import { type Config, describeConfig } from "../config.ts";
 import { EXIT } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
-import { checkClickHouse, checkFolder, checkNats, type Finding } from "./checks.ts";
-import { checkPartitions, checkRollup } from "./partitions.ts";
+import { checkClickHouse, checkDrift, checkFolder, checkNats, type Finding } from "./checks.ts";
+import { checkKeeping } from "./keeping.ts";
+import { checkConsumers, checkPartitions, checkRollup } from "./partitions.ts";
+import { checkClickHousePermissions, checkNatsPermissions } from "./permissions.ts";
 import {
   configOf,
   type Context,
@@ -18,9 +20,12 @@ import {
 
 export function registerDoctor(program: Command, context: Context): void {
   const command = program.command("doctor")
-    .description("check versions, connections, schema, streams and clocks; say what to do")
+    .description("check versions, streams, schema, permissions, clocks, lag and bounds; say what to do")
     .option("--json", "one JSON document on stdout");
-  withSettings(command, [...PLACES, "replicas", "streamRetentionMs", "ttlBeforeMs", "ttlAfterMs"]);
+  withSettings(command, [
+    ...[...PLACES, "partitions", "replicas", "streamRetentionMs"] as const,
+    ...["ttlBeforeMs", "ttlAfterMs", "allowedLatenessMs"] as const,
+  ]);
   command.action(async (flags: { json?: boolean }) => {
     const config = configOf(context, { ...flags });
     const findings = await examine(config);
@@ -52,7 +57,15 @@ export async function examine(config: Config): Promise<Finding[]> {
     try {
       const findings = await checkNats(config, nc);
       const isProvisioned = !findings.some(({ check, state }) => check === "streams" && state === "failed");
-      return isProvisioned ? [...findings, ...await checkPartitions(nc), await checkRollup(nc)] : findings;
+      if (!isProvisioned) return findings;
+      return [
+        ...findings,
+        ...await checkKeeping(config, nc),
+        ...await checkNatsPermissions(nc),
+        ...await checkConsumers(nc),
+        ...await checkPartitions(nc, config.partitions),
+        await checkRollup(nc),
+      ];
     } finally {
       await nc.close();
     }
@@ -60,7 +73,14 @@ export async function examine(config: Config): Promise<Finding[]> {
   await attempt("ClickHouse", "latecomer init creates the database; CLICKHOUSE_URL names another engine", async () => {
     const clickhouse = await openWarehouse(config);
     try {
-      return await checkClickHouse(config, clickhouse);
+      const findings = await checkClickHouse(config, clickhouse);
+      const isMigrated = findings.every(({ check, state }) => check !== "schema" || state !== "failed");
+      if (!isMigrated) return findings;
+      return [
+        ...findings,
+        ...await checkDrift(config, clickhouse),
+        ...await checkClickHousePermissions(clickhouse),
+      ];
     } finally {
       await clickhouse.close();
     }

@@ -28,7 +28,7 @@ export function registerLoadFixtures(program: Command, context: Context): void {
       ? shiftToNow(fixtures.messages, Date.now())
       : { messages: fixtures.messages, shiftMs: 0 };
     // With ids the server would drop the copies that the stream had delivered, and fixtures that are loaded again.
-    await publishAll(config, messages, { ...flags, messageIds: false });
+    await publishAll(config, messages, messages.length, { ...flags, messageIds: false });
     const { order } = fixtures.manifest;
     if (flags.json) return printJson({ published: messages.length, source: flags.source, order, shiftMs });
     const moved = shiftMs === 0

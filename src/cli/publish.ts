@@ -43,22 +43,26 @@ export function registerPublish(program: Command, context: Context): void {
     const random = seeded(flags.shuffleSeed ?? 0);
     if (flags.duplicate > 0) messages = withDuplicates(messages, flags.duplicate, random);
     if (flags.shuffleSeed !== undefined) messages = shuffled(messages, random);
-    await publishAll(config, messages, { ...flags, messageIds: flags.messageIds && flags.duplicate === 0 });
+    await publishAll(config, messages, messages.length, {
+      ...flags,
+      messageIds: flags.messageIds && flags.duplicate === 0,
+    });
     if (flags.json) printJson({ published: messages.length, source: flags.source });
     else printLine(`published ${messages.length} messages into source ${flags.source}`);
   });
 }
 
-/** Publishes the messages in their order into a source, showing how far it is. */
+/** Publishes the messages, about so many, in their order into a source, showing how far it is; returns how many. */
 export async function publishAll(
   config: Config,
-  messages: readonly Uint8Array[],
+  messages: Iterable<Uint8Array>,
+  total: number,
   { source, rate, messageIds }: Pick<PublishOptions, "source" | "rate" | "messageIds">,
-): Promise<void> {
+): Promise<number> {
   const nc = await connectNats(config);
-  const progress = startProgress("publishing", messages.length);
+  const progress = startProgress("publishing", total);
   try {
-    await publishMessages(nc, messages, {
+    return await publishMessages(nc, messages, {
       source,
       partitions: config.partitions,
       messageIds,
@@ -72,7 +76,7 @@ export async function publishAll(
 }
 
 /** A file, or standard input for `-`, which must be awaited: a pipe that is slow is no error. */
-async function contentOf(file: string): Promise<Buffer> {
+export async function contentOf(file: string): Promise<Buffer> {
   try {
     return file === "-" ? await buffer(process.stdin) : await readFile(file);
   } catch (cause) {
@@ -86,7 +90,8 @@ export function wholeNumber(text: string): number {
   return Number(text);
 }
 
-function probability(text: string): number {
+/** Reads the value of an option that is a probability. */
+export function probability(text: string): number {
   const value = Number(text);
   if (!(value >= 0 && value <= 1)) {
     throw new LatecomerError("USAGE", "usage", `"${text}" is no probability from 0 to 1`);

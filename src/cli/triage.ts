@@ -63,7 +63,7 @@ async function lagOf(config: Config): Promise<Lag> {
   try {
     const nc = await connectNats(config);
     try {
-      return { checks: [...await checkPartitions(nc), await checkRollup(nc)], unknown: "" };
+      return { checks: [...await checkPartitions(nc, config.partitions), await checkRollup(nc)], unknown: "" };
     } finally {
       await nc.close();
     }

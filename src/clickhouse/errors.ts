@@ -5,20 +5,15 @@
  * about the schema or the server; for the others the code, its name and the number of the row must do. Whoever
  * needs more has the rows.
  */
-import { LatecomerError } from "../errors.ts";
+import { type ErrorKind, LatecomerError } from "../errors.ts";
 
 /** An error that a ClickHouse server or engine reported, with its number (0 when it gave none). */
 export class ClickHouseError extends LatecomerError {
   override readonly name = "ClickHouseError";
   readonly serverCode: number;
 
-  constructor(serverCode: number, retryable: boolean, message: string, cause?: unknown) {
-    super(
-      retryable ? "CLICKHOUSE_UNAVAILABLE" : "CLICKHOUSE_REFUSED",
-      retryable ? "retryable" : "fatal",
-      message,
-      { cause },
-    );
+  constructor(serverCode: number, kind: ErrorKind, message: string, cause?: unknown) {
+    super(kind === "retryable" ? "CLICKHOUSE_UNAVAILABLE" : "CLICKHOUSE_REFUSED", kind, message, { cause });
     this.serverCode = serverCode;
   }
 }
@@ -64,8 +59,38 @@ const RETRYABLE = new Set([
   999, // KEEPER_EXCEPTION
 ]);
 
+const NO_CREDENTIALS = "it refuses these credentials: check CLICKHOUSE_URL";
+
+/** Codes of what is not there for us, however often we ask, with what to do about it. */
+const UNAVAILABLE: ReadonlyMap<number, string> = new Map([
+  [81, "`latecomer init` creates it"], // UNKNOWN_DATABASE
+  [192, NO_CREDENTIALS], // UNKNOWN_USER
+  [193, NO_CREDENTIALS], // WRONG_PASSWORD
+  [194, NO_CREDENTIALS], // REQUIRED_PASSWORD
+  [516, NO_CREDENTIALS], // AUTHENTICATION_FAILED
+]);
+
 /** Codes whose sentence names tables, columns, rights or limits, and never a value of a row. */
-const SPEAKS_OF_SCHEMA = new Set([16, 36, 46, 47, 48, 50, 60, 62, 73, 81, 115, 164, 192, 497, 516, ...RETRYABLE]);
+const SPEAKS_OF_SCHEMA = new Set([
+  16,
+  36,
+  46,
+  47,
+  48,
+  50,
+  60,
+  62,
+  73,
+  81,
+  115,
+  164,
+  192,
+  193,
+  194,
+  497,
+  516,
+  ...RETRYABLE,
+]);
 
 /** Longer sentences are cut here: a server repeats the whole statement in some. */
 const SENTENCE_MAX_LENGTH = 600;
@@ -97,7 +122,7 @@ export function translateError(error: unknown, attempt: Attempt): LatecomerError
   const detail = systemCode ?? (text === "Timeout error." ? "no answer in time" : "the answer is not ClickHouse's");
   return new ClickHouseError(
     0,
-    true,
+    "retryable",
     `could not ${attempt.what}: ${detail}`,
     systemCode === undefined ? undefined : error,
   );
@@ -108,10 +133,12 @@ function translateServerError(error: unknown, serverCode: number, text: string, 
   const tells = !attempt.carriesRows || SPEAKS_OF_SCHEMA.has(serverCode);
   const sentence = text.replace(/^Code: \d+\. DB::Exception: /, "").replace(/\s*\([A-Z0-9_]{3,}\)\s*$/, "").trim();
   const detail = tells ? `: ${sentence.slice(0, SENTENCE_MAX_LENGTH)}` : placeOf(error);
+  const advice = UNAVAILABLE.get(serverCode);
+  const what = `could not ${attempt.what}: ClickHouse code ${serverCode}${type === undefined ? "" : ` (${type})`}`;
   return new ClickHouseError(
     serverCode,
-    RETRYABLE.has(serverCode),
-    `could not ${attempt.what}: ClickHouse code ${serverCode}${type === undefined ? "" : ` (${type})`}${detail}`,
+    RETRYABLE.has(serverCode) ? "retryable" : advice === undefined ? "fatal" : "unavailable",
+    `${what}${detail}${advice === undefined ? "" : `; ${advice}`}`,
     // The original sentence travels with the cause, and loggers print causes.
     tells ? error : undefined,
   );

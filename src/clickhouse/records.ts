@@ -74,6 +74,55 @@ export async function acceptedElsewhere(clickhouse: ClickHouse, sequences: reado
   return found;
 }
 
+/** An event that is archived as accepted. */
+export interface AcceptedEvent {
+  readonly uid: string;
+  readonly id: string;
+  readonly type: string;
+  /** Where it was accepted last. */
+  readonly streamSequence: number;
+}
+
+/** The accepted events of a source that have one of these uids, or one of these ids behind a sequence. */
+export async function acceptedEvents(
+  clickhouse: ClickHouse,
+  source: string,
+  uids: readonly string[],
+  ids: readonly string[],
+  afterSeq: number,
+): Promise<AcceptedEvent[]> {
+  const events: AcceptedEvent[] = [];
+  const find = async (condition: string, values: readonly string[], after: number) => {
+    for (const some of chunks(values, escaped)) {
+      const rows = await clickhouse.rows<Omit<AcceptedEvent, "streamSequence"> & { sequence: string }>(
+        `SELECT uid, id, type, max(stream_sequence) AS sequence FROM raw_streaming_events FINAL
+         WHERE source = {source:String} AND stream_sequence > {after:UInt64} AND ${condition} AND outcome = 'accepted'
+         GROUP BY uid, id, type`,
+        { source, after, some },
+      );
+      events.push(...rows.map(({ uid, id, type, sequence }) => ({ uid, id, type, streamSequence: Number(sequence) })));
+    }
+  };
+  await find("uid IN {some:Array(String)}", uids, 0);
+  await find("id IN {some:Array(String)}", ids, afterSeq);
+  return events;
+}
+
+/** The bytes of a refused message as its row keeps them; undefined where there is no such row. */
+export async function refusedBytes(
+  clickhouse: ClickHouse,
+  { source, uid }: Identity,
+  streamSequence: number,
+): Promise<Uint8Array | undefined> {
+  const [row] = await clickhouse.rows<{ body: string }>(
+    `SELECT if(payload_encoding = 'base64', payload_body, base64Encode(payload_body)) AS body
+     FROM raw_streaming_events_dlq FINAL
+     WHERE source = {source:String} AND source_offset = {sequence:UInt64} AND event_uid = {uid:String}`,
+    { source, uid, sequence: streamSequence },
+  );
+  return row === undefined ? undefined : Uint8Array.from(atob(row.body), (char) => char.charCodeAt(0));
+}
+
 /** The rows of `raw_streaming_events_dlq`, by stream sequence. */
 export async function deadLetterRows(
   clickhouse: ClickHouse,

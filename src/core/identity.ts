@@ -29,6 +29,11 @@ export function uidOf(id: string, contentHash: string): string {
   return id === "" ? contentHash : [id, contentHash].join("~");
 }
 
+/** The id in a uid, blank for an event that has none; a hash holds no `~`. */
+export function idOf(uid: string): string {
+  return uid.slice(0, Math.max(0, uid.lastIndexOf("~")));
+}
+
 /**
  * The hash of a decoded event. What is hashed begins with the type, which fixes the keys of the payload and their
  * order (event.ts), so values alone tell two events apart.

@@ -16,7 +16,7 @@ const WINDOW = 128;
  * The message id of a letter, by which the server drops a repeat. The sequence alone would not do: a server that lost
  * its last seconds gives it to another message.
  */
-export function letterId({ streamSequence, uid }: DeadLetter): string {
+export function letterId({ streamSequence, uid }: Pick<DeadLetter, "streamSequence" | "uid">): string {
   return `${EVENT_STREAM}:${streamSequence}:${encodeURIComponent(uid)}`;
 }
 

@@ -16,6 +16,9 @@ const WINDOW = 256;
 /** How long the server may take to answer. */
 const ANSWER_MS = 5_000;
 
+/** The consumer that all workers share: a mark is in one hand at a time. */
+export const CONSUMER_CONFIG = wantedConsumers().find(({ stream }) => stream === DIRTY_STREAM)!.config;
+
 const EMPTY = new Uint8Array();
 
 export function openDirtyMinutes(nc: NatsConnection): DirtyMinutes {
@@ -40,8 +43,6 @@ export async function openDirtyMinuteQueue(nc: NatsConnection): Promise<DirtyMin
 class DirtyQueue implements DirtyMinuteQueue {
   readonly #nc: NatsConnection;
   readonly #jsm: JetStreamManager;
-  /** The consumer that all workers share: a mark is in one hand at a time. */
-  readonly #consumer = wantedConsumers().find(({ stream }) => stream === DIRTY_STREAM)!.config;
   #isBound = false;
 
   constructor(nc: NatsConnection, jsm: JetStreamManager) {
@@ -72,10 +73,10 @@ class DirtyQueue implements DirtyMinuteQueue {
 
   async #bind(): Promise<void> {
     try {
-      await this.#jsm.consumers.info(DIRTY_STREAM, this.#consumer.durable_name!);
+      await this.#jsm.consumers.info(DIRTY_STREAM, CONSUMER_CONFIG.durable_name!);
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      await this.#jsm.consumers.add(DIRTY_STREAM, this.#consumer);
+      await this.#jsm.consumers.add(DIRTY_STREAM, CONSUMER_CONFIG);
     }
   }
 
@@ -88,7 +89,7 @@ class DirtyQueue implements DirtyMinuteQueue {
     const inbox = createInbox();
     const subscription = this.#nc.subscribe(inbox, { max: most + 1, timeout: ANSWER_MS });
     this.#nc.publish(
-      `$JS.API.CONSUMER.MSG.NEXT.${DIRTY_STREAM}.${this.#consumer.durable_name}`,
+      `$JS.API.CONSUMER.MSG.NEXT.${DIRTY_STREAM}.${CONSUMER_CONFIG.durable_name}`,
       JSON.stringify({ batch: most, no_wait: true }),
       {
         reply: inbox,

@@ -20,28 +20,43 @@ export interface PublishOptions {
 const WINDOW = 256;
 const WINDOWS_PER_SECOND = 20;
 
-/** Publishes in order and returns when the last message is durable. */
+/**
+ * Publishes in order and returns, when the last message is durable, how many there were. Messages are taken as they are
+ * needed, so that there may be more than memory holds.
+ */
 export async function publishMessages(
   nc: NatsConnection,
-  messages: readonly Uint8Array[],
+  messages: Iterable<Uint8Array>,
   options: PublishOptions,
-): Promise<void> {
+): Promise<number> {
   const js = nc.jetstream();
   const started = performance.now();
   try {
     const size = options.rate > 0 ? Math.min(WINDOW, Math.ceil(options.rate / WINDOWS_PER_SECOND)) : WINDOW;
-    for (let at = 0; at < messages.length; at += size) {
-      const window = messages.slice(at, at + size);
+    let confirmed = 0;
+    for (const window of windows(messages, size)) {
       await Promise.all(window.map((bytes) => publishOne(js, bytes, options)));
-      options.onProgress?.(at + window.length);
+      confirmed += window.length;
+      options.onProgress?.(confirmed);
       if (options.rate > 0) {
-        const due = started + (at + window.length) / options.rate * 1_000;
+        const due = started + confirmed / options.rate * 1_000;
         await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
       }
     }
+    return confirmed;
   } catch (error) {
     throw natsError(error, "publish events (`latecomer init` creates their stream)");
   }
+}
+
+function* windows(messages: Iterable<Uint8Array>, size: number): Generator<Uint8Array[]> {
+  let window: Uint8Array[] = [];
+  for (const message of messages) {
+    if (window.push(message) < size) continue;
+    yield window;
+    window = [];
+  }
+  if (window.length > 0) yield window;
 }
 
 async function publishOne(js: JetStreamClient, bytes: Uint8Array, options: PublishOptions): Promise<void> {

@@ -108,7 +108,10 @@ export async function* readStream(
         mem_storage: true,
         num_replicas: 1,
       });
-      if (num_pending === 0) return;
+      if (num_pending === 0) {
+        await jsm.consumers.delete(stream, name).catch(() => {});
+        return;
+      }
       left = num_pending;
     } catch (error) {
       throw natsError(error, `read ${stream} from sequence ${next}`);

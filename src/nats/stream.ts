@@ -29,6 +29,24 @@ export async function openEventStream(nc: NatsConnection): Promise<ReplayedStrea
   return new JetStreamEvents(nc, await nc.jetstreamManager());
 }
 
+/** When the first message of a partition behind a sequence was stored, in Unix milliseconds; undefined when none is. */
+export async function firstStoredAfter(
+  jsm: JetStreamManager,
+  partition: string,
+  doneSeq: number,
+): Promise<number | undefined> {
+  const request: Search = { seq: doneSeq + 1, next_by_subj: `events.*.*.${partition}` };
+  try {
+    return (await jsm.streams.getMessage(EVENT_STREAM, request)).time.getTime();
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw natsError(error, `read ${EVENT_STREAM}`);
+  }
+}
+
+/** A search for the first message of a subject from a sequence on, which the client's types lack. */
+type Search = SeqMsgRequest & { readonly next_by_subj: string };
+
 class JetStreamEvents implements ReplayedStream {
   readonly #nc: NatsConnection;
   readonly #jsm: JetStreamManager;
@@ -107,7 +125,7 @@ class JetStreamEvents implements ReplayedStream {
   }
 
   /** The sequence of the message that a request finds, 0 when it finds none. */
-  async #seqOf(request: LastForMsgRequest | (SeqMsgRequest & { readonly next_by_subj: string })): Promise<number> {
+  async #seqOf(request: LastForMsgRequest | Search): Promise<number> {
     try {
       return (await this.#jsm.streams.getMessage(EVENT_STREAM, request)).seq;
     } catch (error) {

@@ -105,6 +105,8 @@ export async function derive(
         const doneAtMs = shuffled.storedAtMs(reached.doneSeq) ?? reached.doneAtMs;
         return progress.saveCheckpoint(key, { ...reached, rewindSeq, doneAtMs });
       },
+      // Its report counts them; they say nothing of the live rows.
+      noteCosts: () => Promise.resolve(),
       noteGap: (_, gap) => Promise.reject(expired(id, `sequences ${gap.fromSeq} to ${gap.toSeq}`)),
     },
     // What is refused was refused before, and its letter was sent.

@@ -33,7 +33,7 @@ export interface PipelinePorts {
   readonly source: MessageSource;
   readonly stream: EventStream;
   readonly sink: Sink;
-  readonly state: Pick<State, "write" | "sessions" | "saveCheckpoint" | "noteGap">;
+  readonly state: Pick<State, "write" | "sessions" | "saveCheckpoint" | "noteGap" | "noteCosts">;
   readonly deadLetters: DeadLetterQueue;
   readonly dirtyMinutes: DirtyMinutes;
   readonly clock: Clock;
@@ -261,6 +261,7 @@ export class PartitionPipeline {
       const window = { from: formatInstant(fromMs), to: formatInstant(toMs) };
       log.warn({ partition, ...what, ...window }, "a bound cost evidence; replay this window to repair it");
     }
+    if (costs.length > 0) await this.#step(() => state.noteCosts(partition, costs));
     this.#ports.onCommitted?.(effects);
   }
 

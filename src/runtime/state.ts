@@ -3,7 +3,7 @@
  * wrote, merges, and tries again. So two owners of one partition leave the same entries as one.
  */
 import { type Checkpoint, type Gap, mergeCheckpoints, readCheckpoint } from "../core/checkpoint.ts";
-import type { StateChange } from "../core/effects.ts";
+import type { Cost, StateChange } from "../core/effects.ts";
 import { mergeEntries, readEntry, type UnmatchedEntry } from "../core/entry.ts";
 import { mergeSessions } from "../core/session/entry.ts";
 import { readSnapshotEntry } from "../core/snapshot.ts";
@@ -21,6 +21,9 @@ const MOST_CONFLICTS = 20;
 
 /** Gaps remembered per partition; the newest stay. */
 const MOST_GAPS = 20;
+
+/** Costs remembered per partition, each of a kind and a source; the newest stay. */
+const MOST_COSTS = 20;
 
 /** What a write leaves when the key already holds a value. */
 type Merge = (present: string) => string;
@@ -121,6 +124,16 @@ export class State {
     });
   }
 
+  /**
+   * Remembers what bounds have cost, for `doctor`: counts and spans of one kind and source are joined. A batch that is
+   * repeated may count again.
+   */
+  async noteCosts(partition: string, costs: readonly Cost[]): Promise<void> {
+    await compareAndSet(this.#buckets.checkpoints, `costs.${partition}`, JSON.stringify(costs), (text) => {
+      return JSON.stringify(costs.reduce(withCost, readCosts(text)).slice(-MOST_COSTS));
+    });
+  }
+
   async #put(bucket: StateChange["bucket"], key: string, value: string): Promise<string> {
     const known = bucket === "workflow_sessions" ? this.#revisions.get(key) : undefined;
     const written = await compareAndSet(this.#buckets[bucket], key, value, MERGE[bucket](key, value), known);
@@ -145,11 +158,32 @@ async function concurrently<Item>(items: readonly Item[], work: (item: Item) => 
   await Promise.all(Array.from({ length: Math.min(CONCURRENCY, items.length) }, worker));
 }
 
+/** Costs with one more, which joins that of its kind and source. */
+function withCost(costs: readonly Cost[], cost: Cost): Cost[] {
+  const isSame = (one: Cost) => one.kind === cost.kind && one.source === cost.source;
+  const known = costs.find(isSame);
+  if (known === undefined) return [...costs, cost];
+  const span = {
+    fromMs: Math.min(known.span.fromMs, cost.span.fromMs),
+    toMs: Math.max(known.span.toMs, cost.span.toMs),
+  };
+  return [...costs.filter((one) => !isSame(one)), { ...cost, count: known.count + cost.count, span }];
+}
+
+/** The costs of an entry of `checkpoints` whose key is `costs.<partition>`. */
+export function readCosts(text: string): Cost[] {
+  return readList<Cost>(text);
+}
+
 /** The gaps of an entry of `checkpoints` whose key is `gaps.<partition>`. */
 export function readGaps(text: string): Gap[] {
+  return readList<Gap>(text);
+}
+
+function readList<One>(text: string): One[] {
   try {
-    const gaps = JSON.parse(text) as Gap[];
-    return Array.isArray(gaps) ? gaps : [];
+    const list = JSON.parse(text) as One[];
+    return Array.isArray(list) ? list : [];
   } catch {
     return [];
   }

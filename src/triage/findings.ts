@@ -7,7 +7,7 @@ import type { Scope } from "./scope.ts";
 /** A check of the processors, as `doctor` makes it. */
 export interface Check {
   readonly check: string;
-  readonly state: "ok" | "warning" | "failed";
+  readonly state: "ok" | "unknown" | "warning" | "failed";
   readonly detail: string;
   readonly fix: string;
 }
@@ -52,7 +52,7 @@ export const AUTHORITIES = {
 const MOST_EXPLAINED = 3;
 
 /** A gap in what could be read is past and stays listed; a partition or a rollup that is behind is behind now. */
-const PAST_CHECKS: ReadonlySet<string> = new Set(["gap"]);
+const PAST_CHECKS: ReadonlySet<string> = new Set(["gap", "bound"]);
 
 /** What is wrong comes first; then in the order of the packs. */
 export function findingsOf(
@@ -63,7 +63,7 @@ export function findingsOf(
 ): Finding[] {
   const found: Finding[] = [];
   for (const { check, state, detail, fix } of checks) {
-    if (state === "ok") continue;
+    if (state === "ok" || state === "unknown") continue;
     const graded = state === "failed" || !PAST_CHECKS.has(check) ? "failed" : "warned";
     found.push({ state: graded, name: check, file: "", promise: "", details: [detail], commands: [fix] });
   }

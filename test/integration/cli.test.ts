@@ -14,6 +14,7 @@ const COMMANDS = [
   ...["dev", "demo", "init", "publish", "run", "rollup", "digest", "doctor", "verify", "audit", "assert"],
   ...["explain", "what-if", "triage"],
   ...["export-fixtures", "load-fixtures", "cutover status", "cutover plan", "cutover to"],
+  ...["dlq list", "dlq show", "dlq republish", "simulate"],
 ];
 
 /** Nothing listens there. */

@@ -257,7 +257,8 @@ for (const [name, withClickHouse] of [["the embedded engine", embedded], ["HTTP"
     test("works in the database that it was opened with, from the moment that exists", () =>
       withClickHouse({ database: "my_db" }, async (clickhouse) => {
         const failure = await failureOf(clickhouse.rows("SELECT 1"));
-        assert.match(failure.message, "code 81");
+        assert.match(failure.message, /code 81 .*latecomer init/);
+        assert.is(exitCodeOf(failure), EXIT.unavailable);
         const early = await failureOf(clickhouse.command("CREATE DATABASE my_db"));
         assert.match(early.message, "code 81");
       }));

@@ -1,0 +1,161 @@
+/**
+ * What the user of this configuration may do, for `doctor`: each operation that a role needs is tried in a form that
+ * changes nothing. A message is published on the condition that its stream is another one, which the stream refuses; a key
+ * that nobody has is purged; no rows are inserted; a table that is not there is dropped.
+ */
+import { AckPolicy, DeliverPolicy, ErrorCode, nanos, type NatsConnection, NatsError, nuid } from "nats";
+import type { ClickHouse } from "../clickhouse/client.ts";
+import { migratedTables } from "../clickhouse/drift.ts";
+import { ClickHouseError } from "../clickhouse/errors.ts";
+import { bucketStream, DEAD_LETTER_STREAM, DIRTY_STREAM, EVENT_STREAM } from "../nats/definitions.ts";
+import { type Finding, ok, type Severity } from "./checks.ts";
+
+/** Nobody's: no partition, key, stream or table has this name. */
+const NOBODY = "latecomer-doctor";
+
+const PATIENCE_MS = 2_000;
+
+interface Attempt {
+  /** What it is, and who needs it. */
+  readonly what: string;
+  readonly role: string;
+  /** How bad it is when it is forbidden: `warning` where a processor works without it. */
+  readonly severity: Exclude<Severity, "ok">;
+  readonly run: () => Promise<unknown>;
+}
+
+/** What NATS forbids. */
+export async function checkNatsPermissions(nc: NatsConnection): Promise<Finding[]> {
+  const jsm = await nc.jetstreamManager();
+  const publish = (what: string, role: string, subject: string, severity: Attempt["severity"] = "failed"): Attempt => ({
+    what,
+    role,
+    severity,
+    run: () =>
+      nc.jetstream().publish(subject, new Uint8Array(), { expect: { streamName: NOBODY }, timeout: PATIENCE_MS }),
+  });
+  const read = (role: string, stream: string, subject: string): Attempt => ({
+    what: `read ${stream}`,
+    role,
+    severity: "failed",
+    run: async () => {
+      const name = `${NOBODY}-${nuid.next()}`;
+      await jsm.consumers.add(stream, {
+        name,
+        ack_policy: AckPolicy.None,
+        deliver_policy: DeliverPolicy.New,
+        filter_subject: subject,
+        inactive_threshold: nanos(1_000),
+        mem_storage: true,
+        num_replicas: 1,
+      });
+      await jsm.consumers.delete(stream, name);
+    },
+  });
+  const purge = (bucket: string): Attempt => ({
+    what: `remove entries of ${bucket}`,
+    role: "run",
+    severity: "failed",
+    run: () => jsm.streams.purge(bucketStream(bucket), { filter: `$KV.${bucket}.${NOBODY}` }),
+  });
+  const acknowledge = (role: string, stream: string): Attempt => ({
+    what: `acknowledge messages of ${stream}`,
+    role,
+    severity: "failed",
+    run: () => say(nc, `$JS.ACK.${stream}.${NOBODY}.1.1.1.1.0`),
+  });
+  const pull = (role: string, stream: string): Attempt => ({
+    what: `pull from ${stream}`,
+    role,
+    severity: "failed",
+    run: () => say(nc, `$JS.API.CONSUMER.MSG.NEXT.${stream}.${NOBODY}`),
+  });
+  const live = ["capability_snapshots", "unmatched_status", "workflow_sessions", "checkpoints", "leases"];
+  const attempts: Attempt[] = [
+    read("run", EVENT_STREAM, `events.*.*.${NOBODY}`),
+    pull("run", EVENT_STREAM),
+    acknowledge("run", EVENT_STREAM),
+    publish("write dead letters", "run", `dlq.${NOBODY}.none.none`),
+    publish("mark minutes", "run", `dirty.${NOBODY}.0`),
+    ...live.map((bucket) => publish(`write ${bucket}`, "run", `$KV.${bucket}.${NOBODY}`)),
+    ...live.map((bucket) => read("run", bucketStream(bucket), `$KV.${bucket}.${NOBODY}`)),
+    ...["unmatched_status", "leases"].map(purge),
+    pull("run (rollup)", DIRTY_STREAM),
+    acknowledge("run (rollup)", DIRTY_STREAM),
+    { ...read("dlq", DEAD_LETTER_STREAM, `dlq.${NOBODY}.none.none`), severity: "warning" },
+    publish("publish events", "publish, simulate, dlq republish", `events.${NOBODY}.none.all`, "warning"),
+    ...["replays", "replay_sessions"].map((bucket) =>
+      publish(`write ${bucket}`, "replay", `$KV.${bucket}.${NOBODY}`, "warning")
+    ),
+  ];
+  const fix = "grant it to the NATS user of this configuration (NATS_URL, NATS_CREDS)";
+  return await findings("permissions in NATS", attempts, isForbiddenInNats, fix);
+}
+
+/** Says something that nobody answers. Rejects when it may not be said. */
+async function say(nc: NatsConnection, subject: string): Promise<void> {
+  const answer = nc.request(subject, "", { timeout: PATIENCE_MS });
+  answer.catch(() => {}); // That nobody answers is no news, but for the race.
+  // The server says no behind the answer to the first flush (seen on 2.9), and before that to the second.
+  await nc.flush();
+  await Promise.race([answer, nc.flush()]);
+}
+
+/** What ClickHouse forbids. */
+export async function checkClickHousePermissions(clickhouse: ClickHouse): Promise<Finding[]> {
+  const attempts = migratedTables().flatMap((table): Attempt[] => [
+    {
+      what: `insert into ${table}`,
+      role: "run",
+      severity: "failed",
+      run: () => clickhouse.command(`INSERT INTO ${table} SELECT * FROM ${table} WHERE 0`),
+    },
+  ]);
+  attempts.push(
+    {
+      what: "create tables",
+      role: "init, replay",
+      severity: "warning",
+      run: () => clickhouse.command("CREATE TABLE IF NOT EXISTS schema_migrations (name String) ENGINE = Memory"),
+    },
+    {
+      what: "drop tables",
+      role: "replay, cutover",
+      severity: "warning",
+      run: () => clickhouse.command("DROP TABLE IF EXISTS latecomer_doctor"),
+    },
+  );
+  const fix = "GRANT it to the user in CLICKHOUSE_URL";
+  return await findings("permissions in ClickHouse", attempts, isForbiddenInClickHouse, fix);
+}
+
+/** One finding for each attempt that is forbidden, and one when none is. */
+async function findings(
+  check: string,
+  attempts: readonly Attempt[],
+  isForbidden: (error: unknown) => boolean,
+  fix: string,
+): Promise<Finding[]> {
+  const found: Finding[] = [];
+  for (const { what, role, severity, run } of attempts) {
+    try {
+      await run();
+    } catch (error) {
+      // Any other refusal is what was asked for, or is told by another check.
+      if (!isForbidden(error)) continue;
+      found.push({ check, state: severity, detail: `may not ${what}, which ${role} needs`, fix });
+    }
+  }
+  return found.length > 0 ? found : [ok(check, `${attempts.length} operations may be done`)];
+}
+
+/** The server says so to whoever publishes; a request whose answer may not be heard is silent. */
+function isForbiddenInNats(error: unknown): boolean {
+  const code = error instanceof NatsError ? error.code : "";
+  return code === ErrorCode.PermissionsViolation || code === ErrorCode.Timeout;
+}
+
+/** READONLY and ACCESS_DENIED. */
+function isForbiddenInClickHouse(error: unknown): boolean {
+  return error instanceof ClickHouseError && (error.serverCode === 164 || error.serverCode === 497);
+}
