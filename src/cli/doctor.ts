@@ -1,5 +1,6 @@
 /** `latecomer doctor`: what is wrong with the installation, and the command that mends it. Exit 1 when anything failed. */
 import type { Command } from "commander";
+import { ErrorCode } from "nats";
 import { type Config, describeConfig } from "../config.ts";
 import { EXIT } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
@@ -42,6 +43,18 @@ export function registerDoctor(program: Command, context: Context): void {
   });
 }
 
+/** What a user may not look at is not known; it may be all right. */
+async function whereReadable(check: string, look: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await look();
+  } catch (error) {
+    const { code, message } = error as Error & { code?: string };
+    if (code !== ErrorCode.PermissionsViolation && code !== `NATS_${ErrorCode.PermissionsViolation}`) throw error;
+    const fix = "run doctor as a user that may read it, see deploy/nats/accounts.conf";
+    return [{ check, state: "unknown", detail: `this user may not look: ${message}`, fix }];
+  }
+}
+
 /** Every check that can be made; one that cannot is a finding too. */
 export async function examine(config: Config): Promise<Finding[]> {
   const findings = [await checkFolder(config)];
@@ -62,9 +75,9 @@ export async function examine(config: Config): Promise<Finding[]> {
         ...findings,
         ...await checkKeeping(config, nc),
         ...await checkNatsPermissions(nc),
-        ...await checkConsumers(nc),
-        ...await checkPartitions(nc, config.partitions),
-        await checkRollup(nc),
+        ...await whereReadable("consumers", () => checkConsumers(nc)),
+        ...await whereReadable("partitions", () => checkPartitions(nc, config.partitions)),
+        ...await whereReadable("rollup", async () => [await checkRollup(nc)]),
       ];
     } finally {
       await nc.close();

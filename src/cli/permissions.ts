@@ -137,14 +137,23 @@ async function findings(
   fix: string,
 ): Promise<Finding[]> {
   const found: Finding[] = [];
-  for (const { what, role, severity, run } of attempts) {
+  const isWrite = ({ role, what }: Attempt) => role === "run" && what.startsWith("write");
+  let writes = attempts.filter(isWrite).length;
+  for (const attempt of attempts) {
+    const { what, role, severity, run } = attempt;
     try {
       await run();
     } catch (error) {
       // Any other refusal is what was asked for, or is told by another check.
       if (!isForbidden(error)) continue;
+      if (isWrite(attempt)) writes--;
       found.push({ check, state: severity, detail: `may not ${what}, which ${role} needs`, fix });
     }
+  }
+  // Somebody who only looks, with a user of their own, is not who will run.
+  if (writes === 0 && attempts.some(isWrite)) {
+    const detail = "this user may write nothing of what run writes, so it is for looking: ask as the processor's user";
+    return [{ check, state: "unknown", detail, fix: "" }];
   }
   return found.length > 0 ? found : [ok(check, `${attempts.length} operations may be done`)];
 }
