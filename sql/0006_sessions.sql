@@ -4,6 +4,7 @@
 -- One row is one version of one session. Row key: (source, workflow_session_id). Version: generation (12 bits) above the
 -- session's evidence (116 bits): the sum over its distinct events of 1 + their rank. The times of a session move while
 -- evidence comes, so none is part of its key or its partition; retention counts from its last event, which only grows.
+-- Not partitioned: an insert writes a part of all columns for each partition that it touches, and sessions are few.
 CREATE TABLE IF NOT EXISTS fact_workflow_sessions
 (
     source                                LowCardinality(String),
@@ -92,7 +93,6 @@ CREATE TABLE IF NOT EXISTS fact_workflow_sessions
     ingestion_timestamp                   DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = ReplacingMergeTree(version, is_deleted)
-PARTITION BY cityHash64(source, workflow_session_id) % 16
 ORDER BY (source, workflow_session_id);
 
 -- The sessions as they stand: one row per session, its greatest version, tombstones left out.
