@@ -117,8 +117,9 @@ export function planStart({ checkpoint, hash, stream, ...found }: Found): Start 
     doneSeq = Math.min(doneSeq, fromSeq - 1);
     rewindSeq = Math.min(rewindSeq, fromSeq);
   }
-  // Their number alone would let an entry that another owner wrote stand for one that is gone.
-  if ((found.held !== checkpoint.held || found.heldMark !== checkpoint.heldMark) && checkpoint.hash === hash) {
+  // Their number alone would let an entry that another owner wrote stand for one that is gone. Of none, none is gone.
+  const differs = found.held !== checkpoint.held || found.heldMark !== checkpoint.heldMark;
+  if (checkpoint.held > 0 && differs && checkpoint.hash === hash) {
     findings.push({ kind: "entries_differ", expected: checkpoint.held, found: found.held });
     rewindSeq = Math.min(rewindSeq, checkpoint.heldSeq);
   }

@@ -64,6 +64,12 @@ describe("a partition", (test) => {
     assert.equal(startOf({ heldMark: 3 }), { doneSeq: 100, rewindSeq: 30 });
   });
 
+  test("misses no entry where it left none, whatever another owner wrote since", () => {
+    const none = { ...CHECKPOINT, held: 0, heldSeq: 0, heldMark: 0 };
+    assert.equal(kinds({ checkpoint: none, held: 1, heldMark: 5 }), []);
+    assert.equal(startOf({ checkpoint: none, held: 1, heldMark: 5 }), { doneSeq: 100, rewindSeq: 80 });
+  });
+
   test("reads again what took the place of messages that the stream lost", () => {
     const rewritten = { doneAtMs: 6_000, firstSeqAfterDone: 95 };
     assert.equal(planStart({ ...SOUND, ...rewritten }).findings, [
