@@ -8,7 +8,8 @@
  *     -- severity: warning            (when it only warns; without this line it fails)
  *     SELECT count() AS failed_rows, … FROM …
  *
- * A block of `definitions.sql`, which begins with `-- define: <name>`, is a query that assertions may read from by name.
+ * A block of `definitions.sql`, which begins with `-- define: <name>`, is a query that assertions, and later ones of these,
+ * may read from by name.
  *
  * The first row of the answer counts: `failed_rows` says how many rows break the promise, every other column is there to
  * show where to look. `{from_ts:DateTime64(3, 'UTC')}` (included) and `{to_ts:DateTime64(3, 'UTC')}` (excluded) are the
@@ -62,14 +63,25 @@ export function readPack(text: string): Assertion[] {
     if (what === undefined || (severity !== "blocking" && severity !== "warning")) {
       throw new LatecomerError("PACK_INVALID", "fatal", `the assertion "${name}" lacks what it says or its severity`);
     }
-    const used = definitions.filter((one) => new RegExp(`\\b${one.name}\\b`).test(sql));
-    const prelude = used.map((one) => `${one.name} AS\n(\n${one.sql}\n)`).join(",\n");
+    const prelude = neededBy(sql, definitions).map((one) => `${one.name} AS\n(\n${one.sql}\n)`).join(",\n");
     return { name, what, severity, sql: prelude === "" ? sql : `WITH ${prelude}\n${sql}` };
   });
   const twice = assertions.find(({ name }, at) => assertions.findIndex((one) => one.name === name) !== at);
   if (twice !== undefined) throw new LatecomerError("PACK_INVALID", "fatal", `"${twice.name}" stands twice in a pack`);
   return assertions;
 }
+
+/** The definitions that a query reads from, by itself or through another; each may read from those before it. */
+function neededBy(sql: string, definitions: readonly Block[]): Block[] {
+  return definitions.reduceRight<Block[]>((needed, one) => {
+    const isRead = [sql, ...needed.map((later) => later.sql)].some((text) =>
+      new RegExp(`\\b${one.name}\\b`).test(text)
+    );
+    return isRead ? [one, ...needed] : needed;
+  }, []);
+}
+
+type Block = ReturnType<typeof readBlock>;
 
 function readBlock(block: string) {
   const [heading = "", ...lines] = block.trim().split("\n");

@@ -62,6 +62,14 @@ describe("a pack", (test) => {
     ]);
   });
 
+  test("has in front of a query also what its definitions read from, in their order", () => {
+    const [only] = readPack(
+      "-- define: a\nSELECT 1 AS x;\n-- define: b\nSELECT x FROM a;\n-- define: c\nSELECT 3;\n" +
+        "-- name: n\n-- what: w\nSELECT x FROM b;",
+    );
+    assert.is(only!.sql, "WITH a AS\n(\nSELECT 1 AS x\n),\nb AS\n(\nSELECT x FROM a\n)\nSELECT x FROM b");
+  });
+
   test("is refused where a block does not say what it asserts, or a name stands twice", () => {
     assert.is(codeOf(() => readPack("-- name: a\nSELECT 1;")), "PACK_INVALID");
     assert.is(codeOf(() => readPack("-- name: a\n-- what: x\n-- severity: grave\nSELECT 1;")), "PACK_INVALID");

@@ -51,3 +51,53 @@ SELECT
     ifNull(view.region, '')
 FROM v_api_sla_compliance AS view
 WHERE window_start >= {from_ts:DateTime64(3, 'UTC')} AND window_start < {to_ts:DateTime64(3, 'UTC')};
+
+-- define: tail_hours
+-- what: each hour under each key: whether only tails are in it, and whether the views show it
+SELECT
+    countIf(side = 'tail') > 0 AND countIf(side = 'other') = 0 AS is_only_tail,
+    countIf(side = 'gpu') > 0 AS in_gpu,
+    countIf(side = 'sla') > 0 AS in_sla
+FROM
+(
+    SELECT
+        if(is_tail, 'tail', 'other') AS side, source, hour, orchestrator_address, pipeline, model_id AS model,
+        gpu_id AS gpu, region AS area
+    FROM session_hours
+    UNION ALL
+    SELECT
+        'other', source, toStartOfHour(session_start_ts), orchestrator_address, pipeline, ifNull(model_id, ''),
+        ifNull(gpu_id, ''), ifNull(region, '')
+    FROM fact_workflow_sessions_current
+    WHERE session_start_ts >= {from_ts:DateTime64(3, 'UTC')} AND session_start_ts < {to_ts:DateTime64(3, 'UTC')}
+    UNION ALL
+    SELECT side, source, hour, orchestrator_address, pipeline, model, gpu, area FROM shown_keys
+)
+GROUP BY source, hour, orchestrator_address, pipeline, model, gpu, area;
+
+-- define: silent_hours
+-- what: each hour under each key: whether a session starts and ends in it without output, and whether the views show it
+SELECT
+    countIf(side = 'candidate') > 0 AS is_candidate,
+    countIf(side = 'gpu') > 0 AS in_gpu,
+    countIf(side = 'sla') > 0 AS in_sla
+FROM
+(
+    SELECT
+        'candidate' AS side, hours.source AS source, hours.hour AS hour, orchestrator_address, pipeline,
+        model_id AS model, gpu_id AS gpu, region AS area
+    FROM session_hours AS hours
+    INNER JOIN
+    (
+        SELECT source, workflow_session_id AS id
+        FROM fact_workflow_sessions_current
+        WHERE (last_error_occurred OR loading_only_session OR zero_output_fps_session)
+            AND toStartOfHour(session_start_ts) = toStartOfHour(session_end_ts)
+            AND session_start_ts >= {from_ts:DateTime64(3, 'UTC')}
+            AND session_start_ts < {to_ts:DateTime64(3, 'UTC')}
+    ) AS session USING (source, id)
+    WHERE gpu_id != '' AND samples < 3 AND active = 0
+    UNION ALL
+    SELECT side, source, hour, orchestrator_address, pipeline, model, gpu, area FROM shown_keys
+)
+GROUP BY source, hour, orchestrator_address, pipeline, model, gpu, area;
