@@ -100,23 +100,21 @@ export class Attribution {
     const { ttl } = this.#settings;
     const observations = this.#bySource.get(snapshot.source);
     if (observations === undefined) return;
-    const from = snapshot.timeMs - ttl.afterMs;
-    const to = snapshot.timeMs + ttl.beforeMs;
+    const { timeMs } = snapshot;
     const touched = new Set<OpenObservation>();
+    const touch = (open: OpenObservation): void => {
+      if (bestGradeAt(open.observed, timeMs) >= open.grade) touched.add(open);
+    };
     for (const node of snapshot.nodes) {
-      if (node.url !== "") { for (const open of observations.ofUrl(node.url, from, to)) touched.add(open); }
-      for (const wallet of new Set([node.canonical, node.hot])) {
-        if (wallet === "") continue;
-        for (const open of observations.ofWallet(wallet, from, to)) touched.add(open);
-      }
+      if (node.url !== "") observations.ofUrl(node.url, timeMs, ttl, touch);
+      if (node.canonical !== "") observations.ofWallet(node.canonical, timeMs, ttl, touch);
+      if (node.hot !== "" && node.hot !== node.canonical) observations.ofWallet(node.hot, timeMs, ttl, touch);
     }
     for (const open of touched) {
       const { observed } = open;
-      if (bestGradeAt(observed, snapshot.timeMs) < open.grade) continue;
       const selection = this.#select(observed);
       if (!outranks(selection, open)) continue;
-      open.grade = selection.grade;
-      open.tie = selection.tie;
+      observations.raise(open, selection);
       this.#listener.corrected(observed, { selection, claim: this.#claim(observed, selection) });
       if (isFinal(observed, open.grade)) {
         observations.remove(open);

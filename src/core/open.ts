@@ -1,13 +1,15 @@
 /**
  * The open observations of one source: those whose row better evidence may still correct.
  *
- * They are found in two ways: by what a new snapshot names (node URL or wallet, within a span of time), and
- * by when they close. Closing times move while evidence comes, so the heap may hold an observation more than
+ * They are found in two ways: by what a new snapshot can improve (node URL or wallet, within a span of time), and
+ * by when they close. Nearly all have a full match from before them, and most snapshots are later than nearly all; so
+ * those that a later snapshot can improve stand apart, and no snapshot walks through the others. Closing times move while evidence comes, so the heap may hold an observation more than
  * once; an entry counts only while it tells the observation's present closing time.
  */
-import type { Grade } from "./evidence.ts";
+import { FRESHNESS, freshnessOf, type Grade, LEVEL, levelOf, type Rank } from "./evidence.ts";
 import { MinHeap } from "./heap.ts";
 import type { ObservedEvent } from "./observed.ts";
+import { isSettledButForTime, type Ttl } from "./select.ts";
 
 /** An observation that waits for better evidence. */
 export interface OpenObservation {
@@ -27,8 +29,10 @@ export interface OpenObservation {
 
 export class OpenObservations {
   readonly #byUid = new Map<string, OpenObservation>();
-  readonly #byUrl = new Map<string, OpenObservation[]>();
-  readonly #byWallet = new Map<string, OpenObservation[]>();
+  readonly #byUrl = new TimeIndex();
+  readonly #byWallet = new TimeIndex();
+  /** Those that a later snapshot may improve, too: the few that have no full match from before them. */
+  readonly #unmatchedByUrl = new TimeIndex();
   readonly #closing = new MinHeap<OpenObservation>();
 
   get size(): number {
@@ -52,6 +56,14 @@ export class OpenObservations {
     this.#insert(open);
   }
 
+  /** Gives an observation a greater rank. */
+  raise(open: OpenObservation, { grade, tie }: Rank): void {
+    this.#take(open);
+    open.grade = grade;
+    open.tie = tie;
+    this.#insert(open);
+  }
+
   /** Notes the observation's present closing time. */
   schedule(open: OpenObservation): void {
     this.#closing.push(open.closesAfterMs, open);
@@ -63,27 +75,29 @@ export class OpenObservations {
     this.#take(open);
   }
 
-  /** Observations of a node URL with an event time in [from, to]. */
-  ofUrl(url: string, fromMs: number, toMs: number): OpenObservation[] {
-    return between(this.#byUrl.get(url), fromMs, toMs);
+  /** Hands over the observations of a node URL that a snapshot of this time may improve. */
+  ofUrl(url: string, timeMs: number, ttl: Ttl, take: (open: OpenObservation) => void): void {
+    this.#unmatchedByUrl.between(url, timeMs - ttl.afterMs, timeMs - 1, take);
+    this.#byUrl.between(url, timeMs, timeMs + ttl.beforeMs, take);
   }
 
-  /** Observations that name a wallet, with an event time in [from, to]. */
-  ofWallet(wallet: string, fromMs: number, toMs: number): OpenObservation[] {
-    return between(this.#byWallet.get(wallet), fromMs, toMs);
+  /** Hands over the observations of a wallet that a snapshot of this time may improve. */
+  ofWallet(wallet: string, timeMs: number, ttl: Ttl, take: (open: OpenObservation) => void): void {
+    this.#byWallet.between(wallet, timeMs - ttl.afterMs, timeMs + ttl.beforeMs, take);
   }
 
   #insert(open: OpenObservation): void {
     const { url, address } = open.observed;
-    if (url !== "") insertByTime(this.#byUrl, url, open);
-    // With a url a wallet matters only to tell "known elsewhere" from "nothing known"; it is indexed all the same.
-    if (address !== "") insertByTime(this.#byWallet, address, open);
+    if (url !== "") this.#byUrl.insert(url, open);
+    if (url !== "" && !isMatchedBefore(open)) this.#unmatchedByUrl.insert(url, open);
+    if (address !== "" && isFoundByWallet(open)) this.#byWallet.insert(address, open);
   }
 
   #take(open: OpenObservation): void {
     const { url, address } = open.observed;
-    if (url !== "") removeByTime(this.#byUrl, url, open);
-    if (address !== "") removeByTime(this.#byWallet, address, open);
+    if (url !== "") this.#byUrl.remove(url, open);
+    if (url !== "" && !isMatchedBefore(open)) this.#unmatchedByUrl.remove(url, open);
+    if (address !== "" && isFoundByWallet(open)) this.#byWallet.remove(address, open);
   }
 
   /** Takes out and returns the next observation that closes when the feed stands at this time. */
@@ -95,6 +109,47 @@ export class OpenObservations {
       if (open.closed || open.closesAfterMs !== afterMs) continue;
       this.remove(open);
       return open;
+    }
+  }
+}
+
+/** True when only a snapshot that is not later than the observation can improve it: the same level, from before. */
+function isMatchedBefore({ observed, grade }: OpenObservation): boolean {
+  return isSettledButForTime(observed, grade) && freshnessOf(grade) !== FRESHNESS.after;
+}
+
+/** With a url a wallet matters only to tell "known elsewhere" from "nothing known". */
+function isFoundByWallet({ observed, grade }: OpenObservation): boolean {
+  return observed.url === "" || levelOf(grade) === LEVEL.nothingKnown;
+}
+
+/** Observations by a text, of each in the order of their times and then of the stream. */
+class TimeIndex {
+  readonly #tracks = new Map<string, OpenObservation[]>();
+
+  insert(key: string, open: OpenObservation): void {
+    const track = this.#tracks.get(key);
+    if (track === undefined) this.#tracks.set(key, [open]);
+    else track.splice(firstFrom(track, open.observed.eventTimeMs, open.streamSequence + 1), 0, open);
+  }
+
+  remove(key: string, open: OpenObservation): void {
+    const track = this.#tracks.get(key)!;
+    let at = firstFrom(track, open.observed.eventTimeMs, open.streamSequence);
+    // A stream that lost its end gives a place again.
+    while (track[at] !== open) at++;
+    track.splice(at, 1);
+    if (track.length === 0) this.#tracks.delete(key);
+  }
+
+  /** Hands over those with an event time in [from, to]; the index must not change meanwhile. */
+  between(key: string, fromMs: number, toMs: number, take: (open: OpenObservation) => void): void {
+    const track = this.#tracks.get(key);
+    if (track === undefined) return;
+    for (let at = firstFrom(track, fromMs); at < track.length; at++) {
+      const open = track[at]!;
+      if (open.observed.eventTimeMs > toMs) return;
+      take(open);
     }
   }
 }
@@ -111,24 +166,4 @@ function firstFrom(track: readonly OpenObservation[], timeMs: number, streamSequ
     else high = middle;
   }
   return low;
-}
-
-function insertByTime(tracks: Map<string, OpenObservation[]>, key: string, open: OpenObservation): void {
-  const track = tracks.get(key);
-  if (track === undefined) tracks.set(key, [open]);
-  else track.splice(firstFrom(track, open.observed.eventTimeMs, open.streamSequence + 1), 0, open);
-}
-
-function removeByTime(tracks: Map<string, OpenObservation[]>, key: string, open: OpenObservation): void {
-  const track = tracks.get(key)!;
-  let at = firstFrom(track, open.observed.eventTimeMs, open.streamSequence);
-  // A stream that lost its end gives a place again.
-  while (track[at] !== open) at++;
-  track.splice(at, 1);
-  if (track.length === 0) tracks.delete(key);
-}
-
-function between(track: readonly OpenObservation[] | undefined, fromMs: number, toMs: number): OpenObservation[] {
-  if (track === undefined) return [];
-  return track.slice(firstFrom(track, fromMs), firstFrom(track, toMs + 1));
 }

@@ -1,8 +1,10 @@
 /** Open observations: found by url, wallet and time, and closed in the order of their times. */
 import fc from "fast-check";
 import * as assert from "uvu/assert";
+import { FRESHNESS, freshnessOf, type Grade, gradeOf, gradeOfLevel, LEVEL, levelOf } from "../../src/core/evidence.ts";
 import type { Sample } from "../../src/core/observed.ts";
 import { type OpenObservation, OpenObservations } from "../../src/core/open.ts";
+import { bestGradeAt } from "../../src/core/select.ts";
 import { describe } from "../helpers/suite.ts";
 
 const URLS = ["", "https://a", "https://b"] as const;
@@ -15,10 +17,21 @@ const placed = fc.record({
   url: fc.constantFrom(...URLS),
   wallet: fc.constantFrom(...WALLETS),
   closesAfterMs: fc.nat(6),
+  known: fc.constantFrom("nothing", "elsewhere", "before", "after"),
 });
 type Placed = typeof placed extends fc.Arbitrary<infer One> ? One : never;
+type Known = Pick<Placed, "timeMs" | "known"> & { readonly url: string; readonly wallet: string };
 
-function openOf({ timeMs, streamSequence, url, wallet, closesAfterMs }: Placed, nth: number): OpenObservation {
+/** The grade of an observation of which so much is known: a full match has the highest level that its fields allow. */
+function gradeOfKnown({ timeMs, url, wallet, known }: Known): Grade {
+  if (url === "" || known === "nothing") return gradeOfLevel(LEVEL.nothingKnown);
+  if (known === "elsewhere") return gradeOfLevel(wallet === "" ? LEVEL.modelIncompatible : LEVEL.walletElsewhere);
+  const level = wallet === "" ? LEVEL.byNode : LEVEL.byNodeAndWallet;
+  return gradeOf(level, false, timeMs + (known === "before" ? -1 : 1), timeMs);
+}
+
+function openOf(placed: Placed, nth: number): OpenObservation {
+  const { timeMs, streamSequence, url, wallet, closesAfterMs } = placed;
   const observed: Sample = {
     kind: "sample",
     source: "network",
@@ -35,34 +48,47 @@ function openOf({ timeMs, streamSequence, url, wallet, closesAfterMs }: Placed, 
     outputFps: 0,
     inputFps: 0,
   };
-  const evidence = { grade: 0, tie: 0n };
+  const evidence = { grade: gradeOfKnown(placed), tie: 0n };
   return { observed, streamSequence, arrivalFeedMs: 0, ...evidence, closesAfterMs, held: false, closed: false };
 }
 
-/** What an index must find, by looking at all. */
-function expected(all: Iterable<OpenObservation>, is: (one: Sample) => boolean): Set<OpenObservation> {
-  return new Set([...all].filter(({ observed }) => is(observed as Sample)));
-}
-
+/** Of the observations that are inside what a lookup must find: those that a snapshot of the time can improve. */
 function checkIndexes(observations: OpenObservations, inside: ReadonlySet<OpenObservation>): void {
   assert.is(observations.size, inside.size);
-  for (const [from, to] of [[0, 4], [1, 1], [2, 3], [5, 9]] as const) {
-    const isWithin = ({ eventTimeMs }: Sample) => eventTimeMs >= from && eventTimeMs <= to;
-    for (const url of URLS.slice(1)) {
-      const found = observations.ofUrl(url, from, to);
-      assert.equal(new Set(found), expected(inside, (one) => one.url === url && isWithin(one)));
-      const times = found.map(({ observed }) => observed.eventTimeMs);
-      assert.equal(times, times.toSorted((a, b) => a - b));
-    }
-    for (const wallet of WALLETS.slice(1)) {
-      const found = new Set(observations.ofWallet(wallet, from, to));
-      assert.equal(found, expected(inside, (one) => one.address === wallet && isWithin(one)));
+  for (const [beforeMs, afterMs] of [[4, 4], [0, 0], [2, 1]] as const) {
+    for (let timeMs = 0; timeMs < 7; timeMs++) {
+      const within = [...inside].filter(({ observed: { eventTimeMs } }) =>
+        eventTimeMs >= timeMs - afterMs && eventTimeMs <= timeMs + beforeMs
+      );
+      for (const url of URLS.slice(1)) {
+        const found: OpenObservation[] = [];
+        observations.ofUrl(url, timeMs, { beforeMs, afterMs }, (open) => found.push(open));
+        assert.is(new Set(found).size, found.length, "each once");
+        const improvable = within.filter(({ observed, grade }) =>
+          observed.url === url && bestGradeAt(observed, timeMs) > grade
+        );
+        assert.ok(improvable.every((open) => found.includes(open)), "all that the snapshot can improve");
+        for (const { observed, grade } of found) {
+          assert.is(observed.url, url);
+          const isMatchedBefore = levelOf(grade) >= LEVEL.byNode && freshnessOf(grade) === FRESHNESS.before;
+          assert.not(isMatchedBefore && timeMs > observed.eventTimeMs, "none that no later snapshot can improve");
+        }
+        assert.ok(found.every((open) => within.includes(open)), "within the span");
+      }
+      for (const wallet of WALLETS.slice(1)) {
+        const found = new Set<OpenObservation>();
+        observations.ofWallet(wallet, timeMs, { beforeMs, afterMs }, (open) => found.add(open));
+        const expected = within.filter(({ observed, grade }) =>
+          observed.address === wallet && (observed.url === "" || levelOf(grade) === LEVEL.nothingKnown)
+        );
+        assert.equal(found, new Set(expected));
+      }
     }
   }
 }
 
 describe("open observations", (test) => {
-  test("are found by what they name as long as they are open, also those of one time, url and place, and those that move", () => {
+  test("are found by what they name as long as they are open, also those of one time, url and place, and those that move or rise", () => {
     fc.assert(
       fc.property(fc.array(placed, { maxLength: 60 }), fc.infiniteStream(fc.nat()), (all, which) => {
         const observations = new OpenObservations();
@@ -73,6 +99,10 @@ describe("open observations", (test) => {
           inside.add(open);
           const moves = [...inside][which.next().value! % inside.size]!;
           observations.move(moves, 1 + (which.next().value! % 6));
+          const raised = [...inside][which.next().value! % inside.size]!;
+          const known = (["elsewhere", "before", "after"] as const)[which.next().value! % 3]!;
+          const { eventTimeMs: timeMs, url, address: wallet } = raised.observed;
+          observations.raise(raised, { grade: gradeOfKnown({ timeMs, url, wallet, known }), tie: 0n });
           if (nth % 3 === 2) {
             const leaves = [...inside][which.next().value! % inside.size]!;
             observations.remove(leaves);
