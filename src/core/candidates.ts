@@ -6,6 +6,7 @@
  */
 import type { Node, Snapshot } from "./snapshot.ts";
 import { modelKey } from "./normalise.ts";
+import type { Claim } from "./select.ts";
 
 /** A node as one snapshot saw it: the candidates of one entry, before the choice among its items. */
 export interface Sighting {
@@ -14,6 +15,18 @@ export interface Sighting {
   readonly node: IndexedNode;
   /** Tie-breaks of its items, kept by select.ts once they were needed. */
   ties: bigint[] | undefined;
+  /** What was claimed on it before, kept by select.ts; most observations of a node claim the same. */
+  claims: KnownClaim[] | undefined;
+}
+
+/** A claim of an observation that names a url, and all that it depends on beside the sighting. */
+export interface KnownClaim {
+  readonly address: string;
+  readonly hint: string;
+  readonly item: number;
+  /** Level, model match and freshness. */
+  readonly degree: number;
+  readonly claim: Claim;
 }
 
 /** A node with its models in the form they are compared, shared by all snapshots that state it alike. */
@@ -47,7 +60,7 @@ export class CandidateIndex {
     this.#snapshots.set(snapshot.uid, snapshot);
     for (const node of snapshot.nodes) {
       const { timeMs, uid: snapshotUid } = snapshot;
-      const sighting = { timeMs, snapshotUid, node: this.#intern(node), ties: undefined };
+      const sighting = { timeMs, snapshotUid, node: this.#intern(node), ties: undefined, claims: undefined };
       this.#sightings++;
       if (node.url !== "") insertInto(this.#byUrl, node.url, sighting);
       insertInto(this.#byWallet, node.canonical, sighting);

@@ -66,6 +66,11 @@ export function freshnessOf(grade: Grade): Freshness {
   return (Math.floor(grade / 2 ** 27) % 4) as Freshness;
 }
 
+/** The part of a grade that is not closeness: level, model match and freshness. */
+export function degreeOf(grade: Grade): number {
+  return Math.floor(grade / 2 ** 27);
+}
+
 /** A rank: its grade, and the 63-bit tie-break that is compared only between equal grades. */
 export interface Rank {
   readonly grade: Grade;

@@ -11,6 +11,7 @@
  */
 import { type CandidateIndex, firstAfter, type Sighting } from "./candidates.ts";
 import {
+  degreeOf,
   FARTHEST_MS,
   FRESHNESS,
   freshnessOf,
@@ -291,6 +292,26 @@ export function claimOf(observation: Observation, selection: Selection, candidat
       snapshotTimeMs: null,
     };
   }
+  const { sighting, item } = selection.chosen!;
+  // Without a url the group is another one than that of the node.
+  if (observation.url === "") return claimOfGroup(observation, selection, candidates);
+  const { address, hint } = observation;
+  const degree = degreeOf(selection.grade);
+  sighting.claims ??= [];
+  const known = sighting.claims.find((one) =>
+    one.degree === degree && one.item === item && one.hint === hint && one.address === address
+  );
+  if (known !== undefined) return known.claim;
+  const claim = claimOfGroup(observation, selection, candidates);
+  if (sighting.claims.length < MOST_CLAIMS) sighting.claims.push({ address, hint, item, degree, claim });
+  return claim;
+}
+
+/** Claims kept with a sighting: names come from outside, and what is kept of them has a bound. */
+const MOST_CLAIMS = 16;
+
+function claimOfGroup(observation: Observation, selection: Selection, candidates: CandidateIndex): Claim {
+  const level = levelOf(selection.grade);
   const { sighting } = selection.chosen!;
   const group = groupOf(observation, selection, candidates);
   const only = (values: Set<string>): string => values.size === 1 ? [...values][0]! : "";

@@ -89,9 +89,11 @@ export function isGreater(a: Support, b: Support, timeMs: number): boolean {
 /** True when two supports say the same. */
 function isSame(a: Support, b: Support): boolean {
   if (a.tie !== b.tie || a.modelEqual !== b.modelEqual) return false;
-  const [one, other] = [a.claim, b.claim];
-  return one.snapshotUid === other.snapshotUid && one.canonical === other.canonical && one.url === other.url &&
-    one.model === other.model && one.gpu === other.gpu && one.gpuCount === other.gpuCount &&
-    one.level === other.level && one.confidence === other.confidence && one.pipeline === other.pipeline &&
-    one.reason === other.reason && one.snapshotTimeMs === other.snapshotTimeMs;
+  const { claim: one } = a;
+  const { claim: other } = b;
+  return one === other ||
+    (one.snapshotUid === other.snapshotUid && one.canonical === other.canonical && one.url === other.url &&
+      one.model === other.model && one.gpu === other.gpu && one.gpuCount === other.gpuCount &&
+      one.level === other.level && one.confidence === other.confidence && one.pipeline === other.pipeline &&
+      one.reason === other.reason && one.snapshotTimeMs === other.snapshotTimeMs);
 }
