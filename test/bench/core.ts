@@ -13,10 +13,12 @@ const config = resolveConfig({}, { natsUrl: "nats://nowhere", clickhouseUrl: "ht
 export class Core {
   readonly state: PartitionState;
   readonly #feed: SnapshotFeed;
+  readonly #sealed: (effects: Effects) => void;
   #sequence = 0;
 
-  /** With the settings that a processor has when it is given none, but for these. */
-  constructor(settings: Partial<StepSettings> = {}) {
+  /** With the settings that a processor has when it is given none, but for these; `sealed` is given each batch. */
+  constructor(settings: Partial<StepSettings> = {}, sealed: (effects: Effects) => void = () => {}) {
+    this.#sealed = sealed;
     const all: StepSettings = {
       ttl: { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs },
       allowedLatenessMs: config.allowedLatenessMs,
@@ -48,6 +50,7 @@ export class Core {
       const snapshot = readSnapshotEntry(value!)!;
       this.state.correct(snapshot, this.#feed.apply(snapshot));
     }
+    this.#sealed(effects);
     return effects;
   }
 }

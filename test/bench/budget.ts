@@ -1,0 +1,165 @@
+/**
+ * Where the CPU goes: microseconds of an event in each stage, one stage after the other in this process, with what the
+ * same stage costs when it does the least that it could. CPU and not time, so that whoever else uses the machine matters
+ * little; garbage collection and the engine's threads are in it.
+ */
+import { openClickHouse } from "../../src/clickhouse/client.ts";
+import { encodeRows } from "../../src/clickhouse/row-binary.ts";
+import { decode } from "../../src/core/decode.ts";
+import type { Effects } from "../../src/core/effects.ts";
+import { judge, type Judged } from "../../src/core/judge.ts";
+import { openBuckets } from "../../src/nats/bucket.ts";
+import { ConsumerSource } from "../../src/nats/source.ts";
+import { State } from "../../src/runtime/state.ts";
+import { Core, messageOf } from "./core.ts";
+import { timeOf } from "./load.ts";
+import { begin, type Rig } from "./rig.ts";
+import { emptyConsumer } from "./throughput.ts";
+
+export interface Stage {
+  readonly stage: string;
+  /** Microseconds of CPU an event. */
+  readonly micros: number;
+  /** The least that the stage could do on this machine, undefined where nothing less does it. */
+  readonly floorMicros?: number;
+  /** What the floor is, and what would bring the stage nearer to it. */
+  readonly note: string;
+}
+
+export interface Budget {
+  readonly stages: readonly Stage[];
+  /** Of the stage that inserts, by table: rows and microseconds of CPU an event. */
+  readonly tables: readonly { readonly table: string; readonly rows: number; readonly micros: number }[];
+}
+
+type Load = readonly Uint8Array[];
+
+/** The stream must hold the load. */
+export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
+  const each = (micros: number) => Math.round(micros / load.length * 10) / 10;
+  const database = "bench_budget";
+  const own = { ...rig.config, database };
+  await begin(rig, own);
+  const clickhouse = await openClickHouse(own.clickhouseUrl, { database });
+  const types = await columnTypes();
+
+  const receive = await cpu(() => receiveAll(rig, load.length));
+  const receiveFloor = await cpu(() => emptyConsumer(rig.nc, load.length, 1_024));
+  const texts = load.map((bytes) => new TextDecoder().decode(bytes));
+  const parse = await cpu(() => texts.forEach((text) => JSON.parse(text)));
+  const decoding = await cpu(() => load.forEach((bytes, at) => decode(messageOf(bytes, at + 1, timeOf(at)))));
+  let judged: Judged[] = [];
+  const judging = await cpu(() => judged = load.map((bytes, at) => judge(messageOf(bytes, at + 1, timeOf(at)))));
+
+  const spent = { core: 0, encode: 0, insert: 0, floor: 0, state: 0 };
+  const tables = new Map<string, { rows: number; micros: number }>();
+  const state = new State(await openBuckets(rig.nc));
+  const sealed: Effects[] = [];
+  const core = new Core({}, (effects) => sealed.push(effects));
+  const write = async ({ rows, state: changes }: Effects) => {
+    for (const [table, list] of rows) {
+      const columns = Object.keys(list[0] ?? {});
+      const encoded = await cpu(() =>
+        encodeRows(columns, columns.map((column) => types.get(`${table}.${column}`)!), list)
+      );
+      const inserted = await cpu(() => clickhouse.insert(table, columns, list));
+      spent.floor += await cpu(() => clickhouse.insert(`null_${table}`, columns, list)) - encoded;
+      spent.encode += encoded;
+      spent.insert += inserted - encoded;
+      const of = tables.get(table) ?? { rows: 0, micros: 0 };
+      tables.set(table, { rows: of.rows + list.length, micros: of.micros + inserted - encoded });
+    }
+    spent.state += await cpu(() => state.write(changes));
+  };
+  for (let at = 0; at < load.length;) {
+    spent.core += await cpu(() => {
+      while (at < load.length && sealed.length === 0) core.take(load[at]!, timeOf(at), judged[at++]);
+      if (at === load.length) core.seal();
+    });
+    for (const effects of sealed.splice(0)) await write(effects);
+  }
+  await clickhouse.close();
+  return {
+    stages: [
+      stage(
+        "receive and ack",
+        receive,
+        receiveFloor,
+        "the client's own consume() with one ack in 1,024; then a parser that reads no headers",
+      ),
+      stage(
+        "decode",
+        decoding,
+        parse,
+        "JSON.parse of text that is there already; then reading the wanted fields from the bytes",
+      ),
+      stage("judge", judging - decoding, undefined, "session keys, and capability messages cut down to entries"),
+      stage(
+        "attribute, sessions, rows",
+        spent.core,
+        undefined,
+        "then rows written to bytes at once, with no object between",
+      ),
+      stage("encode", spent.encode, undefined, "RowBinary; then columns (Native), one loop for each type"),
+      stage(
+        "insert, on the engine's side",
+        spent.insert,
+        spent.floor,
+        "the same blocks into tables that keep nothing; then fewer rows and tables: typed rows as views over the archive",
+      ),
+      stage(
+        "state in KV",
+        spent.state,
+        undefined,
+        "compare-and-set, one request an entry; then entries of a batch in one message",
+      ),
+    ],
+    tables: [...tables].map(([table, { rows, micros }]) => ({ table, rows, micros: each(micros) }))
+      .sort((a, b) => b.micros - a.micros),
+  };
+
+  function stage(name: string, micros: number, floor: number | undefined, note: string): Stage {
+    return { stage: name, micros: each(micros), ...(floor === undefined ? {} : { floorMicros: each(floor) }), note };
+  }
+
+  /** The types of all columns, and beside each table one of the same columns that keeps nothing. */
+  async function columnTypes(): Promise<Map<string, string>> {
+    const found = await clickhouse.rows<{ table: string; name: string; type: string }>(
+      "SELECT table, name, type FROM system.columns WHERE database = {database:String}",
+      { database },
+    );
+    const kept = await clickhouse.rows<{ name: string }>(
+      "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'",
+      { database },
+    );
+    for (const { name } of kept) {
+      const columns = found.filter(({ table }) => table === name).map((one) => `\`${one.name}\` ${one.type}`);
+      await clickhouse.command(`CREATE TABLE IF NOT EXISTS null_${name} (${columns.join(", ")}) ENGINE = Null`);
+    }
+    return new Map(found.map(({ table, name, type }) => [`${table}.${name}`, type]));
+  }
+}
+
+async function receiveAll({ nc }: Rig, count: number): Promise<void> {
+  const source = new ConsumerSource(nc, await nc.jetstreamManager(), {
+    subject: "events.>",
+    from: { fromSequence: 1, known: { streamSequence: 0, storedAtMs: 0 } },
+    name: "bench-budget",
+    durable: false,
+    onRebound: () => {},
+  });
+  for (let seen = 0; seen < count;) {
+    const messages = await source.read(10_000, 100);
+    seen += messages.length;
+    if (messages.length > 0) await source.ack(messages.at(-1)!.streamSequence);
+  }
+  await source.close();
+}
+
+/** Microseconds of CPU of this process, all of its threads. */
+async function cpu(work: () => unknown): Promise<number> {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return user + system;
+}

@@ -1,0 +1,27 @@
+/** Live traffic at a rate: latencies, memory, garbage and the event loop of a processor in a process of its own. */
+import { beginEmpty, publish, requireStored, type Rig, Worker } from "./rig.ts";
+import type { WorkerCost } from "./worker.ts";
+
+export interface Live extends WorkerCost {
+  readonly rate: number;
+  /** What publisher and processor together kept up with, events a second. */
+  readonly reached: number;
+  readonly secondsToReady: number;
+}
+
+/** Five minutes of allowed lateness, as the bound of memory is told for. */
+const LATENESS_MS = 5 * 60_000;
+
+export async function live(rig: Rig, load: readonly Uint8Array[], rate: number, database: string): Promise<Live> {
+  const own = { ...rig.config, clickhouseUrl: rig.httpUrl, database, allowedLatenessMs: LATENESS_MS };
+  await beginEmpty(rig, own);
+  const worker = new Worker(own);
+  const { secondsToReady } = await worker.ready;
+  const started = performance.now();
+  await publish(rig, load, 1, rate);
+  const cost = await worker.ask("drained");
+  const reached = Math.round(load.length / (performance.now() - started) * 1_000);
+  await worker.stop();
+  await requireStored(own, load.length);
+  return { ...cost, rate, reached, secondsToReady };
+}

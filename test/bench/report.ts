@@ -1,0 +1,160 @@
+/** What a run measured: its shape, what it is held against, and how it is shown. */
+import type { Budget } from "./budget.ts";
+import { type Chart, svgOf } from "./chart.ts";
+import type { Live } from "./live.ts";
+import type { RollupCost } from "./rollup.ts";
+import type { Cost } from "./sessions.ts";
+import type { Storm } from "./storm.ts";
+import type { Run } from "./throughput.ts";
+
+/** Over the runs, and as a ratio to the median of the empty consumer in the same run of the bench. */
+export interface Figure {
+  readonly name: string;
+  readonly perSecond: { readonly min: number; readonly median: number; readonly max: number };
+  readonly ofEmptyConsumer: number;
+}
+
+export interface Result {
+  readonly machine: string;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Processes that wanted a core before the bench began: above 0 others use the machine. */
+  readonly loadBefore: number;
+  readonly workload: { readonly events: number; readonly averageBytes: number; readonly runs: number };
+  readonly figures: readonly Figure[];
+  readonly processes: { readonly one: Run; readonly two: Run };
+  readonly budget: Budget;
+  readonly live: readonly Live[];
+  readonly storm: Storm;
+  readonly starts: { readonly emptySeconds: number; readonly stateKeys: number; readonly warmSeconds: number };
+  readonly sessions: {
+    readonly entryBytes: number;
+    readonly bounded: Cost;
+    readonly resting: Cost;
+    readonly open: Cost;
+  };
+  readonly rollup: RollupCost;
+}
+
+export interface Target {
+  readonly what: string;
+  readonly reached: number;
+  readonly wanted: string;
+  readonly isMet: boolean;
+}
+
+/** Linger of a live batch with the default settings, in milliseconds. */
+const LINGER_MS = 100;
+
+export function targetsOf({ figures, processes, live, storm, starts }: Result): Target[] {
+  const ratio = (name: string) => figures.find((one) => one.name === name)!.ofEmptyConsumer;
+  const at = (rate: number) => live.find((one) => one.rate === rate)!;
+  const least = (what: string, reached: number, bound: number): Target => (
+    { what, reached: rounded(reached), wanted: `at least ${bound}`, isMet: reached >= bound }
+  );
+  const most = (what: string, reached: number, bound: number): Target => (
+    { what, reached: rounded(reached), wanted: `at most ${bound}`, isMet: reached <= bound }
+  );
+  return [
+    least("end to end over HTTP, of the empty consumer", ratio("end to end, HTTP"), 0.5),
+    least("end to end embedded, of the empty consumer", ratio("end to end, embedded"), 0.4),
+    least("two processes, of one", processes.two.perSecond / processes.one.perSecond, 1.7),
+    least("corrections of a storm, of first rows", storm.correctedPerSecond / storm.firstPerSecond, 0.5),
+    most("p99 from stored to queryable at 1,000 events/s, ms", at(1_000).latencyMs.p99, LINGER_MS + 250),
+    most("RSS at 10,000 events/s, MiB", at(10_000).rssMb, 143),
+    most("ready from process start without state, s", at(1_000).secondsToReady, 1),
+    most("restored with 100,000 open samples, s", starts.warmSeconds * 100_000 / starts.stateKeys, 3),
+  ];
+}
+
+export function textOf(result: Result, baseline: Result | undefined): string {
+  const { figures, processes, budget, live, storm, starts, sessions, rollup } = result;
+  const lines: string[] = [];
+  const say = (name: string, value: string) => lines.push(`${name.padEnd(46)} ${value}`);
+  for (const { name, perSecond: { min, median, max }, ofEmptyConsumer } of figures) {
+    const before = baseline?.figures.find((one) => one.name === name)?.ofEmptyConsumer;
+    const change = before === undefined ? "" : ` (baseline ${before.toFixed(2)})`;
+    const range = `${whole(min)} to ${whole(max)}`;
+    say(name, `${whole(median)} events/s, ${range}; ${ofEmptyConsumer.toFixed(2)} of the empty consumer${change}`);
+  }
+  for (
+    const [name, { perSecond, cpu }] of [["one process", processes.one], ["two processes", processes.two]] as const
+  ) {
+    const each = `CPU an event: processors ${rounded(cpu.processors)}, engine ${rounded(cpu.engine)}`;
+    say(name, `${whole(perSecond)} events/s; ${each}, nats-server ${rounded(cpu.nats)} us`);
+  }
+  lines.push(
+    "",
+    "CPU an event, us",
+    ...budget.stages.map(({ stage, micros, floorMicros, note }) => {
+      const before = baseline?.budget.stages.find((one) => one.stage === stage)?.micros;
+      const change = before === undefined ? "" : `, baseline ${before}`;
+      return `  ${stage.padEnd(30)} ${String(micros).padStart(6)}  floor ${floorMicros ?? "-"}${change}: ${note}`;
+    }),
+  );
+  lines.push(
+    ...budget.tables.slice(0, 8).map(({ table, rows, micros }) =>
+      `    ${table.padEnd(44)} ${String(micros).padStart(6)}  ${whole(rows)} rows`
+    ),
+    "",
+  );
+  for (const { rate, reached, latencyMs, rssMb, heapMb, externalMb, gcMs, loopDelayMs } of live) {
+    const memory = `RSS ${rssMb} MiB (heap ${heapMb}, buffers ${externalMb})`;
+    const waits = `p50 ${latencyMs.p50}, p99 ${latencyMs.p99}, most ${latencyMs.max} ms`;
+    const loop = `loop p99 ${loopDelayMs.p99}, most ${loopDelayMs.max} ms`;
+    say(`live at ${whole(rate)} events/s, ${whole(reached)} reached`, `${waits}; ${memory}; GC ${gcMs} ms; ${loop}`);
+  }
+  say("storm", `${whole(storm.correctedPerSecond)} corrections/s, ${whole(storm.firstPerSecond)} first rows/s`);
+  say("ready from empty state, in a process that runs", `${starts.emptySeconds.toFixed(2)} s`);
+  say(`ready from ${whole(starts.stateKeys)} open samples`, `${starts.warmSeconds.toFixed(2)} s`);
+  say("entry of a session of 20 events", `${whole(sessions.entryBytes)} bytes`);
+  for (const kind of ["bounded", "resting", "open"] as const) {
+    const { sessions: count, rssMb, bytesPerSession } = sessions[kind];
+    say(`${whole(count)} sessions in memory, ${kind}`, `${rssMb} MiB RSS, ${whole(bytesPerSession)} bytes each`);
+  }
+  say("v_api_gpu_metrics over 24 h of a month", `${rollup.gpuMetrics.medianMs} ms`);
+  for (const { of, minutes, ms } of rollup.corrections) {
+    say(`1,000 samples of ${of} corrected`, `${ms} ms for ${minutes} minutes`);
+  }
+  lines.push("");
+  for (const { what, reached, wanted, isMet } of targetsOf(result)) {
+    say(what, `${reached}, ${wanted}: ${isMet ? "met" : "not met"}`);
+  }
+  return lines.join("\n");
+}
+
+export function chartOf({ figures, budget, live }: Result, baseline: Result | undefined): string {
+  const charts: Chart[] = [
+    {
+      title: "Rate as a share of the empty consumer",
+      unit: "ratio in one run",
+      bars: figures.map(({ name, ofEmptyConsumer: value }) => (
+        { label: name, value, before: baseline?.figures.find((one) => one.name === name)?.ofEmptyConsumer }
+      )),
+    },
+    {
+      title: "CPU of an event by stage",
+      unit: "microseconds",
+      bars: budget.stages.map(({ stage, micros: value }) => (
+        { label: stage, value, before: baseline?.budget.stages.find((one) => one.stage === stage)?.micros }
+      )),
+    },
+    {
+      title: "From stored to queryable, p99",
+      unit: "milliseconds",
+      bars: live.map(({ rate, latencyMs }) => ({
+        label: `${whole(rate)} events/s`,
+        value: latencyMs.p99,
+        before: baseline?.live.find((one) => one.rate === rate)?.latencyMs.p99,
+      })),
+    },
+  ];
+  return svgOf(charts);
+}
+
+function whole(value: number): string {
+  return Math.round(value).toLocaleString("en");
+}
+
+function rounded(value: number): number {
+  return Math.round(value * 100) / 100;
+}

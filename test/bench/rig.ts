@@ -1,0 +1,130 @@
+/** The servers of a run, and processors beside them: a nats-server, the engine over HTTP, each a process of its own. */
+import { type ChildProcess, fork } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { NatsConnection } from "nats";
+import { initialise } from "../../src/cli/init.ts";
+import { openClickHouse } from "../../src/clickhouse/client.ts";
+import { type Config, resolveConfig } from "../../src/config.ts";
+import { ensureNatsServer, startNatsServer } from "../../src/local/nats-server.ts";
+import { connectNats } from "../../src/nats/connection.ts";
+import { planStreams } from "../../src/nats/provision.ts";
+import { publishMessages } from "../../src/nats/publish.ts";
+import type { Ready, WorkerCost } from "./worker.ts";
+
+/** Young generation of a processor under load, in MiB: objects of a batch die before they are copied twice. */
+const SEMI_SPACE_MB = 16;
+
+export interface Rig {
+  readonly nc: NatsConnection;
+  /** On the embedded engine in this process. */
+  readonly config: Config;
+  readonly httpUrl: string;
+  /** CPU of the nats-server and of the engine's process so far, in microseconds. */
+  serversCpu(): Promise<{ readonly nats: number; readonly engine: number }>;
+  stop(): Promise<void>;
+}
+
+export async function startRig(): Promise<Rig> {
+  const folder = mkdtempSync(join(tmpdir(), "latecomer-bench-"));
+  await ensureNatsServer();
+  const nats = await startNatsServer({ folder: join(folder, "nats") });
+  const engine = forked("engine.js", [join(folder, "engine")]);
+  const { url: httpUrl } = await answer<{ url: string }>(engine);
+  const config = resolveConfig({}, {
+    natsUrl: nats.url,
+    clickhouseUrl: `chdb:${join(folder, "clickhouse")}`,
+    logLevel: "error",
+  });
+  const nc = await connectNats(config);
+  return {
+    nc,
+    config,
+    httpUrl,
+    async serversCpu() {
+      engine.send("cpu");
+      const { cpuMicros } = await answer<{ cpuMicros: number }>(engine);
+      return { nats: cpuOf(nats.pid), engine: cpuMicros };
+    },
+    async stop() {
+      await nc.close();
+      engine.disconnect();
+      await nats.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Streams, tables and no state, as if nothing had ever been processed; what the stream holds stays. */
+export async function begin({ nc }: Rig, config: Config): Promise<void> {
+  const jsm = await nc.jetstreamManager();
+  await initialise(config, nc, await planStreams(jsm, config), {});
+  const buckets = ["checkpoints", "unmatched_status", "workflow_sessions", "capability_snapshots", "leases"];
+  for (const bucket of buckets) await jsm.streams.purge(`KV_${bucket}`);
+}
+
+/** The same with an empty stream. */
+export async function beginEmpty(rig: Rig, config: Config): Promise<void> {
+  await begin(rig, config);
+  await (await rig.nc.jetstreamManager()).streams.purge("LIVEPEER_EVENTS");
+}
+
+export async function publish({ nc }: Rig, load: readonly Uint8Array[], partitions = 1, rate = 0): Promise<void> {
+  await publishMessages(nc, load, { source: "bench", partitions, messageIds: false, rate });
+}
+
+/** Throws unless so many messages are in the archive: that an insert succeeds proves nothing, rows do. */
+export async function requireStored(config: Config, count: number): Promise<void> {
+  const clickhouse = await openClickHouse(config.clickhouseUrl, { database: config.database });
+  const [stored] = await clickhouse.rows<{ n: string }>("SELECT count() AS n FROM raw_streaming_events FINAL");
+  await clickhouse.close();
+  if (Number(stored?.n) !== count) throw new Error(`${stored?.n} of ${count} messages are in the archive`);
+}
+
+/** A processor in a process of its own. */
+export class Worker {
+  readonly #child: ChildProcess;
+  readonly ready: Promise<Ready>;
+
+  constructor(config: Config) {
+    this.#child = forked("worker.js", [JSON.stringify(config)], [`--max-semi-space-size=${SEMI_SPACE_MB}`]);
+    this.ready = answer(this.#child);
+  }
+
+  async ask(what: "cost" | "drained" | "stop"): Promise<WorkerCost> {
+    this.#child.send(what);
+    return await answer(this.#child);
+  }
+
+  async stop(): Promise<void> {
+    await this.ask("stop");
+    this.#child.disconnect();
+  }
+}
+
+function forked(script: string, args: string[], execArgv: string[] = []): ChildProcess {
+  return fork(fileURLToPath(new URL(script, import.meta.url)), args, { execArgv });
+}
+
+function answer<Answer>(child: ChildProcess): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const gone = (code: number | null) => reject(new Error(`a process of the bench ended with ${code}`));
+    child.once("exit", gone);
+    child.once("message", (message) => {
+      child.off("exit", gone);
+      resolve(message as Answer);
+    });
+  });
+}
+
+/** User and system time of a process in microseconds; Linux tells it in hundredths of a second, others not at all. */
+function cpuOf(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * 10_000;
+  } catch {
+    return NaN;
+  }
+}

@@ -1,0 +1,113 @@
+/** Rates: from a consumer that does nothing to rows in ClickHouse, all of the same events. */
+import { AckPolicy, DeliverPolicy, type NatsConnection } from "nats";
+import { openClickHouse } from "../../src/clickhouse/client.ts";
+import { startProcessor } from "../../src/cli/run.ts";
+import type { Config } from "../../src/config.ts";
+import { decode } from "../../src/core/decode.ts";
+import { judge } from "../../src/core/judge.ts";
+import { openLog } from "../../src/runtime/log.ts";
+import { Core, messageOf } from "./core.ts";
+import { timeOf } from "./load.ts";
+import { begin, beginEmpty, publish, requireStored, type Rig, Worker } from "./rig.ts";
+
+/** What a run over processes of their own took; CPU in microseconds an event. */
+export interface Run {
+  readonly perSecond: number;
+  readonly cpu: { readonly processors: number; readonly engine: number; readonly nats: number };
+}
+
+type Load = readonly Uint8Array[];
+
+/**
+ * Events a second read once through the client's own `consume()`, doing nothing with them but an ack. With an ack for
+ * each it is what a consumer does that owes nobody anything else; with one ack for many the ceiling of the transport.
+ */
+export async function emptyConsumer(nc: NatsConnection, count: number, messagesPerAck: number): Promise<number> {
+  const jsm = await nc.jetstreamManager();
+  const { name } = await jsm.consumers.add("LIVEPEER_EVENTS", {
+    durable_name: `empty-${Math.round(performance.now())}`,
+    ack_policy: AckPolicy.All,
+    deliver_policy: DeliverPolicy.All,
+    max_ack_pending: -1,
+  });
+  const consumer = await nc.jetstream().consumers.get("LIVEPEER_EVENTS", name);
+  const started = performance.now();
+  const messages = await consumer.consume({ max_messages: 2_048 });
+  let seen = 0;
+  for await (const message of messages) {
+    if (++seen % messagesPerAck === 0) message.ack();
+    if (seen === count) break;
+  }
+  const perSecond = count / (performance.now() - started) * 1_000;
+  await jsm.consumers.delete("LIVEPEER_EVENTS", name);
+  return perSecond;
+}
+
+export function decodeAll(load: Load): number {
+  const started = performance.now();
+  let accepted = 0;
+  for (const bytes of load) if (decode(messageOf(bytes, 1, Date.now())).outcome === "accepted") accepted++;
+  if (accepted !== load.length) throw new Error(`${load.length - accepted} events of the load were not accepted`);
+  return load.length / (performance.now() - started) * 1_000;
+}
+
+/** Events a second that are decoded already, taken and sealed, sessions and their entries included. */
+export function deriveAll(load: Load): number {
+  const judged = load.map((bytes, at) => judge(messageOf(bytes, at + 1, timeOf(at))));
+  const core = new Core();
+  const started = performance.now();
+  for (const [at, bytes] of load.entries()) core.take(bytes, timeOf(at), judged[at]);
+  core.seal();
+  return load.length / (performance.now() - started) * 1_000;
+}
+
+/** From the start of a processor without state until every row is stored and every message acknowledged. */
+export async function embedded(rig: Rig, count: number, database: string): Promise<number> {
+  const own = { ...rig.config, database };
+  await begin(rig, own);
+  const clickhouse = await openClickHouse(own.clickhouseUrl, { database });
+  const started = performance.now();
+  const processor = await startProcessor(own, rig.nc, clickhouse, openLog("error", false));
+  await processor.drained();
+  const perSecond = count / (performance.now() - started) * 1_000;
+  await processor.stop();
+  await clickhouse.close();
+  await requireStored(own, count);
+  return perSecond;
+}
+
+/** The same with so many processors in processes of their own, and the engine over HTTP in another. */
+export async function overHttp(rig: Rig, load: Load, database: string, processes: 1 | 2): Promise<Run> {
+  const partitions = processes;
+  const own: Config = { ...rig.config, clickhouseUrl: rig.httpUrl, database, partitions };
+  await beginEmpty(rig, own);
+  const workers = Array.from({ length: processes }, () => new Worker(own));
+  await Promise.all(workers.map(({ ready }) => ready));
+  // A second owner gets its share of the partitions when leases are next looked at.
+  if (processes > 1) await new Promise((resolve) => setTimeout(resolve, 10_000));
+  const before = await costs(rig, workers);
+  await publish(rig, load, partitions);
+  const published = await costs(rig, workers);
+  const started = performance.now();
+  await Promise.all(workers.map((worker) => worker.ask("drained")));
+  const seconds = (performance.now() - started) / 1_000;
+  const after = await costs(rig, workers);
+  await Promise.all(workers.map((worker) => worker.stop()));
+  await requireStored(own, load.length);
+  const each = (of: "processors" | "engine" | "nats") => (after[of] - before[of]) / load.length;
+  return {
+    // What was processed while the rest was still published is not counted.
+    perSecond: (after.messages - published.messages) / seconds,
+    cpu: { processors: each("processors"), engine: each("engine"), nats: each("nats") },
+  };
+}
+
+async function costs(rig: Rig, workers: readonly Worker[]) {
+  const of = await Promise.all(workers.map((worker) => worker.ask("cost")));
+  const sum = (value: (one: (typeof of)[number]) => number) => of.reduce((total, one) => total + value(one), 0);
+  return {
+    ...await rig.serversCpu(),
+    processors: sum(({ cpuMicros }) => cpuMicros),
+    messages: sum(({ messages }) => messages),
+  };
+}

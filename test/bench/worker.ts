@@ -1,0 +1,92 @@
+/**
+ * A processor in a process of its own, as a pod runs it: `node worker.js CONFIG`, forked, CONFIG as JSON. It says `ready`
+ * when it processes, and then answers each message with what it has cost so far; `drained` only once it has nothing to do.
+ *
+ * An event's latency runs from when the stream stored it to when all rows of its batch are stored, and so queryable.
+ */
+import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
+import { type ClickHouse, openClickHouse } from "../../src/clickhouse/client.ts";
+import { startProcessor } from "../../src/cli/run.ts";
+import type { Config } from "../../src/config.ts";
+import { connectNats } from "../../src/nats/connection.ts";
+import { openLog } from "../../src/runtime/log.ts";
+
+export interface WorkerCost {
+  readonly cpuMicros: number;
+  /** The most memory that the process has had, in MiB, and what of it is heap and buffers now. */
+  readonly rssMb: number;
+  readonly heapMb: number;
+  readonly externalMb: number;
+  readonly messages: number;
+  readonly open: number;
+  /** Of events since the last answer, in milliseconds. */
+  readonly latencyMs: { readonly p50: number; readonly p99: number; readonly max: number };
+  readonly gcMs: number;
+  readonly loopDelayMs: { readonly p99: number; readonly max: number };
+}
+
+/** Milliseconds since the epoch at which the process began. */
+export interface Ready {
+  readonly secondsToReady: number;
+}
+
+const config = JSON.parse(process.argv[2]!) as Config;
+let latencies: number[] = [];
+let messages = 0;
+let gcMs = 0;
+new PerformanceObserver((list) => {
+  for (const { duration } of list.getEntries()) gcMs += duration;
+}).observe({ entryTypes: ["gc"] });
+const delay = monitorEventLoopDelay({ resolution: 5 });
+delay.enable();
+
+/** Notes when the rows of a batch, which are inserted side by side, are all there. */
+function timed(clickhouse: ClickHouse): ClickHouse {
+  let underWay = 0;
+  let stored: number[] = [];
+  return {
+    ...clickhouse,
+    async insert(table, columns, rows) {
+      underWay++;
+      if (table === "raw_streaming_events") {
+        for (const row of rows) stored.push((row as { readonly stream_ts: number }).stream_ts);
+      }
+      await clickhouse.insert(table, columns, rows);
+      if (--underWay > 0) return;
+      const now = Date.now();
+      for (const at of stored) latencies.push(now - at);
+      messages += stored.length;
+      stored = [];
+    },
+  };
+}
+
+function cost(): WorkerCost {
+  const { user, system } = process.cpuUsage();
+  const { heapUsed, external } = process.memoryUsage();
+  const sorted = Float64Array.from(latencies).sort();
+  const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+  latencies = [];
+  return {
+    cpuMicros: user + system,
+    rssMb: Math.round(process.resourceUsage().maxRSS / 1_024),
+    heapMb: Math.round(heapUsed / 2 ** 20),
+    externalMb: Math.round(external / 2 ** 20),
+    messages,
+    open: processor.openCount,
+    latencyMs: { p50: at(0.5), p99: at(0.99), max: at(1) },
+    gcMs: Math.round(gcMs),
+    loopDelayMs: { p99: Math.round(delay.percentile(99) / 1e6), max: Math.round(delay.max / 1e6) },
+  };
+}
+
+const nc = await connectNats(config);
+const clickhouse = await openClickHouse(config.clickhouseUrl, { database: config.database });
+const processor = await startProcessor(config, nc, timed(clickhouse), openLog("error", false));
+process.on("message", async (asked) => {
+  if (asked === "drained") await processor.drained();
+  if (asked === "stop") await processor.stop();
+  process.send!(cost());
+});
+process.on("disconnect", () => process.exit(0));
+process.send!({ secondsToReady: performance.now() / 1_000 });
