@@ -110,20 +110,22 @@ export class Attribution {
       if (node.canonical !== "") observations.ofWallet(node.canonical, timeMs, ttl, touch);
       if (node.hot !== "" && node.hot !== node.canonical) observations.ofWallet(node.hot, timeMs, ttl, touch);
     }
+    const raised: [OpenObservation, Selection][] = [];
     for (const open of touched) {
       const { observed } = open;
       const selection = this.#select(observed);
       if (!outranks(selection, open)) continue;
-      observations.raise(open, selection);
       this.#listener.corrected(observed, { selection, claim: this.#claim(observed, selection) });
-      if (isFinal(observed, open.grade)) {
+      if (isFinal(observed, selection.grade)) {
         observations.remove(open);
         this.#forget(open);
         continue;
       }
+      raised.push([open, selection]);
       open.closesAfterMs = this.#closesAfter(open, selection);
       observations.schedule(open);
     }
+    observations.raise(raised);
   }
 
   /** Closes what the feed has passed; a closed observation is not corrected any more. */

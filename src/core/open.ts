@@ -56,12 +56,22 @@ export class OpenObservations {
     this.#insert(open);
   }
 
-  /** Gives an observation a greater rank. */
-  raise(open: OpenObservation, { grade, tie }: Rank): void {
-    this.#take(open);
-    open.grade = grade;
-    open.tie = tie;
-    this.#insert(open);
+  /**
+   * Gives observations greater ranks, all that one snapshot improves at once: those that need not be found any more
+   * leave a lookup in one pass, where one by one a storm would move the rest of it each time.
+   */
+  raise(raised: Iterable<readonly [open: OpenObservation, rank: Rank]>): void {
+    const urls = new Set<string>();
+    const wallets = new Set<string>();
+    for (const [open, { grade, tie }] of raised) {
+      const { url, address } = open.observed;
+      if (!isMatchedBefore(open)) urls.add(url);
+      if (isFoundByWallet(open)) wallets.add(address);
+      open.grade = grade;
+      open.tie = tie;
+    }
+    for (const url of urls) this.#unmatchedByUrl.retain(url, (open) => !isMatchedBefore(open));
+    for (const wallet of wallets) this.#byWallet.retain(wallet, isFoundByWallet);
   }
 
   /** Notes the observation's present closing time. */
@@ -140,6 +150,13 @@ class TimeIndex {
     while (track[at] !== open) at++;
     track.splice(at, 1);
     if (track.length === 0) this.#tracks.delete(key);
+  }
+
+  retain(key: string, isRetained: (open: OpenObservation) => boolean): void {
+    const track = this.#tracks.get(key)?.filter(isRetained);
+    if (track === undefined) return;
+    if (track.length === 0) this.#tracks.delete(key);
+    else this.#tracks.set(key, track);
   }
 
   /** Hands over those with an event time in [from, to]; the index must not change meanwhile. */

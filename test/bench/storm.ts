@@ -17,8 +17,10 @@ const SAMPLES = 12;
 
 export function storm(samples: number): Storm {
   const core = new Core();
+  const sessions = Math.ceil(samples / SAMPLES);
   const load = Array.from({ length: samples }, (_, at) => {
-    const { envelope } = usualEvent(Math.floor(at / SAMPLES), FIRST_SAMPLE + at % SAMPLES);
+    // In the order of their times, as they would come.
+    const { envelope } = usualEvent(at % sessions, FIRST_SAMPLE + Math.floor(at / sessions));
     const bytes = bytesOf(envelope);
     return { bytes, judged: judge(messageOf(bytes, at + 1, USUAL_MS)) };
   });

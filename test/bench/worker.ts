@@ -2,7 +2,7 @@
  * A processor in a process of its own, as a pod runs it: `node worker.js CONFIG`, forked, CONFIG as JSON. It says `ready`
  * when it processes, and then answers each message with what it has cost so far; `drained` only once it has nothing to do.
  *
- * An event's latency runs from when the stream stored it to when all rows of its batch are stored, and so queryable.
+ * A latency runs from when the stream stored a sample to when the row with its attribution is stored, and so queryable.
  */
 import { monitorEventLoopDelay, PerformanceObserver } from "node:perf_hooks";
 import { type ClickHouse, openClickHouse } from "../../src/clickhouse/client.ts";
@@ -40,23 +40,26 @@ new PerformanceObserver((list) => {
 const delay = monitorEventLoopDelay({ resolution: 5 });
 delay.enable();
 
-/** Notes when the rows of a batch, which are inserted side by side, are all there. */
+/** Notes when the stream stored each sample, and when the row with its attribution is there for the first time. */
 function timed(clickhouse: ClickHouse): ClickHouse {
-  let underWay = 0;
-  let stored: number[] = [];
+  const storedAt = new Map<string, number>();
   return {
     ...clickhouse,
     async insert(table, columns, rows) {
-      underWay++;
       if (table === "raw_streaming_events") {
-        for (const row of rows) stored.push((row as { readonly stream_ts: number }).stream_ts);
+        for (const row of rows as readonly Record<string, string | number>[]) {
+          if (row.type === "ai_stream_status") storedAt.set(row.uid as string, row.stream_ts as number);
+        }
+        messages += rows.length;
       }
       await clickhouse.insert(table, columns, rows);
-      if (--underWay > 0) return;
+      if (table !== "fact_stream_status_samples") return;
       const now = Date.now();
-      for (const at of stored) latencies.push(now - at);
-      messages += stored.length;
-      stored = [];
+      for (const { source_event_uid: uid } of rows as readonly Record<string, string>[]) {
+        const at = storedAt.get(uid!);
+        if (at !== undefined) latencies.push(now - at);
+        storedAt.delete(uid!);
+      }
     },
   };
 }

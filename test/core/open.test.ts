@@ -102,7 +102,8 @@ describe("open observations", (test) => {
           const raised = [...inside][which.next().value! % inside.size]!;
           const known = (["elsewhere", "before", "after"] as const)[which.next().value! % 3]!;
           const { eventTimeMs: timeMs, url, address: wallet } = raised.observed;
-          observations.raise(raised, { grade: gradeOfKnown({ timeMs, url, wallet, known }), tie: 0n });
+          const grade = gradeOfKnown({ timeMs, url, wallet, known });
+          if (grade > raised.grade) observations.raise([[raised, { grade, tie: 0n }]]);
           if (nth % 3 === 2) {
             const leaves = [...inside][which.next().value! % inside.size]!;
             observations.remove(leaves);
