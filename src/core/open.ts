@@ -3,8 +3,9 @@
  *
  * They are found in two ways: by what a new snapshot can improve (node URL or wallet, within a span of time), and
  * by when they close. Nearly all have a full match from before them, and most snapshots are later than nearly all; so
- * those that a later snapshot can improve stand apart, and no snapshot walks through the others. Closing times move while evidence comes, so the heap may hold an observation more than
- * once; an entry counts only while it tells the observation's present closing time.
+ * those that a later snapshot can improve stand apart, and no snapshot walks through the others. Closing times move
+ * while evidence comes, so the heap may hold an observation more than once; an entry counts only while it tells the
+ * observation's present closing time.
  */
 import { FRESHNESS, freshnessOf, type Grade, LEVEL, levelOf, type Rank } from "./evidence.ts";
 import { MinHeap } from "./heap.ts";
@@ -144,10 +145,10 @@ class TimeIndex {
   }
 
   remove(key: string, open: OpenObservation): void {
-    const track = this.#tracks.get(key)!;
-    let at = firstFrom(track, open.observed.eventTimeMs, open.streamSequence);
-    // A stream that lost its end gives a place again.
-    while (track[at] !== open) at++;
+    const track = this.#tracks.get(key) ?? [];
+    // A stream that lost its end gives a place again, so another may stand at the first one's.
+    const at = track.indexOf(open, firstFrom(track, open.observed.eventTimeMs, open.streamSequence));
+    if (at < 0) throw new Error(`${open.observed.uid} is not where its time and its place in the stream say`);
     track.splice(at, 1);
     if (track.length === 0) this.#tracks.delete(key);
   }
