@@ -10,6 +10,7 @@ import { registerDlq } from "./dlq.ts";
 import { registerDoctor } from "./doctor.ts";
 import { registerExplain } from "./explain.ts";
 import { registerExportFixtures } from "./export-fixtures.ts";
+import { registerForgetSource } from "./forget-source.ts";
 import { registerInit } from "./init.ts";
 import { registerLoadFixtures } from "./load-fixtures.ts";
 import { registerPublish } from "./publish.ts";
@@ -52,6 +53,7 @@ export function commandLine(context: Context): Command {
     registerLoadFixtures,
     registerExplain,
     registerWhatIf,
+    registerForgetSource,
   ];
   for (const one of register) one(program, context);
   return program;

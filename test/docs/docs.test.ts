@@ -143,7 +143,7 @@ describe("deploy/CONFIGURATION.md", (test) => {
     assert.match(sectionOf("NATS_URL"), "keep it secret");
     assert.match(sectionOf("LATECOMER_TTL_AFTER"), "It decides the content");
     assert.match(sectionOf("LATECOMER_ALLOWED_LATENESS"), "It changes no row's content. It is no secret.");
-    assert.match(sectionOf("LATECOMER_CLUSTER"), "Flag `--cluster`; read by `init`.");
+    assert.match(sectionOf("LATECOMER_CLUSTER"), "Flag `--cluster`; read by `init`, `forget-source`.");
     assert.match(sectionOf("LATECOMER_PARTITIONS"), "a whole number from 1 to 1024; default `1`");
     assert.match(sectionOf("NATS_CA"), "It has no flag; read with `NATS_URL`.");
   });

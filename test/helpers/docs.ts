@@ -202,8 +202,8 @@ const STREAM_NAMES = new Set(STREAMS.map(({ name }) => name));
 const NATS_COMMANDS: Readonly<Record<string, "stream" | "bucket">> = {
   "stream info": "stream",
   "stream purge": "stream",
+  "stream get": "stream",
   "stream rmm": "stream",
-  "stream edit": "stream",
   "stream backup": "stream",
   "kv del": "bucket",
   "kv ls": "bucket",
