@@ -3,28 +3,9 @@
  */
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { Command, CommanderError } from "commander";
-import { registerAssert } from "./cli/assert.ts";
-import { registerAudit } from "./cli/audit.ts";
-import { registerCutover } from "./cli/cutover.ts";
-import { registerDemo } from "./cli/demo.ts";
-import { registerDev } from "./cli/dev.ts";
-import { registerDigest } from "./cli/digest.ts";
-import { registerDlq } from "./cli/dlq.ts";
-import { registerDoctor } from "./cli/doctor.ts";
-import { registerExportFixtures } from "./cli/export-fixtures.ts";
-import { registerExplain } from "./cli/explain.ts";
-import { registerInit } from "./cli/init.ts";
-import { registerLoadFixtures } from "./cli/load-fixtures.ts";
-import { registerPublish } from "./cli/publish.ts";
-import { registerReplay } from "./cli/replay.ts";
-import { registerRollup } from "./cli/rollup.ts";
-import { registerRun } from "./cli/run.ts";
-import { registerTriage } from "./cli/triage.ts";
-import { registerSimulate } from "./cli/simulate.ts";
-import { registerVerify } from "./cli/verify.ts";
-import { registerWhatIf } from "./cli/what-if.ts";
+import { CommanderError } from "commander";
 import type { Context } from "./cli/context.ts";
+import { commandLine } from "./cli/program.ts";
 import { EXIT, exitCodeOf } from "./errors.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
@@ -47,37 +28,7 @@ async function main(): Promise<number> {
     version,
     setExitCode: (code) => exitCode = code,
   };
-  const program = new Command("latecomer")
-    .description("Attributes Livepeer telemetry to orchestrator, model and GPU, in whatever order it arrives.")
-    .version(version)
-    .exitOverride()
-    // A flag belongs to the command in front of it: `replay` and its subcommands have flags of one name.
-    .enablePositionalOptions()
-    .configureHelp({ showGlobalOptions: false });
-  const register = [
-    registerDev,
-    registerDemo,
-    registerInit,
-    registerPublish,
-    registerSimulate,
-    registerRun,
-    registerRollup,
-    registerReplay,
-    registerDigest,
-    registerDoctor,
-    registerTriage,
-    registerVerify,
-    registerDlq,
-    registerCutover,
-    registerAudit,
-    registerAssert,
-    registerExportFixtures,
-    registerLoadFixtures,
-    registerExplain,
-    registerWhatIf,
-  ];
-  for (const one of register) one(program, context);
-  for (const command of program.commands) command.exitOverride();
+  const program = commandLine(context);
   try {
     await program.parseAsync(process.argv);
   } catch (error) {

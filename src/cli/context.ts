@@ -33,7 +33,8 @@ export function withSettings(command: Command, keys: readonly (keyof Config)[]):
   return command;
 }
 
-function flagOf(env: string): string {
+/** The flag of a variable. */
+export function flagOf(env: string): string {
   return `--${env.replace(/^LATECOMER_/, "").toLowerCase().replaceAll("_", "-")}`;
 }
 

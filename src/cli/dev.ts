@@ -2,6 +2,7 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
+import type { Config } from "../config.ts";
 import { LatecomerError } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
 import { planStreams } from "../nats/provision.ts";
@@ -19,7 +20,9 @@ export function registerDev(program: Command, context: Context): void {
   const command = program.command("dev")
     .description("start nats-server and the embedded ClickHouse (over HTTP) here, and run until stopped")
     .option("--json", "one JSON document with the URLs on stdout");
-  withSettings(command, ["clickhouseUrl", "database", "logLevel"]).action(async (flags: { json?: boolean }) => {
+  withSettings(command, [
+    ...["clickhouseUrl", "database", "streamRetentionMs", "ttlBeforeMs", "ttlAfterMs", "logLevel"] as const,
+  ]).action(async (flags: { json?: boolean }) => {
     const running = livingDev();
     if (running !== undefined) {
       throw new LatecomerError("DEV_RUNNING", "unavailable", `latecomer dev runs already, as process ${running.pid}`);
@@ -38,8 +41,12 @@ export function registerDev(program: Command, context: Context): void {
       const folder = wanted.clickhouseUrl.slice("chdb:".length);
       const clickhouse = await serveClickHouse(folder, { host: "127.0.0.1", port: await freePort(CLICKHOUSE_PORT) });
       try {
-        // The embedded engine keeps what it has: what is replayed here is often older than the retention of a server.
-        const config = { ...wanted, natsUrl: nats.url, clickhouseUrl: clickhouse.url, tableRetention: "none" as const };
+        const config: Config = {
+          ...wanted,
+          ...{ natsUrl: nats.url, clickhouseUrl: clickhouse.url, cluster: "", replicas: 1 },
+          // The embedded engine keeps what it has: what is replayed here is often older than the retention of a server.
+          tableRetention: "none",
+        };
         const nc = await connectNats(config);
         try {
           await initialise(config, nc, await planStreams(await nc.jetstreamManager(), config), {});

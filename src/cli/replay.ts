@@ -55,7 +55,7 @@ interface ReplayFlags {
 const SHOWN = 50;
 
 /** What decides how a replay works, beside where things are. */
-const SETTINGS = PROCESSING.filter((key) => key !== "name" && key !== "partitions");
+const SETTINGS = PROCESSING.filter((key) => !["name", "roles", "partitions", "httpPort"].includes(key));
 
 export function registerReplay(program: Command, context: Context): void {
   const command = program.command("replay").enablePositionalOptions()

@@ -38,7 +38,7 @@ export function registerTriage(program: Command, context: Context): void {
     .option("--to <time>", "event time before which; by default now. The window is widened to whole hours", instant)
     .option("--html <file>", "also write a page that needs nothing but itself")
     .option("--json", "one JSON document on stdout");
-  withSettings(command, PLACES).action(async (flags: TriageFlags) => {
+  withSettings(command, [...PLACES, "partitions"]).action(async (flags: TriageFlags) => {
     const config = configOf(context, { ...flags });
     const toMs = flags.to ?? Date.now();
     const window = wholeHours({ fromMs: flags.from ?? toMs - LOOKBACK_MS, toMs });

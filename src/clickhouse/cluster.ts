@@ -41,8 +41,8 @@ export function inProfile(statement: string, { database, cluster }: Profile, nam
     case "CREATE VIEW":
       return [`CREATE VIEW IF NOT EXISTS ${database}.${name} ${onCluster}${qualified(rest, database, names)}`];
     case "ALTER TABLE":
-      // The retention of rows, which lie in the local tables; nothing else changes a table yet.
-      if (!/^ (MODIFY|REMOVE) TTL\b/.test(rest)) throw noForm(text);
+      // Rows lie in the local tables, and so does their retention; nothing else changes a table yet.
+      if (!/^ ((MODIFY|REMOVE) TTL|DELETE)\b/.test(rest)) throw noForm(text);
       return [`ALTER TABLE ${database}.${name}_local ${onCluster}${rest}`];
     default: {
       const sorting = /^\s*ORDER BY (.+)$/ms.exec(rest)?.[1];

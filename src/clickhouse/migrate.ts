@@ -105,10 +105,7 @@ export function schemaStatements(profile: Profile): string[] {
 export async function migrate(clickhouse: ClickHouse, profile: Profile): Promise<string[]> {
   const { database, cluster } = profile;
   const isMadeOnCluster = await isOnCluster(clickhouse, database);
-  if (isMadeOnCluster !== undefined && isMadeOnCluster !== (cluster !== "")) {
-    const why = cluster === "" ? "on a cluster: name it (--cluster)" : "on a single server: leave out --cluster";
-    throw new LatecomerError("OTHER_PROFILE", "usage", `the database ${database} was made ${why}`);
-  }
+  if (isMadeOnCluster !== undefined && isMadeOnCluster !== (cluster !== "")) throw otherProfile(profile);
   const names = namesIn(migrations());
   for (const statement of inProfile(MEMORY, profile, names)) await clickhouse.command(statement);
   const status = await migrationStatus(clickhouse, database);
@@ -130,6 +127,12 @@ export async function migrate(clickhouse: ClickHouse, profile: Profile): Promise
     await clickhouse.insert("schema_migrations", ["name", "checksum"], [{ name, checksum }]);
   }
   return pending.map((one) => one.name);
+}
+
+/** The refusal of a profile that a database was not made in. */
+export function otherProfile({ database, cluster }: Profile): LatecomerError {
+  const why = cluster === "" ? "on a cluster: name it (--cluster)" : "on a single server: leave out --cluster";
+  return new LatecomerError("OTHER_PROFILE", "usage", `the database ${database} was made ${why}`);
 }
 
 /** The warehouse's retention in days, by the column that it counts from. */

@@ -37,7 +37,7 @@ export const FURTHEST_FUTURE_MS = 3_600_000;
 const SUPPORTED_VERSIONS: ReadonlySet<unknown> = new Set([1, "1", "v1"]);
 
 /** Stage and class of each reason of refusal, in the words of the upstream contract. */
-const REASONS = {
+export const REASONS = {
   null_payload: ["DESERIALIZATION", "DESERIALIZATION_FAILED"],
   json_parse_error: ["DESERIALIZATION", "DESERIALIZATION_FAILED"],
   root_not_object: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],

@@ -121,6 +121,7 @@ const ON_OCCASION: Readonly<Record<string, string>> = {
   "$JS.API.STREAM.MSG.GET.KV_leases": "a lease expired while it was renewed",
   "$JS.API.STREAM.MSG.GET.KV_replay_sessions": "a session is longer than the memory",
   "$KV.checkpoints.gaps.*": "the stream dropped messages that were to be read",
+  "$KV.checkpoints.costs.*": "a bound has cost evidence, or what it cost a source is forgotten",
   "$JS.API.CONSUMER.INFO.KV_leases.*": "the server is slow to list",
   "$JS.API.CONSUMER.INFO.KV_unmatched_status.*": "the server is slow to list",
   "$JS.API.CONSUMER.INFO.KV_replays.*": "the server is slow to list",
@@ -249,6 +250,7 @@ describe("the users of deploy/nats", (test) => {
       const { replays } = JSON.parse(await as("replay", "replay", "list", "--json"));
       await as("replay", "replay", "drop", replays[0].id);
       for (const [role, work] of BESIDES) await withRole(server, role, work);
+      await as("operator", "forget-source", "daydream", "--apply");
 
       const strange = server.refused().filter(({ user, subject }) =>
         // What doctor tries is nobody's; what it may not look at it calls unknown.
