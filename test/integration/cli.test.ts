@@ -10,13 +10,6 @@ import { describe } from "../helpers/suite.ts";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/production/", import.meta.url));
 const LOG = join(FIXTURES, "gateway_log_2026-01-08.jsonl");
-const COMMANDS = [
-  ...["dev", "demo", "init", "publish", "run", "rollup", "digest", "doctor", "verify", "audit", "assert"],
-  ...["explain", "what-if", "triage"],
-  ...["export-fixtures", "load-fixtures", "cutover status", "cutover plan", "cutover to"],
-  ...["dlq list", "dlq show", "dlq republish", "simulate"],
-];
-
 /** Nothing listens there. */
 const NOWHERE = "127.0.0.1:9";
 
@@ -71,17 +64,11 @@ async function streamsOf(natsUrl: string): Promise<{ name: string; max_age: numb
 }
 
 describe("latecomer", (test) => {
-  test("has --help for itself and every command, and tells its version", () =>
+  test("has --help, and tells its version", () =>
     inFolder(async (cwd) => {
-      const whole = await latecomer(["--help"], { cwd });
-      assert.is(whole.code, 0);
-      for (const command of COMMANDS) assert.ok(whole.out.includes(`  ${command.split(" ")[0]}`), command);
-      const pages = await Promise.all(COMMANDS.map((command) => latecomer([...command.split(" "), "--help"], { cwd })));
-      for (const [at, { code, out, err }] of pages.entries()) {
-        assert.equal([code, err], [0, ""], COMMANDS[at]);
-        assert.match(out, `Usage: latecomer ${COMMANDS[at]}`);
-        assert.match(out, "--json");
-      }
+      const help = await latecomer(["--help"], { cwd });
+      assert.is(help.code, 0);
+      assert.match(help.out, "Usage: latecomer");
       const version = await latecomer(["--version"], { cwd });
       const manifest = readFileSync(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8");
       assert.equal([version.code, version.out.trim()], [0, JSON.parse(manifest).version]);
