@@ -7,8 +7,10 @@ import * as assert from "uvu/assert";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { type Command, type Ended, eventually, inFolder, latecomer, startCommand } from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
+import { linesIn } from "../helpers/terminal.ts";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/production/", import.meta.url));
+const DEMO_PICTURE = new URL("../../deploy/screenshots/demo.svg", import.meta.url);
 const LOG = join(FIXTURES, "gateway_log_2026-01-08.jsonl");
 /** Nothing listens there. */
 const NOWHERE = "127.0.0.1:9";
@@ -329,6 +331,8 @@ describe("latecomer demo", (test) => {
       assert.is(corrected.length, 7);
       assert.ok(corrected.every(({ orchestrator }) => orchestrator !== ""));
       assert.ok(plain.out.includes(report.digests.inOrder[0]!.digest), "both digests are printed");
+      const pictured = linesIn(readFileSync(DEMO_PICTURE, "utf8")).join("\n");
+      for (const { digest } of report.digests.inOrder) assert.match(pictured, digest, "npm run screenshot");
       assert.equal(readdirSync(cwd), [], "it works in a folder of its own");
     }));
 });

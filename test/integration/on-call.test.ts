@@ -3,6 +3,7 @@
  * processor that runs meanwhile mends the rows, and both commands tell of that. Every command is a process of its own.
  */
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import * as assert from "uvu/assert";
 import type { Triage } from "../../src/triage/triage.ts";
 import {
@@ -24,6 +25,7 @@ import {
   WITHHELD,
 } from "../helpers/stress.ts";
 import { describe } from "../helpers/suite.ts";
+import { linesIn } from "../helpers/terminal.ts";
 import { STRESS_HOURS } from "../helpers/triage.ts";
 
 const WALLET = "0x3333333333333333333333333333333333333333";
@@ -31,6 +33,7 @@ const NODE = "https://node-c.example:8935";
 const MODEL = "streamdiffusion-sdxl-v2v";
 const CANONICAL = "0xcccccccccccccccccccccccccccccccccccccccc";
 const SAMPLE = "late-status-10";
+const PICTURE = new URL("../../deploy/screenshots/explain.svg", import.meta.url);
 const TRIAGE = ["triage", ...STRESS_HOURS];
 
 type Run = (...args: string[]) => Promise<Ended>;
@@ -107,6 +110,12 @@ function explainsHealing({ rows: [row] }: Json): void {
   assert.match(String(changes.get("selected_snapshot_uid")), "snapshot-withheld");
 }
 
+/** What an explanation says but for when its messages and rows came, and how often the same row did. */
+function timeless(text: string): string[] {
+  const bare = text.replace(/(at|arrived|sequence \d+,) \d{4}-\S+Z/g, "$1").replace(/, written \d+ times/g, "");
+  return bare.trimEnd().split("\n");
+}
+
 /** True when a check does not fail. */
 function holds(check: () => void): boolean {
   try {
@@ -160,6 +169,12 @@ describe("somebody on call", (test) => {
       const [sessionNow, sampleNow] = [await explain(UNKNOWN_SESSION), await explain(SAMPLE)];
       assert.equal([sessionNow.wanted, sampleNow.observation.wanted], [[], null]);
       for (const one of [sessionNow, sampleNow]) explainsHealing(one);
+      const pictured = linesIn(readFileSync(PICTURE, "utf8"));
+      assert.equal(
+        timeless(pictured.slice(1).join("\n")),
+        timeless((await run("explain", SAMPLE)).out),
+        "npm run screenshot",
+      );
       const [after, why] = await Promise.all([run(...TRIAGE), run(...wordsOf(advised))]);
       assert.equal([after.code, why.code], [0, 0], after.err + why.err);
       assert.match(after.out, "No wallet has rows without a key.");
