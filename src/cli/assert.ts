@@ -1,12 +1,20 @@
 /** `latecomer assert`: assertion packs over a window, with diagnostics of whatever does not hold. */
-import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { junitXml } from "../assert/junit.ts";
 import { loadPack, PACKS, USUAL_PACKS } from "../assert/pack.ts";
 import { type PackResult, type Result, runPacks, wholeHours, type Window } from "../assert/run.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
-import { configOf, type Context, openWarehouse, printJson, printLine, printTable, withSettings } from "./context.ts";
+import {
+  configOf,
+  type Context,
+  openWarehouse,
+  printJson,
+  printLine,
+  printTable,
+  withSettings,
+  writeNamed,
+} from "./context.ts";
 import { instant } from "./time.ts";
 
 interface AssertFlags {
@@ -40,7 +48,7 @@ export function registerAssert(program: Command, context: Context): void {
     try {
       requireSound(await checkClickHouse(config, clickhouse));
       const done = await runPacks(clickhouse, packs, window);
-      if (flags.junit !== undefined) await writeFile(flags.junit, junitXml(done));
+      if (flags.junit !== undefined) await writeNamed(flags.junit, junitXml(done));
       report(flags, window, done);
       if (done.some(({ results }) => results.some(({ state }) => state === "failed"))) context.setExitCode(EXIT.failed);
     } finally {

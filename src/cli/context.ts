@@ -1,9 +1,11 @@
 /** What every command has in common: configuration from flags and environment, output, and the log. */
+import { writeFile } from "node:fs/promises";
 import Table from "cli-table3";
 import { type Command, Option } from "commander";
 import { type Config, resolveConfig, SETTINGS } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { openClickHouse } from "../clickhouse/client.ts";
+import { LatecomerError } from "../errors.ts";
 import { livingDev } from "../local/dev-file.ts";
 import type { Log } from "../ports.ts";
 import { openLog } from "../runtime/log.ts";
@@ -74,6 +76,16 @@ export function printJson(document: unknown): void {
 
 export function printLine(line = ""): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** Writes a file that a flag names. Throws FILE_UNWRITABLE (usage). */
+export async function writeNamed(file: string, text: string): Promise<void> {
+  try {
+    await writeFile(file, text);
+  } catch (cause) {
+    const message = `cannot write ${file}: ${(cause as Error).message}`;
+    throw new LatecomerError("FILE_UNWRITABLE", "usage", message, { cause });
+  }
 }
 
 /** A table on stdout: with rules on a terminal, in bare columns when piped. */

@@ -68,8 +68,8 @@ export async function examine(config: Config): Promise<Finding[]> {
   await attempt("nats-server", "latecomer dev starts one; NATS_URL names another", async () => {
     const nc = await connectNats(config);
     try {
-      const findings = await checkNats(config, nc);
-      const isProvisioned = !findings.some(({ check, state }) => check === "streams" && state === "failed");
+      const findings = await whereReadable("streams", () => checkNats(config, nc));
+      const isProvisioned = findings.some(({ check, state }) => check === "streams" && /^(ok|warning)$/.test(state));
       if (!isProvisioned) return findings;
       return [
         ...findings,

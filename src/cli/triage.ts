@@ -2,7 +2,6 @@
  * `latecomer triage`: the state of attribution over a window. Exit 1 when something is wrong, 3 when nothing that could
  * be asked is wrong and NATS could not be.
  */
-import { writeFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { wholeHours } from "../assert/run.ts";
 import type { Config } from "../config.ts";
@@ -11,7 +10,7 @@ import { connectNats } from "../nats/connection.ts";
 import { triagePage } from "../triage/page/page.ts";
 import { type Lag, triage } from "../triage/triage.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
-import { configOf, type Context, openWarehouse, PLACES, printJson, withSettings } from "./context.ts";
+import { configOf, type Context, openWarehouse, PLACES, printJson, withSettings, writeNamed } from "./context.ts";
 import { checkPartitions, checkRollup } from "./partitions.ts";
 import { instant } from "./time.ts";
 import { printTriage } from "./triage-text.ts";
@@ -47,7 +46,7 @@ export function registerTriage(program: Command, context: Context): void {
     try {
       requireSound(await checkClickHouse(config, clickhouse));
       const found = await triage(clickhouse, { ...window, source: flags.source }, await lagOf(config));
-      if (flags.html !== undefined) await write(flags.html, triagePage(found, Date.now()));
+      if (flags.html !== undefined) await writeNamed(flags.html, triagePage(found, Date.now()));
       if (flags.json) printJson(found);
       else printTriage(found);
       if (!found.sound) context.setExitCode(EXIT.failed);
@@ -70,14 +69,5 @@ async function lagOf(config: Config): Promise<Lag> {
   } catch (error) {
     if (!(error instanceof LatecomerError) || exitCodeOf(error) === EXIT.usage) throw error;
     return { checks: [], unknown: error.message };
-  }
-}
-
-async function write(file: string, page: string): Promise<void> {
-  try {
-    await writeFile(file, page);
-  } catch (cause) {
-    const message = `cannot write ${file}: ${(cause as Error).message}`;
-    throw new LatecomerError("FILE_UNWRITABLE", "usage", message, { cause });
   }
 }

@@ -61,6 +61,8 @@ const RETRYABLE = new Set([
 
 const NO_CREDENTIALS = "it refuses these credentials: check CLICKHOUSE_URL";
 
+const ELSEWHERE = "CLICKHOUSE_URL names another";
+
 /** Codes of what is not there for us, however often we ask, with what to do about it. */
 const UNAVAILABLE: ReadonlyMap<number, string> = new Map([
   [81, "`latecomer init` creates it"], // UNKNOWN_DATABASE
@@ -119,7 +121,9 @@ export function translateError(error: unknown, attempt: Attempt): LatecomerError
   }
   const systemCode = systemCodeOf(error);
   // Without either code the answer was not ClickHouse's (a proxy's page with a 5xx); its text is not ours to repeat.
-  const detail = systemCode ?? (text === "Timeout error." ? "no answer in time" : "the answer is not ClickHouse's");
+  const detail = systemCode === undefined
+    ? text === "Timeout error." ? "no answer in time" : `the answer is not ClickHouse's; ${ELSEWHERE}`
+    : `${systemCode}; is a server running there? ${ELSEWHERE}`;
   return new ClickHouseError(
     0,
     "retryable",

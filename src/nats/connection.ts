@@ -142,6 +142,14 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof NatsError && (error.api_error?.code === 404 || error.code === "404");
 }
 
+/** The JetStream error code of a stream that is not there. */
+const STREAM_NOT_FOUND = 10059;
+
+/** True when the stream itself, and not something in it, is not there. */
+export function isStreamMissing(error: unknown): boolean {
+  return error instanceof NatsError && error.api_error?.err_code === STREAM_NOT_FOUND;
+}
+
 /** Codes of the client and of JetStream that pass when the server is back, the leader elected or space freed. */
 const RETRYABLE: ReadonlySet<string> = new Set([
   ErrorCode.Timeout,
@@ -164,7 +172,10 @@ const NO_ROOM: ReadonlyMap<number, string> = new Map([
   [10077, "the stream takes no more"],
 ]);
 
-/** Translates an error of the client; `doing` says what was attempted. Ours pass through. */
+/**
+ * Translates an error of the client; `doing` says what was attempted. A stream that is not there is `unavailable`: trying
+ * again does not make it. Ours pass through.
+ */
 export function natsError(error: unknown, doing: string): LatecomerError {
   if (error instanceof LatecomerError) return error;
   const known = error instanceof NatsError ? error : undefined;
@@ -172,11 +183,14 @@ export function natsError(error: unknown, doing: string): LatecomerError {
   const noRoom = NO_ROOM.get(known?.api_error?.err_code ?? 0);
   const retryable = known !== undefined &&
     (RETRYABLE.has(known.code) || status === 503 || status === 500 || status === 408 || noRoom !== undefined);
-  const said = known?.api_error?.description ?? (error instanceof Error ? error.message : String(error));
+  const isUnheard = known?.code === ErrorCode.NoResponders;
+  const said = isUnheard
+    ? "nobody listens there"
+    : known?.api_error?.description ?? (error instanceof Error ? error.message : String(error));
   const detail = noRoom === undefined ? said : `${noRoom} (${said})`;
   return new LatecomerError(
     known?.api_error ? `JETSTREAM_${known.api_error.err_code}` : `NATS_${known?.code ?? "ERROR"}`,
-    retryable ? "retryable" : "fatal",
+    retryable ? "retryable" : isStreamMissing(error) ? "unavailable" : "fatal",
     `${doing}: ${detail}`,
     { cause: error },
   );

@@ -37,7 +37,7 @@ export async function holdingsOf(nc: NatsConnection, source: string): Promise<Ho
     }
     return holdings;
   } catch (error) {
-    throw natsError(error, "look for what NATS holds of a source");
+    throw natsError(error, "look for what NATS holds of a source (`latecomer init` creates its streams)");
   }
 }
 
@@ -67,7 +67,7 @@ export async function keysOf(nc: NatsConnection, bucket: string, filter: string)
     const subjects = await countsOf(await nc.jetstreamManager(), bucketStream(bucket), prefix + filter);
     return [...subjects.keys()].map((subject) => subject.slice(prefix.length)).sort();
   } catch (error) {
-    throw natsError(error, `list the keys of ${bucket}`);
+    throw natsError(error, `list the keys of ${bucket} (\`latecomer init\` creates it)`);
   }
 }
 

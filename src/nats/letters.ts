@@ -6,7 +6,7 @@ import { headers, type MsgHdrs, type NatsConnection } from "nats";
 import { deadLetterSubject, decodeToken, encodeToken } from "../core/subject.ts";
 import { idOf } from "../core/identity.ts";
 import { LatecomerError } from "../errors.ts";
-import { isNotFound, natsError } from "./connection.ts";
+import { isNotFound, isStreamMissing, natsError } from "./connection.ts";
 import { letterId } from "./deadletters.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "./definitions.ts";
 import { readStream } from "./range.ts";
@@ -81,7 +81,9 @@ export async function readLetter(nc: NatsConnection, number: number): Promise<Wh
     const letter = letterOf(found.subject, found.seq, found.time.getTime(), found.header);
     if (letter?.number === number) return { ...letter, bytes: found.data };
   } catch (error) {
-    if (!isNotFound(error)) throw natsError(error, `read letter ${number} (\`latecomer init\` creates the stream)`);
+    if (!isNotFound(error) || isStreamMissing(error)) {
+      throw natsError(error, `read letter ${number} (\`latecomer init\` creates the stream)`);
+    }
   }
   const why = `${DEAD_LETTER_STREAM} holds no letter ${number}; \`latecomer dlq list\` names those it holds`;
   throw new LatecomerError("LETTER_UNKNOWN", "usage", why);

@@ -19,13 +19,13 @@ export interface Trial {
   readonly withoutSnapshots: readonly string[];
 }
 
-/** The facts of a window under a trial, by `factKey`. Throws UNKNOWN_ID (fatal) for a snapshot that it does not hold. */
+/** The facts of a window under a trial, by `factKey`. Throws UNKNOWN_ID (usage) for a snapshot that it does not hold. */
 export function deriveWindow(window: Window, trial: Trial): ReadonlyMap<string, Row> {
   const { ttl, allowedLatenessMs, withoutSnapshots } = trial;
   for (const name of withoutSnapshots) {
     if (window.snapshots.some(({ uid, id }) => uid === name || id === name)) continue;
     const why = `no snapshot that counts for the window is called "${name}": see latecomer explain for those that do`;
-    throw new LatecomerError("UNKNOWN_ID", "fatal", why);
+    throw new LatecomerError("UNKNOWN_ID", "usage", why);
   }
   const names = new Set(withoutSnapshots);
   const inputs = names.size === 0 ? window.inputs : window.inputs.filter((input) => !isNamed(input, names));

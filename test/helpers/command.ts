@@ -2,6 +2,7 @@
 import process from "node:process";
 import { Command } from "commander";
 import type { Context } from "../../src/cli/context.ts";
+import { runProgram } from "../../src/cli/program.ts";
 import { exitCodeOf } from "../../src/errors.ts";
 import { type Cluster, type Ended, within } from "./cluster.ts";
 
@@ -20,22 +21,40 @@ export async function inProcess(
   args: readonly string[],
 ): Promise<Ended> {
   let [code, out, err] = [0, "", ""];
-  const context: Context = {
-    env,
-    signal: new AbortController().signal,
-    version: "",
-    setExitCode: (exit) => code = exit,
-  };
+  const context: Context = { ...SURROUNDINGS, env, setExitCode: (exit) => code = exit };
   const program = new Command().exitOverride().enablePositionalOptions();
   register(program, context);
-  const write = process.stdout.write;
-  process.stdout.write = (text: string | Uint8Array) => (out += String(text)) !== "";
+  const restore = divert("stdout", (text) => out += text);
   try {
     await within(args.join(" "), program.parseAsync([...args], { from: "user" }), 60_000);
   } catch (error) {
     [code, err] = [exitCodeOf(error), String(error)];
   } finally {
-    process.stdout.write = write;
+    restore();
   }
   return { code, out, err };
+}
+
+/** Runs `latecomer …` as `main.ts` does; what it prints is kept, and not shown. */
+export async function wholeProgram(env: Record<string, string>, args: readonly string[]): Promise<Ended> {
+  const said = { out: "", err: "" };
+  const restores = [divert("stdout", (text) => said.out += text), divert("stderr", (text) => said.err += text)];
+  try {
+    const code = await within(args.join(" "), runProgram(args, { ...SURROUNDINGS, env }), 60_000);
+    return { code, ...said };
+  } finally {
+    for (const restore of restores) restore();
+  }
+}
+
+const SURROUNDINGS = { signal: new AbortController().signal, version: "" };
+
+/** Hands on what is written to a stream of this process, until what it returns is called. */
+function divert(stream: "stdout" | "stderr", to: (text: string) => void): () => void {
+  const { write } = process[stream];
+  process[stream].write = (text: string | Uint8Array) => {
+    to(String(text));
+    return true;
+  };
+  return () => process[stream].write = write;
 }

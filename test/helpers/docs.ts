@@ -7,7 +7,7 @@ import { basename, dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { configOf, type Context } from "../../src/cli/context.ts";
-import { commandLine } from "../../src/cli/program.ts";
+import { createProgram } from "../../src/cli/program.ts";
 import { resolveConfig, SETTINGS } from "../../src/config.ts";
 import { bucketStream, wantedStreams } from "../../src/nats/definitions.ts";
 import { covers } from "./nats-roles.ts";
@@ -37,7 +37,7 @@ const CONTEXT: Context = { env: {}, signal: new AbortController().signal, versio
 
 /** The command line as the documents may use it. */
 export function commandLineOfDocs(): Command {
-  return commandLine(CONTEXT);
+  return createProgram(CONTEXT);
 }
 
 /** Every command by its name, such as `replay resume`. */

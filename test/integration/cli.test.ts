@@ -7,16 +7,11 @@ import * as assert from "uvu/assert";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { type Command, type Ended, eventually, inFolder, latecomer, startCommand } from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
+import { linesIn } from "../helpers/terminal.ts";
 
 const FIXTURES = fileURLToPath(new URL("../fixtures/production/", import.meta.url));
+const DEMO_PICTURE = new URL("../../deploy/screenshots/demo.svg", import.meta.url);
 const LOG = join(FIXTURES, "gateway_log_2026-01-08.jsonl");
-const COMMANDS = [
-  ...["dev", "demo", "init", "publish", "run", "rollup", "digest", "doctor", "verify", "audit", "assert"],
-  ...["explain", "what-if", "triage"],
-  ...["export-fixtures", "load-fixtures", "cutover status", "cutover plan", "cutover to"],
-  ...["dlq list", "dlq show", "dlq republish", "simulate"],
-];
-
 /** Nothing listens there. */
 const NOWHERE = "127.0.0.1:9";
 
@@ -71,17 +66,11 @@ async function streamsOf(natsUrl: string): Promise<{ name: string; max_age: numb
 }
 
 describe("latecomer", (test) => {
-  test("has --help for itself and every command, and tells its version", () =>
+  test("has --help, and tells its version", () =>
     inFolder(async (cwd) => {
-      const whole = await latecomer(["--help"], { cwd });
-      assert.is(whole.code, 0);
-      for (const command of COMMANDS) assert.ok(whole.out.includes(`  ${command.split(" ")[0]}`), command);
-      const pages = await Promise.all(COMMANDS.map((command) => latecomer([...command.split(" "), "--help"], { cwd })));
-      for (const [at, { code, out, err }] of pages.entries()) {
-        assert.equal([code, err], [0, ""], COMMANDS[at]);
-        assert.match(out, `Usage: latecomer ${COMMANDS[at]}`);
-        assert.match(out, "--json");
-      }
+      const help = await latecomer(["--help"], { cwd });
+      assert.is(help.code, 0);
+      assert.match(help.out, "Usage: latecomer");
       const version = await latecomer(["--version"], { cwd });
       const manifest = readFileSync(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8");
       assert.equal([version.code, version.out.trim()], [0, JSON.parse(manifest).version]);
@@ -342,6 +331,8 @@ describe("latecomer demo", (test) => {
       assert.is(corrected.length, 7);
       assert.ok(corrected.every(({ orchestrator }) => orchestrator !== ""));
       assert.ok(plain.out.includes(report.digests.inOrder[0]!.digest), "both digests are printed");
+      const pictured = linesIn(readFileSync(DEMO_PICTURE, "utf8")).join("\n");
+      for (const { digest } of report.digests.inOrder) assert.match(pictured, digest, "npm run screenshot");
       assert.equal(readdirSync(cwd), [], "it works in a folder of its own");
     }));
 });

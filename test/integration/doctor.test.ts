@@ -3,13 +3,17 @@ import { join } from "node:path";
 import { AckPolicy, connect, DeliverPolicy, nanos } from "nats";
 import * as assert from "uvu/assert";
 import { registerDoctor } from "../../src/cli/doctor.ts";
+import { registerInit } from "../../src/cli/init.ts";
 import { syncFinding, syncIn } from "../../src/cli/keeping.ts";
+import { registerRun } from "../../src/cli/run.ts";
 import { migratedTables, schemaDrift } from "../../src/clickhouse/drift.ts";
+import { serveClickHouse } from "../../src/local/clickhouse-http.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { State } from "../../src/runtime/state.ts";
 import { openBuckets } from "../../src/nats/bucket.ts";
 import { type Cluster, encode, inFolder, withServedCluster } from "../helpers/cluster.ts";
-import { environmentOf, inProcess } from "../helpers/command.ts";
+import { environmentOf, inProcess, type Register } from "../helpers/command.ts";
+import { withRole, withRoleServer } from "../helpers/nats-roles.ts";
 import { describe } from "../helpers/suite.ts";
 import { bytesOf, statusWire } from "../helpers/wire.ts";
 
@@ -190,7 +194,7 @@ describe("doctor of permissions", (test) => {
         "failed may not remove entries of leases, which run needs",
         "failed may not write checkpoints, which run needs",
         "failed may not write dead letters, which run needs",
-        "warning may not publish events, which publish, simulate, dlq republish needs",
+        "unknown may not publish events, which publish, simulate, dlq republish needs",
       ]);
     }, {
       startNats: async (folder) => {
@@ -225,4 +229,61 @@ describe("doctor of permissions", (test) => {
     const { code } = await inProcess(registerDoctor, { LATECOMER_PARTITIONS: "none" }, ["doctor"]);
     assert.is(code, 2);
   });
+});
+
+/** Of what each user of `deploy/nats` is told that it is not known; what it may look at is well. */
+const UNKNOWN: Readonly<Record<string, readonly string[]>> = {
+  processor: ["consumers", "partitions", "permissions in NATS"],
+  operator: ["consumers", "permissions in NATS"],
+  reader: ["consumers", "permissions in NATS"],
+  rollup: ["consumers", "partitions", "permissions in NATS"],
+  replay: ["consumers", "partitions", "permissions in NATS"],
+  publisher: ["streams"],
+};
+
+describe("doctor under deploy/nats", (test) => {
+  test("says to each user what it may not look at, blames nobody for it, and takes no mark from the rollup", () =>
+    inFolder(async (folder) => {
+      const engine = await serveClickHouse(join(folder, "clickhouse"));
+      try {
+        await withRoleServer(folder, async (server) => {
+          const of = (role: string) => ({
+            ...server.env(role),
+            CLICKHOUSE_URL: engine.url,
+            LATECOMER_LOG_LEVEL: "error",
+          });
+          const does = async (role: string, register: Register, ...args: string[]) => {
+            const { code, err } = await inProcess(register, of(role), args);
+            assert.is(code, 0, `${role}: ${err}`);
+          };
+          const publish = (source: string) =>
+            withRole(
+              server,
+              "publisher",
+              (nc) => nc.jetstream().publish(`events.${source}.ai_stream_status.0`, bytesOf(statusWire())),
+            );
+          await does("operator", registerInit, "init");
+          await publish("daydream");
+          await does("processor", registerRun, "run", "--until-drained");
+          await publish("daydream");
+          await does("processor", registerRun, "run", "--until-drained", "--roles", "attribute");
+          for (const [role, expected] of Object.entries(UNKNOWN)) {
+            const [code, findings] = await doctor(of(role));
+            const others = findings.filter(({ state, check }) => state !== "ok" && check !== "fsync of JetStream");
+            const text = `${role}: ${JSON.stringify(others, null, 1)}`;
+            assert.is(code, 0, text);
+            assert.equal([...new Set(others.map(({ check }) => check))].sort(), expected, text);
+            assert.ok(others.every(({ state, fix }) => state === "unknown" && fix !== ""), text);
+            assert.not.match(text, /which run/, "nobody is told that run lacks what it does not need");
+          }
+          await withRole(server, "reader", async (nc) => {
+            const jsm = await nc.jetstreamManager();
+            const { num_pending, num_ack_pending } = await jsm.consumers.info("LIVEPEER_DIRTY_MINUTES", "rollup");
+            assert.equal([num_pending, num_ack_pending], [1, 0]);
+          });
+        });
+      } finally {
+        await engine.close();
+      }
+    }));
 });

@@ -256,7 +256,7 @@ describe("the users of deploy/nats", (test) => {
         // What doctor tries is nobody's; what it may not look at it calls unknown.
         !/latecomer-doctor/.test(subject) && (user !== "reader" || !/CONSUMER\.DELETE/.test(subject)) &&
         !(/^(operator|reader)$/.test(user) &&
-          /\.PURGE\.KV_|KV_replays|CONSUMER\.LIST|DIRTY_MINUTES|^\$SYS/.test(subject))
+          /\.(PURGE|MSG\.GET)\.KV_|KV_replays|CONSUMER\.LIST|DIRTY_MINUTES|^\$SYS/.test(subject))
       );
       assert.equal(strange, [], "refused");
       const published = server.published();

@@ -75,7 +75,7 @@ describe("latecomer what-if", (test) => {
         [["--ttl-after", "40h"], 2, /LATECOMER_TTL_AFTER is "40h"/],
         [["--ttl-after", "1h", "--from-seq", "9", "--to-seq", "3"], 2, /lies behind/],
         [["--ttl-after", "1h", "--to-seq", "21"], 2, /LIVEPEER_EVENTS holds 1 to 20/],
-        [["--without-snapshot", "nothing"], 1, /is called "nothing"/],
+        [["--without-snapshot", "nothing"], 2, /is called "nothing"/],
         [["--ttl-after", "1h", "--nats-url", "nats://127.0.0.1:9"], 3, /cannot connect to NATS/],
       ];
       for (const [args, code, why] of cases) {
