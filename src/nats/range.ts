@@ -2,7 +2,17 @@
  * A range of a stream, read without leaving anything behind: what verify, audit and replay look at, and how buckets
  * are listed. Nothing is acknowledged and no consumer of a processor is touched.
  */
-import { AckPolicy, DeliverPolicy, nanos, type NatsConnection, nuid, ReplayPolicy } from "nats";
+import {
+  AckPolicy,
+  DeliverPolicy,
+  type JetStreamManager,
+  nanos,
+  type NatsConnection,
+  nuid,
+  ReplayPolicy,
+  type SeqMsgRequest,
+  type StoredMsg,
+} from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
 import { isNotFound, natsError } from "./connection.ts";
@@ -79,8 +89,9 @@ export async function messageAt(nc: NatsConnection, seq: number): Promise<Stored
 
 /**
  * Reads the messages of a range in the order of the stream, in slices. Messages that were removed are left out. A
- * connection that is lost is survived: the reader goes on behind the last message it handed over. With `headersOnly`
- * messages bring their headers and no bytes, else bytes and no headers.
+ * connection that is lost is survived, and so is a consumer that skips: the reader goes on behind the last message it
+ * handed over, until the stream holds none there. With `headersOnly` messages bring their headers and no bytes, else
+ * bytes and no headers.
  */
 export async function* readStream(
   nc: NatsConnection,
@@ -90,29 +101,25 @@ export async function* readStream(
   headersOnly = false,
 ): AsyncGenerator<PulledMessage[]> {
   const jsm = await nc.jetstreamManager();
-  let next = fromSeq;
-  while (next <= toSeq) {
+  for (let next = Math.max(1, fromSeq); next <= toSeq;) {
+    const name = `range-${nuid.next()}`;
     /** How many messages are still to come, as the server counted them last. */
     let left = 0;
-    const name = `range-${nuid.next()}`;
     try {
-      const { num_pending } = await jsm.consumers.add(stream, {
+      const first = await firstMessageFrom(jsm, stream, subject, next);
+      if (first === undefined || first.seq > toSeq) return;
+      left = (await jsm.consumers.add(stream, {
         name,
         ack_policy: AckPolicy.None,
         deliver_policy: DeliverPolicy.StartSequence,
-        opt_start_seq: Math.max(1, next),
+        opt_start_seq: first.seq,
         filter_subject: subject,
         headers_only: headersOnly,
         inactive_threshold: nanos(INACTIVE_MS),
         replay_policy: ReplayPolicy.Instant,
         mem_storage: true,
         num_replicas: 1,
-      });
-      if (num_pending === 0) {
-        await jsm.consumers.delete(stream, name).catch(() => {});
-        return;
-      }
-      left = num_pending;
+      })).num_pending;
     } catch (error) {
       throw natsError(error, `read ${stream} from sequence ${next}`);
     }
@@ -127,13 +134,17 @@ export async function* readStream(
           if (pull.broken !== "") break;
           // Nothing came: the rest of the range may hold nothing more of this subject.
           const { num_pending } = await jsm.consumers.info(stream, name);
-          if (num_pending === 0 && pull.isEmpty) return;
+          if (num_pending === 0 && pull.isEmpty) break;
           left = num_pending;
           continue;
         }
         const inRange = taken.filter((message) => message.streamSequence <= toSeq);
-        next = taken.at(-1)!.streamSequence + 1;
-        if (inRange.length > 0) yield inRange;
+        if (inRange.length > 0) {
+          next = inRange.at(-1)!.streamSequence + 1;
+          yield inRange;
+        }
+        // nats-server 2.9 moves a consumer behind the last message when one of its subjects is purged.
+        if (inRange.length < taken.length) break;
       }
     } catch (error) {
       throw natsError(error, `read ${stream} from sequence ${next}`);
@@ -141,5 +152,22 @@ export async function* readStream(
       pull.close();
       await jsm.consumers.delete(stream, name).catch(() => {});
     }
+  }
+}
+
+/** The first message of a subject from a sequence on, undefined where the stream holds none. */
+export async function firstMessageFrom(
+  jsm: JetStreamManager,
+  stream: string,
+  subject: string,
+  seq: number,
+): Promise<StoredMsg | undefined> {
+  // The client's types lack this search.
+  const request: SeqMsgRequest & { readonly next_by_subj: string } = { seq, next_by_subj: subject };
+  try {
+    return await jsm.streams.getMessage(stream, request);
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw natsError(error, `read ${stream}`);
   }
 }

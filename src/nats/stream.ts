@@ -1,14 +1,5 @@
 /** The event stream behind the port: its bounds, what it holds where, and a source for each partition. */
-import {
-  AckPolicy,
-  DeliverPolicy,
-  type JetStreamManager,
-  type LastForMsgRequest,
-  nanos,
-  type NatsConnection,
-  nuid,
-  type SeqMsgRequest,
-} from "nats";
+import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, nuid } from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import type {
   LiveSource,
@@ -21,7 +12,7 @@ import type {
 } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
-import { readRange } from "./range.ts";
+import { firstMessageFrom, readRange } from "./range.ts";
 import { ConsumerSource, type Reading, storedAtMs } from "./source.ts";
 
 /** Opens the event stream. */
@@ -35,17 +26,8 @@ export async function firstStoredAfter(
   partition: string,
   doneSeq: number,
 ): Promise<number | undefined> {
-  const request: Search = { seq: doneSeq + 1, next_by_subj: `events.*.*.${partition}` };
-  try {
-    return (await jsm.streams.getMessage(EVENT_STREAM, request)).time.getTime();
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw natsError(error, `read ${EVENT_STREAM}`);
-  }
+  return (await firstMessageFrom(jsm, EVENT_STREAM, `events.*.*.${partition}`, doneSeq + 1))?.time.getTime();
 }
-
-/** A search for the first message of a subject from a sequence on, which the client's types lack. */
-type Search = SeqMsgRequest & { readonly next_by_subj: string };
 
 class JetStreamEvents implements ReplayedStream {
   readonly #nc: NatsConnection;
@@ -85,12 +67,17 @@ class JetStreamEvents implements ReplayedStream {
     });
   }
 
-  lastSeqOf(partition: string): Promise<number> {
-    return this.#seqOf({ last_by_subj: `events.*.*.${partition}` });
+  async lastSeqOf(partition: string): Promise<number> {
+    try {
+      return (await this.#jsm.streams.getMessage(EVENT_STREAM, { last_by_subj: `events.*.*.${partition}` })).seq;
+    } catch (error) {
+      if (isNotFound(error)) return 0;
+      throw natsError(error, `read ${EVENT_STREAM}`);
+    }
   }
 
-  firstSeqOf(partition: string, type: string): Promise<number> {
-    return this.#seqOf({ seq: 1, next_by_subj: `events.*.${type}.${partition}` });
+  async firstSeqOf(partition: string, type: string): Promise<number> {
+    return (await firstMessageFrom(this.#jsm, EVENT_STREAM, `events.*.${type}.${partition}`, 1))?.seq ?? 0;
   }
 
   async open(
@@ -122,16 +109,6 @@ class JetStreamEvents implements ReplayedStream {
         if (!isNotFound(error)) throw error;
       });
     });
-  }
-
-  /** The sequence of the message that a request finds, 0 when it finds none. */
-  async #seqOf(request: LastForMsgRequest | Search): Promise<number> {
-    try {
-      return (await this.#jsm.streams.getMessage(EVENT_STREAM, request)).seq;
-    } catch (error) {
-      if (isNotFound(error)) return 0;
-      throw natsError(error, `read ${EVENT_STREAM}`);
-    }
   }
 
   async #bound(reading: Reading): Promise<LiveSource> {
