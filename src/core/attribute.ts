@@ -10,6 +10,7 @@ import type { Span } from "./effects.ts";
 import { type UnmatchedEntry, withMember } from "./entry.ts";
 import { type Grade, outranks } from "./evidence.ts";
 import type { SnapshotFeed } from "./feed.ts";
+import { MatchedObservations } from "./matched.ts";
 import { type ObservedEvent, sharing } from "./observed.ts";
 import { type OpenObservation, OpenObservations } from "./open.ts";
 import {
@@ -17,6 +18,7 @@ import {
   type Claim,
   claimOf,
   isFinal,
+  isMatchedBefore,
   isSettledButForTime,
   select,
   type Selection,
@@ -57,13 +59,19 @@ interface Arrival {
   readonly arrivalFeedMs: number;
 }
 
+/** The open observations of a source: the many in columns, and those that are kept whole. */
+interface SourceObservations {
+  readonly matched: MatchedObservations;
+  readonly others: OpenObservations;
+}
+
 export class Attribution {
   readonly #settings: AttributionSettings;
   readonly #feed: SnapshotFeed;
   readonly #listener: AttributionListener;
-  readonly #bySource = new Map<string, OpenObservations>();
+  readonly #bySource = new Map<string, SourceObservations>();
   readonly #texts = new SharedTexts();
-  /** Open observations that only the stream holds, in stream order: the first one bounds the rewind. */
+  /** Those kept whole that only the stream holds, in stream order: the first one bounds the rewind. */
   readonly #streamed = new Set<OpenObservation>();
   /** Open observations that have an entry, in stream order too. */
   #held = new Set<OpenObservation>();
@@ -97,18 +105,33 @@ export class Attribution {
 
   /** Corrects the open observations that a snapshot improves. The feed must have applied it already. */
   reexamine(snapshot: Snapshot): void {
-    const { ttl } = this.#settings;
     const observations = this.#bySource.get(snapshot.source);
     if (observations === undefined) return;
-    const { timeMs } = snapshot;
+    this.#reexamineMatched(snapshot, observations.matched);
+    this.#reexamineOthers(snapshot, observations.others);
+  }
+
+  #reexamineMatched({ uid, timeMs, nodes }: Snapshot, matched: MatchedObservations): void {
+    const urls = new Set(nodes.map(({ url }) => url));
+    matched.improve(urls, timeMs, this.#settings.ttl.beforeMs, (observed) => {
+      const selection = this.#select(observed);
+      // It was matched as well before: what is chosen of this snapshot now is what improves it.
+      const improves = selection.chosen?.sighting.snapshotUid === uid && isMatchedBefore(observed, selection.grade);
+      if (improves) this.#listener.corrected(observed, { selection, claim: this.#claim(observed, selection) });
+      return improves;
+    });
+  }
+
+  #reexamineOthers({ timeMs, nodes }: Snapshot, others: OpenObservations): void {
+    const { ttl } = this.#settings;
     const touched = new Set<OpenObservation>();
     const touch = (open: OpenObservation): void => {
       if (bestGradeAt(open.observed, timeMs) >= open.grade) touched.add(open);
     };
-    for (const node of snapshot.nodes) {
-      if (node.url !== "") observations.ofUrl(node.url, timeMs, ttl, touch);
-      if (node.canonical !== "") observations.ofWallet(node.canonical, timeMs, ttl, touch);
-      if (node.hot !== "" && node.hot !== node.canonical) observations.ofWallet(node.hot, timeMs, ttl, touch);
+    for (const { url, canonical, hot } of nodes) {
+      if (url !== "") others.ofUrl(url, timeMs, ttl, touch);
+      if (canonical !== "") others.ofWallet(canonical, timeMs, ttl, touch);
+      if (hot !== "" && hot !== canonical) others.ofWallet(hot, timeMs, ttl, touch);
     }
     const raised: [OpenObservation, Selection][] = [];
     for (const open of touched) {
@@ -117,24 +140,23 @@ export class Attribution {
       if (!outranks(selection, open)) continue;
       this.#listener.corrected(observed, { selection, claim: this.#claim(observed, selection) });
       if (isFinal(observed, selection.grade)) {
-        observations.remove(open);
+        others.remove(open);
         this.#forget(open);
         continue;
       }
       raised.push([open, selection]);
-      open.closesAfterMs = this.#closesAfter(open, selection);
-      observations.schedule(open);
+      open.closesAfterMs = this.#closesAfter(observed, open.arrivalFeedMs, selection);
+      others.schedule(open);
     }
-    observations.raise(raised);
+    others.raise(raised);
   }
 
   /** Closes what the feed has passed; a closed observation is not corrected any more. */
   close(): void {
-    for (const [source, observations] of this.#bySource) {
+    for (const [source, { matched, others }] of this.#bySource) {
       const feedTimeMs = this.#feed.timeOf(source);
-      for (let open = observations.nextToClose(feedTimeMs); open; open = observations.nextToClose(feedTimeMs)) {
-        this.#forget(open);
-      }
+      matched.close(feedTimeMs, (observed) => this.#listener.closed(observed));
+      for (let open = others.nextToClose(feedTimeMs); open; open = others.nextToClose(feedTimeMs)) this.#forget(open);
     }
   }
 
@@ -147,10 +169,7 @@ export class Attribution {
     let fromMs = Infinity;
     let toMs = -Infinity;
     while (this.openCount > this.#settings.mostOpen) {
-      const open = this.#oldest();
-      const { eventTimeMs, source } = open.observed;
-      this.#bySource.get(source)!.remove(open);
-      this.#forget(open);
+      const { eventTimeMs } = this.#closeOldest();
       count++;
       fromMs = Math.min(fromMs, eventTimeMs);
       toMs = Math.max(toMs, eventTimeMs);
@@ -164,13 +183,16 @@ export class Attribution {
   }
 
   get openCount(): number {
-    return this.#streamed.size + this.#held.size;
+    let count = this.#streamed.size + this.#held.size;
+    for (const { matched } of this.#bySource.values()) count += matched.size;
+    return count;
   }
 
   /** The least stream sequence of an open observation that only the stream holds, or undefined. */
   get leastStreamedSequence(): number | undefined {
-    for (const open of this.#streamed) return open.streamSequence;
-    return undefined;
+    const [streamed] = this.#streamed;
+    const least = Math.min(streamed?.streamSequence ?? Infinity, this.#leastMatched()?.leastSequence ?? Infinity);
+    return least === Infinity ? undefined : least;
   }
 
   /** How many open observations live in `unmatched_status`, as of the last `takeEntries`. */
@@ -217,46 +239,63 @@ export class Attribution {
     return changes;
   }
 
-  /** The first in the stream of all open observations; each set is in stream order. */
-  #oldest(): OpenObservation {
+  /** Closes the first in the stream of all open observations; each set is in stream order. */
+  #closeOldest(): ObservedEvent {
     const [streamed] = this.#streamed;
     const [held] = this.#held;
-    if (streamed === undefined || held === undefined) return (streamed ?? held)!;
-    return held.streamSequence < streamed.streamSequence ? held : streamed;
+    const open = (streamed?.streamSequence ?? Infinity) < (held?.streamSequence ?? Infinity) ? streamed : held;
+    const matched = this.#leastMatched();
+    if (matched !== undefined && matched.leastSequence < (open?.streamSequence ?? Infinity)) {
+      const observed = matched.takeOldest();
+      this.#listener.closed(observed);
+      return observed;
+    }
+    const { observed } = open!;
+    this.#bySource.get(observed.source)!.others.remove(open!);
+    this.#forget(open!);
+    return observed;
+  }
+
+  /** The columns that hold the first in the stream of those in columns. */
+  #leastMatched(): MatchedObservations | undefined {
+    let least: MatchedObservations | undefined;
+    for (const { matched } of this.#bySource.values()) {
+      if (matched.leastSequence < (least?.leastSequence ?? Infinity)) least = matched;
+    }
+    return least;
   }
 
   #open({ observed, streamSequence, arrivalFeedMs }: Arrival, selection: Selection, held: boolean): void {
-    const observations = this.#of(observed.source);
-    const known = observations.get(observed.uid);
-    if (known !== undefined) {
+    const { matched, others } = this.#of(observed.source);
+    const known = others.get(observed.uid);
+    if (known !== undefined || matched.has(observed.uid)) {
       // Restored before its session knew of it: only now that it is read again can the session be told.
       this.#listener.opened(observed);
-      if (known.held && streamSequence < known.streamSequence) {
-        observations.move(known, streamSequence);
+      if (known?.held && streamSequence < known.streamSequence) {
+        others.move(known, streamSequence);
         this.#rewrite(known);
       }
       return;
     }
     const { grade, tie } = selection;
-    const open: OpenObservation = {
-      observed: sharing(observed, this.#texts),
-      streamSequence,
-      arrivalFeedMs,
-      grade,
-      tie,
-      closesAfterMs: 0,
-      held,
-      closed: false,
+    const closesAfterMs = this.#closesAfter(observed, arrivalFeedMs, selection);
+    const whole = (): OpenObservation => {
+      const kept = sharing(observed, this.#texts);
+      return { observed: kept, streamSequence, arrivalFeedMs, grade, tie, closesAfterMs, held, closed: false };
     };
-    open.closesAfterMs = this.#closesAfter(open, selection);
-    const isPassed = this.#feed.isComplete || open.closesAfterMs < this.#feed.timeOf(observed.source);
+    const isPassed = this.#feed.isComplete || closesAfterMs < this.#feed.timeOf(observed.source);
     if (isPassed || isFinal(observed, grade)) {
-      if (held) this.#entries.set(open, null);
+      if (held) this.#entries.set(whole(), null);
       this.#listener.closed(observed);
       return;
     }
-    observations.add(open);
     this.#listener.opened(observed);
+    if (!held && isMatchedBefore(observed, grade)) {
+      const snapshotTimeMs = selection.chosen!.sighting.timeMs;
+      if (matched.add({ observed, streamSequence, snapshotTimeMs, closesAfterMs })) return;
+    }
+    const open = whole();
+    others.add(open);
     if (held) {
       this.#hold(open);
       return;
@@ -300,11 +339,10 @@ export class Attribution {
     return !isSettledButForTime(observed, grade);
   }
 
-  #closesAfter({ observed, arrivalFeedMs }: OpenObservation, selection: Selection): number {
+  #closesAfter(observed: ObservedEvent, arrivalFeedMs: number, { grade, chosen }: Selection): number {
     const { allowedLatenessMs, ttl } = this.#settings;
-    const chosenMs = selection.chosen?.sighting.timeMs ?? -Infinity;
-    const latestMs = Math.max(observed.eventTimeMs, chosenMs, arrivalFeedMs);
-    return latestMs + allowedLatenessMs + (this.#isLong(observed, selection.grade) ? ttl.afterMs : 0);
+    const latestMs = Math.max(observed.eventTimeMs, chosen?.sighting.timeMs ?? -Infinity, arrivalFeedMs);
+    return latestMs + allowedLatenessMs + (this.#isLong(observed, grade) ? ttl.afterMs : 0);
   }
 
   #forget(open: OpenObservation): void {
@@ -315,10 +353,10 @@ export class Attribution {
     this.#listener.closed(open.observed);
   }
 
-  #of(source: string): OpenObservations {
+  #of(source: string): SourceObservations {
     let observations = this.#bySource.get(source);
     if (observations === undefined) {
-      observations = new OpenObservations();
+      observations = { matched: new MatchedObservations(source, this.#texts), others: new OpenObservations() };
       this.#bySource.set(source, observations);
     }
     return observations;

@@ -1,16 +1,17 @@
 /**
- * The open observations of one source: those whose row better evidence may still correct.
+ * The open observations of one source that are kept whole: those whose row many a snapshot may still correct, and those
+ * that live in `unmatched_status`. The others are columns (matched.ts).
  *
  * They are found in two ways: by what a new snapshot can improve (node URL or wallet, within a span of time), and
- * by when they close. Nearly all have a full match from before them, and most snapshots are later than nearly all; so
+ * by when they close. Most snapshots are later than nearly all observations, and late evidence matches many at once; so
  * those that a later snapshot can improve stand apart, and no snapshot walks through the others. Closing times move
  * while evidence comes, so the heap may hold an observation more than once; an entry counts only while it tells the
  * observation's present closing time.
  */
-import { FRESHNESS, freshnessOf, type Grade, LEVEL, levelOf, type Rank } from "./evidence.ts";
+import { type Grade, LEVEL, levelOf, type Rank } from "./evidence.ts";
 import { MinHeap } from "./heap.ts";
 import type { ObservedEvent } from "./observed.ts";
-import { isSettledButForTime, type Ttl } from "./select.ts";
+import { isMatchedBefore, type Ttl } from "./select.ts";
 
 /** An observation that waits for better evidence. */
 export interface OpenObservation {
@@ -66,12 +67,12 @@ export class OpenObservations {
     const wallets = new Set<string>();
     for (const [open, { grade, tie }] of raised) {
       const { url, address } = open.observed;
-      if (!isMatchedBefore(open)) urls.add(url);
+      if (isImprovedByLater(open)) urls.add(url);
       if (isFoundByWallet(open)) wallets.add(address);
       open.grade = grade;
       open.tie = tie;
     }
-    for (const url of urls) this.#unmatchedByUrl.retain(url, (open) => !isMatchedBefore(open));
+    for (const url of urls) this.#unmatchedByUrl.retain(url, isImprovedByLater);
     for (const wallet of wallets) this.#byWallet.retain(wallet, isFoundByWallet);
   }
 
@@ -100,14 +101,14 @@ export class OpenObservations {
   #insert(open: OpenObservation): void {
     const { url, address } = open.observed;
     if (url !== "") this.#byUrl.insert(url, open);
-    if (url !== "" && !isMatchedBefore(open)) this.#unmatchedByUrl.insert(url, open);
+    if (url !== "" && isImprovedByLater(open)) this.#unmatchedByUrl.insert(url, open);
     if (address !== "" && isFoundByWallet(open)) this.#byWallet.insert(address, open);
   }
 
   #take(open: OpenObservation): void {
     const { url, address } = open.observed;
     if (url !== "") this.#byUrl.remove(url, open);
-    if (url !== "" && !isMatchedBefore(open)) this.#unmatchedByUrl.remove(url, open);
+    if (url !== "" && isImprovedByLater(open)) this.#unmatchedByUrl.remove(url, open);
     if (address !== "" && isFoundByWallet(open)) this.#byWallet.remove(address, open);
   }
 
@@ -124,9 +125,8 @@ export class OpenObservations {
   }
 }
 
-/** True when only a snapshot that is not later than the observation can improve it: the same level, from before. */
-function isMatchedBefore({ observed, grade }: OpenObservation): boolean {
-  return isSettledButForTime(observed, grade) && freshnessOf(grade) !== FRESHNESS.after;
+function isImprovedByLater({ observed, grade }: OpenObservation): boolean {
+  return !isMatchedBefore(observed, grade);
 }
 
 /** With a url a wallet matters only to tell "known elsewhere" from "nothing known". */

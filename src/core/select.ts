@@ -112,6 +112,11 @@ export function isSettledButForTime(observation: Observation, grade: Grade): boo
   return levelOf(grade) === highest && (observation.hint === "" || isModelEqual(grade));
 }
 
+/** True when only a snapshot that is not later than the observation can improve it: the same level, from before. */
+export function isMatchedBefore(observation: Observation, grade: Grade): boolean {
+  return isSettledButForTime(observation, grade) && freshnessOf(grade) !== FRESHNESS.after;
+}
+
 /** The greatest grade that a snapshot of this time could give an observation. */
 export function bestGradeAt(observation: Observation, snapshotTimeMs: number): Grade {
   const level = observation.url === ""

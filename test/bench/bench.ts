@@ -26,6 +26,8 @@ import { chartOf, type Figure, type Result, textOf } from "./report.ts";
 import { beginEmpty, publish, type Rig, startRig } from "./rig.ts";
 import type { RollupCost } from "./rollup.ts";
 import type { Cost } from "./sessions.ts";
+import type { ObservationCost } from "./observations.ts";
+import type { Steady } from "./steady.ts";
 import { storm } from "./storm.ts";
 import { decodeAll, deriveAll, embedded, emptyConsumer, overHttp, type Run } from "./throughput.ts";
 
@@ -54,6 +56,12 @@ const SESSIONS = isQuick ? 10_000 : 100_000;
  * in it: 20,000 sessions at rest then had 412 MiB.
  */
 const HEAP = { oldMb: 128, openOldMb: 256, semiMb: 8 };
+
+/** Matched observations that are open at once. */
+const OBSERVATIONS = isQuick ? 100_000 : 1_000_000;
+
+/** Traffic until as many observations close as come, which takes the five minutes of allowed lateness. */
+const STEADY = isQuick ? { rate: 100, seconds: 330 } : { rate: 10_000, seconds: 330 };
 
 /** Samples of a month of synthetic facts. */
 const SAMPLES = isQuick ? 500_000 : 10_000_000;
@@ -112,11 +120,13 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
   const lives = [];
   for (const rate of [1_000, 10_000]) {
     progress(`live at ${rate} events/s`);
-    lives.push(await live(rig, productionLoad(rate * LIVE_SECONDS), rate, `bench_live_${rate}`));
+    lives.push(await live(rig, productionLoad(rate * LIVE_SECONDS, rate), rate, `bench_live_${rate}`));
   }
   progress("storm, starts, sessions");
   const stormed = storm(STORM);
   const starts = await warmUp(rig);
+  const observations = JSON.parse(printedBy("observations.js", [OBSERVATIONS])) as ObservationCost;
+  const steady = JSON.parse(printedBy("steady.js", [STEADY.rate, STEADY.seconds])) as Steady;
   const sessions = {
     entryBytes: entryBytes(),
     bounded: costOf("bounded", SESSIONS),
@@ -138,8 +148,10 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
     live: lives,
     storm: stormed,
     starts,
+    observations,
+    steady,
     sessions,
-    rollup: rollupCost(),
+    rollup: JSON.parse(printedBy("rollup.js", [SAMPLES])) as RollupCost,
   };
 }
 
@@ -174,18 +186,16 @@ function entryBytes(): number {
   return new TextEncoder().encode(value!).length;
 }
 
-/** What rollup and serving cost; an engine of its own, so that a process of its own. */
-function rollupCost(): RollupCost {
-  const script = fileURLToPath(new URL("rollup.js", import.meta.url));
-  return JSON.parse(execFileSync(process.execPath, [script, String(SAMPLES)], { encoding: "utf8" })) as RollupCost;
+/** What a script beside this one prints, in a process of its own, so that nothing else is counted. */
+function printedBy(script: string, args: readonly (string | number)[], flags: readonly string[] = []): string {
+  const path = fileURLToPath(new URL(script, import.meta.url));
+  return execFileSync(process.execPath, ["--expose-gc", ...flags, path, ...args.map(String)], { encoding: "utf8" });
 }
 
-/** What sessions in memory cost; the process is one of its own, so that nothing else is counted. */
+/** What sessions in memory cost. */
 function costOf(kind: "bounded" | "resting" | "open", count: number, oldMb = HEAP.oldMb): Cost {
-  const script = fileURLToPath(new URL("sessions.js", import.meta.url));
-  const flags = ["--expose-gc", `--max-old-space-size=${oldMb}`, `--max-semi-space-size=${HEAP.semiMb}`];
-  const printed = execFileSync(process.execPath, [...flags, script, kind, String(count)], { encoding: "utf8" });
-  return JSON.parse(printed) as Cost;
+  const flags = [`--max-old-space-size=${oldMb}`, `--max-semi-space-size=${HEAP.semiMb}`];
+  return JSON.parse(printedBy("sessions.js", [kind, count], flags)) as Cost;
 }
 
 /** Seconds until a processor reads its partitions: with nothing to restore, and with samples that all wait. */

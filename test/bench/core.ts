@@ -10,6 +10,9 @@ import { SESSION_LAG_MS } from "../../src/cli/run.ts";
 
 const config = resolveConfig({}, { natsUrl: "nats://nowhere", clickhouseUrl: "http://nowhere" });
 
+/** Of allowed lateness five minutes, for which the bound of memory is told. */
+export const LATENESS_MS = 5 * 60_000;
+
 export class Core {
   readonly state: PartitionState;
   readonly #feed: SnapshotFeed;

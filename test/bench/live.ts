@@ -1,4 +1,5 @@
 /** Live traffic at a rate: latencies, memory, garbage and the event loop of a processor in a process of its own. */
+import { LATENESS_MS } from "./core.ts";
 import { beginEmpty, publish, requireStored, type Rig, Worker } from "./rig.ts";
 import type { WorkerCost } from "./worker.ts";
 
@@ -8,9 +9,6 @@ export interface Live extends WorkerCost {
   readonly reached: number;
   readonly secondsToReady: number;
 }
-
-/** Five minutes of allowed lateness, as the bound of memory is told for. */
-const LATENESS_MS = 5 * 60_000;
 
 export async function live(rig: Rig, load: readonly Uint8Array[], rate: number, database: string): Promise<Live> {
   const own = { ...rig.config, clickhouseUrl: rig.httpUrl, database, allowedLatenessMs: LATENESS_MS };

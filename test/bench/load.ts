@@ -18,9 +18,9 @@ const MIX: readonly (readonly [type: string, share: number])[] = [
   ["discovery_results", 10],
 ];
 
-/** Where the load's time starts, and how far each event moves it: a hundred events a second. */
+/** Where the load's time starts, and how many events there are in a second of it. */
 const START_MS = 1_767_908_945_000;
-const STEP_MS = 10;
+const EVENTS_IN_SECOND = 100;
 
 /** How many events of a session follow each other before the next session's. */
 const SESSION_EVENTS = 500;
@@ -28,7 +28,12 @@ const SESSION_EVENTS = 500;
 type Envelope = Record<string, unknown>;
 
 /** `count` envelopes in the order of their times; the same call makes the same bytes. */
-export function productionLoad(count: number): Uint8Array[] {
+export function productionLoad(count: number, perSecond = EVENTS_IN_SECOND): Uint8Array[] {
+  return [...productionEvents(count, perSecond)].map(({ bytes }) => bytes);
+}
+
+/** The same, each made when it is asked for, with its time. */
+export function* productionEvents(count: number, perSecond: number): Generator<{ bytes: Uint8Array; timeMs: number }> {
   const templates = new Map<string, Envelope[]>();
   for (const file of readdirSync(FIXTURES).filter((name) => name.endsWith(".jsonl")).sort()) {
     for (const line of readFileSync(new URL(file, FIXTURES), "utf8").trim().split("\n")) {
@@ -37,15 +42,17 @@ export function productionLoad(count: number): Uint8Array[] {
       templates.set(type, [...templates.get(type) ?? [], envelope]);
     }
   }
-  return Array.from(interleaved(count), ([type, nth], at) => {
+  let at = 0;
+  for (const [type, nth] of interleaved(count)) {
     const of = templates.get(type)!;
-    return encoder.encode(JSON.stringify(moved(of[nth % of.length]!, at)));
-  });
+    const timeMs = timeOf(at, perSecond);
+    yield { bytes: encoder.encode(JSON.stringify(moved(of[nth % of.length]!, at++, timeMs))), timeMs };
+  }
 }
 
 /** When the event at a place of the load happened. */
-export function timeOf(at: number): number {
-  return START_MS + at * STEP_MS;
+export function timeOf(at: number, perSecond = EVENTS_IN_SECOND): number {
+  return START_MS + Math.floor(at * 1_000 / perSecond);
 }
 
 /** Samples of a source that sends no snapshots: every one of them waits. */
@@ -53,7 +60,7 @@ export function waitingSamples(count: number): Uint8Array[] {
   const file = readFileSync(new URL("gateway_log_2026-01-08.jsonl", FIXTURES), "utf8");
   const template = file.trim().split("\n").map((line) => JSON.parse(line) as Envelope)
     .find(({ type }) => type === "ai_stream_status")!;
-  return Array.from({ length: count }, (_, at) => encoder.encode(JSON.stringify(moved(template, at))));
+  return Array.from({ length: count }, (_, at) => encoder.encode(JSON.stringify(moved(template, at, timeOf(at)))));
 }
 
 /** Types in the shares of the mix, spread evenly: always the type that lags furthest behind its share. */
@@ -69,12 +76,13 @@ function* interleaved(count: number): Generator<[type: string, nth: number]> {
 }
 
 /** The same event as another one: its own id, time and, where it has one, session. */
-function moved(template: Envelope, at: number): Envelope {
-  const timestamp = timeOf(at);
+function moved(template: Envelope, at: number, timestamp: number): Envelope {
   const held = template.data as Envelope;
   const session = `s${Math.floor(at / SESSION_EVENTS)}`;
   const data = Array.isArray(held) || template.type === "create_new_payment"
     ? held
     : { ...held, stream_id: session, request_id: String(at % 8), ...("timestamp" in held ? { timestamp } : {}) };
-  return { ...template, id: `${template.id}-${at}`, timestamp: String(timestamp), data };
+  // A UUID again, as in production.
+  const id = `${(template.id as string).slice(0, -12)}${at.toString(16).padStart(12, "0")}`;
+  return { ...template, id, timestamp: String(timestamp), data };
 }

@@ -4,6 +4,8 @@ import { type Chart, svgOf } from "./chart.ts";
 import type { Live } from "./live.ts";
 import type { RollupCost } from "./rollup.ts";
 import type { Cost } from "./sessions.ts";
+import type { ObservationCost } from "./observations.ts";
+import type { Steady } from "./steady.ts";
 import type { Storm } from "./storm.ts";
 import type { Run } from "./throughput.ts";
 
@@ -26,6 +28,8 @@ export interface Result {
   readonly live: readonly Live[];
   readonly storm: Storm;
   readonly starts: { readonly emptySeconds: number; readonly stateKeys: number; readonly warmSeconds: number };
+  readonly observations: ObservationCost;
+  readonly steady: Steady;
   readonly sessions: {
     readonly entryBytes: number;
     readonly bounded: Cost;
@@ -45,7 +49,7 @@ export interface Target {
 /** Linger of a live batch with the default settings, in milliseconds. */
 const LINGER_MS = 100;
 
-export function targetsOf({ figures, processes, live, storm, starts }: Result): Target[] {
+export function targetsOf({ figures, processes, live, storm, starts, observations, steady }: Result): Target[] {
   const ratio = (name: string) => figures.find((one) => one.name === name)!.ofEmptyConsumer;
   const at = (rate: number) => live.find((one) => one.rate === rate)!;
   const least = (what: string, reached: number, bound: number): Target => (
@@ -60,14 +64,15 @@ export function targetsOf({ figures, processes, live, storm, starts }: Result): 
     least("two processes, of one", processes.two.perSecond / processes.one.perSecond, 1.7),
     least("corrections of a storm, of first rows", storm.correctedPerSecond / storm.firstPerSecond, 0.5),
     most("p99 from stored to queryable at 1,000 events/s, ms", at(1_000).latencyMs.p99, LINGER_MS + 250),
-    most("RSS at 10,000 events/s, MiB", at(10_000).rssMb, 143),
+    most("an open observation that is matched, bytes", observations.bytesEach, 64),
+    most(`RSS of the core in steady traffic of ${whole(steady.rate)} events/s, MiB`, steady.rssMb, 143),
     most("ready from process start without state, s", at(1_000).secondsToReady, 1),
     most("restored with 100,000 open samples, s", starts.warmSeconds * 100_000 / starts.stateKeys, 3),
   ];
 }
 
 export function textOf(result: Result, baseline: Result | undefined): string {
-  const { figures, processes, budget, live, storm, starts, sessions, rollup } = result;
+  const { figures, processes, budget, live, storm, starts, observations, steady, sessions, rollup } = result;
   const lines: string[] = [];
   const say = (name: string, value: string) => lines.push(`${name.padEnd(46)} ${value}`);
   for (const { name, perSecond: { min, median, max }, ofEmptyConsumer } of figures) {
@@ -106,6 +111,13 @@ export function textOf(result: Result, baseline: Result | undefined): string {
   say("storm", `${whole(storm.correctedPerSecond)} corrections/s, ${whole(storm.firstPerSecond)} first rows/s`);
   say("ready from empty state, in a process that runs", `${starts.emptySeconds.toFixed(2)} s`);
   say(`ready from ${whole(starts.stateKeys)} open samples`, `${starts.warmSeconds.toFixed(2)} s`);
+  say(`${whole(observations.observations)} matched observations, open`, `${observations.bytesEach} bytes each`);
+  say(
+    `${whole(steady.seconds)} s at ${whole(steady.rate)} events/s, the core alone`,
+    `${steady.rssMb} MiB RSS; ${whole(steady.open)} open, ${
+      whole(steady.sessions)
+    } sessions, ${steady.bytesPerEvent} bytes an event`,
+  );
   say("entry of a session of 20 events", `${whole(sessions.entryBytes)} bytes`);
   for (const kind of ["bounded", "resting", "open"] as const) {
     const { sessions: count, rssMb, bytesPerSession } = sessions[kind];

@@ -5,7 +5,7 @@
  */
 import fc from "fast-check";
 import * as assert from "uvu/assert";
-import { capabilities, ENCODINGS, NO_HINT, status, type Wire } from "../helpers/events.ts";
+import { capabilities, ENCODINGS, NO_HINT, status, uuidOf, type Wire } from "../helpers/events.ts";
 import { differences, verdicts } from "../helpers/oracle.ts";
 import { describe } from "../helpers/suite.ts";
 import { inOrder, type Step, World, type WorldSettings } from "../helpers/world.ts";
@@ -48,7 +48,7 @@ const entry = fc.tuple(
 ).map(([who, what]) => ({ ...who, ...what }));
 
 /** Few ids, so that sources share them and one id has several contents. */
-const id = fc.constantFrom("e1", "e2", "e3", "e4", "");
+const id = fc.constantFrom(uuidOf(1), uuidOf(2), uuidOf(3), "e4", "");
 const snapshot = fc.record({ at, id, source, nodes: fc.array(entry, { minLength: 1, maxLength: 3 }) }).map(
   capabilities,
 );

@@ -16,7 +16,15 @@ import {
   isTable,
   permutations,
 } from "../helpers/exhaustive.ts";
-import { capabilities, node, type NodeFields, status, type StatusFields, type Wire } from "../helpers/events.ts";
+import {
+  capabilities,
+  node,
+  type NodeFields,
+  status,
+  type StatusFields,
+  uuidOf,
+  type Wire,
+} from "../helpers/events.ts";
 import { differences, verdicts } from "../helpers/oracle.ts";
 import { describe } from "../helpers/suite.ts";
 import { DEFAULTS, inOrder } from "../helpers/world.ts";
@@ -44,7 +52,7 @@ const at = (second: number, nodes: readonly NodeFields[], source = "s1"): Wire =
     nodes,
   });
 const sample = (id: string, second: number, fields: Partial<StatusFields>): Wire =>
-  status({ id, at: second * SECOND, source: "s1", wallet: "0xhot", request: id, ...fields });
+  status({ id: uuidOf(id.charCodeAt(0)), at: second * SECOND, source: "s1", wallet: "0xhot", request: id, ...fields });
 
 interface Small {
   readonly name: string;

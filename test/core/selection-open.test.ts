@@ -2,7 +2,16 @@
  * How long a sample stays open, where it waits, and what a restart must read again (DESIGN §3, open and closed).
  */
 import * as assert from "uvu/assert";
-import { node, type NodeFields, snapshot, status, type StatusFields, URL, type Wire } from "../helpers/events.ts";
+import {
+  node,
+  type NodeFields,
+  snapshot,
+  status,
+  type StatusFields,
+  URL,
+  uuidOf,
+  type Wire,
+} from "../helpers/events.ts";
 import { bytesOf, stored, subjectOf } from "../helpers/events.ts";
 import { describe } from "../helpers/suite.ts";
 import { claimsNothing, DEFAULTS, inOrder, states, World } from "../helpers/world.ts";
@@ -33,6 +42,51 @@ function closesAfter(wires: Wire[], lastMs: number): void {
   assert.is(world.openCount, 0, "closed when F has passed it");
   assert.is(world.unmatched.size, 0, "and nothing is kept of it");
 }
+
+describe("an open sample that is matched from before", (test) => {
+  const matched = { ...sample, id: uuidOf(1) };
+  const chosenMs = (world: World) => world.row(matched.id).selected_snapshot_ts;
+
+  test("is improved by a nearer snapshot after one that is nearer still and of another model", () => {
+    const other = node("0xca", "another", ["g"]);
+    const world = inOrder([snapshot(T - 10, here), status(matched), snapshot(T - 2, other)], SETTINGS);
+    assert.is(chosenMs(world), T - 10);
+    assert.is(world.counts.get("corrections"), undefined, "the other says nothing of it");
+    world.publish(snapshot(T - 5, here));
+    world.drain();
+    assert.is(chosenMs(world), T - 5);
+    assert.is(world.counts.get("corrections"), 1);
+  });
+
+  test("is improved by a snapshot of its own instant, and by none from farther back", () => {
+    const wires = [snapshot(T - 10, here), status(matched), snapshot(T, here), snapshot(T - 1, here)];
+    const world = inOrder(wires, SETTINGS);
+    assert.is(chosenMs(world), T);
+    assert.is(world.counts.get("corrections"), 1);
+  });
+
+  test("is open once, however often it comes", () => {
+    const world = inOrder([snapshot(T - 10, here), status(matched), status(matched)], { ...SETTINGS, mostSeen: 2 });
+    world.publish(status({ ...matched, id: uuidOf(2) }));
+    world.publish(status({ ...matched, id: uuidOf(3) }));
+    world.publish(status(matched));
+    world.drain();
+    assert.is(world.openCount, 3);
+    assert.is(world.unmatched.size, 0, "the stream has it; it needs no entry");
+  });
+
+  test("lets its session go when it closes, and the stream before it", () => {
+    const world = inOrder([snapshot(T - 10, here), status(matched)], { ...SETTINGS, mostSessions: 0 });
+    assert.is(world.partition().seal().progress.rewindSeq, 2);
+    assert.is(world.partition().sessionCount, 1);
+    world.publish(tick(T + LATENESS + 1));
+    world.drain();
+    assert.is(world.openCount, 0);
+    for (let seal = 0; seal < 3; seal++) world.partition().seal();
+    assert.is(world.partition().seal().progress.rewindSeq, 3);
+    assert.is(world.partition().sessionCount, 0);
+  });
+});
 
 describe("closing", (test) => {
   test("a sample that names nothing closes at once", () => {

@@ -39,6 +39,12 @@ export interface SessionFields {
   readonly request?: string;
 }
 
+/** The UUID of a number, for events whose ids are as production has them. */
+export function uuidOf(number: number): string {
+  const digits = Math.imul(number + 1, 0x9e3779b1) >>> 0;
+  return `${digits.toString(16).padStart(8, "0")}-4a1c-4e2b-9d3f-${number.toString(16).padStart(12, "0")}`;
+}
+
 /** An id that is there and blank: the only missing one that is accepted. */
 export const MISSING = " ";
 

@@ -18,6 +18,7 @@ import {
   streamEvent,
   TRACE,
   trace,
+  uuidOf,
   type Wire,
 } from "./events.ts";
 
@@ -115,7 +116,7 @@ function sessionOf(draw: Draw, nodes: readonly NodeFields[]): Wire[] {
   // With neither id only its event id says which session an event belongs to.
   const only = ids.stream === MISSING && ids.request === MISSING ? draw.pick("e1", "e2") : undefined;
   return draw.list(1, 12, (at) => {
-    const id = only ?? draw.pick("e1", "e2", "e3", `${at}`, `${at}`, `${at}`);
+    const id = only ?? draw.pick(uuidOf(1), uuidOf(2), "e3", uuidOf(at), uuidOf(at), `${at}`);
     const gateway = draw.pick("gateway-1", "gateway-1", "gateway-2", "", " ");
     return eventOf(draw, { ...ids, id, gateway, at: draw.instant() }, serving);
   });

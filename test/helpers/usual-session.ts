@@ -2,7 +2,7 @@
  * Sessions as production has them: twenty events with UUIDs for ids, and the snapshots that they are attributed on. For
  * what is said of sizes.
  */
-import { capabilities, status, streamEvent, TRACE, trace, type Wire } from "./events.ts";
+import { capabilities, status, streamEvent, TRACE, trace, uuidOf, type Wire } from "./events.ts";
 
 /** When a session begins where nothing else is said. */
 export const USUAL_MS = Date.UTC(2026, 1, 25, 20, 40);
@@ -23,15 +23,9 @@ const NODE = {
 };
 const NAMED = { wallet: NODE.hot, url: NODE.url };
 
-/** A UUID that belongs to a number. */
-function uuid(number: number): string {
-  const digits = Math.imul(number + 1, 0x9e3779b1) >>> 0;
-  return `${digits.toString(16).padStart(8, "0")}-4a1c-4e2b-9d3f-${number.toString(16).padStart(12, "0")}`;
-}
-
 /** The snapshot of a time. */
 export function usualSnapshot(at: number): Wire {
-  return capabilities({ at, id: uuid(at), nodes: [NODE] });
+  return capabilities({ at, id: uuidOf(at), nodes: [NODE] });
 }
 
 /** The four snapshots that a session which begins then is attributed on. */
@@ -52,10 +46,10 @@ const EDGES = [
 export function usualEvent(nth: number, place: number, startMs = USUAL_MS): Wire {
   const fields = {
     at: startMs + place * STEP_MS,
-    id: uuid(nth * USUAL_EVENTS + place),
+    id: uuidOf(nth * USUAL_EVENTS + place),
     gateway: "gateway-prod-fra-1",
-    stream: `stream-${uuid(2 ** 41 + nth)}-ml`,
-    request: uuid(2 ** 42 + nth),
+    stream: `stream-${uuidOf(2 ** 41 + nth)}-ml`,
+    request: uuidOf(2 ** 42 + nth),
   };
   const edge = EDGES[place];
   if (edge !== undefined) return trace({ ...fields, type: edge, ...(place === 0 ? {} : NAMED) });

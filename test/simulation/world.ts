@@ -7,7 +7,16 @@
 import { TRACE_TYPES } from "../../src/core/noise.ts";
 import { routeOf } from "../../src/core/route.ts";
 import { eventSubject } from "../../src/core/subject.ts";
-import { bytesOf, capabilities, ENCODINGS, NO_HINT, type NodeFields, status, type Wire } from "../helpers/events.ts";
+import {
+  bytesOf,
+  capabilities,
+  ENCODINGS,
+  NO_HINT,
+  type NodeFields,
+  status,
+  uuidOf,
+  type Wire,
+} from "../helpers/events.ts";
 import { BASE_MS, GRID_MS, LAST_SLOT, sessionWires, SPAN_MS } from "../helpers/session-traffic.ts";
 import { discoveryWire, ingestWire, paymentWire, streamEventWire, traceWire } from "../helpers/wire.ts";
 
@@ -49,7 +58,7 @@ export function worldOf(random: () => number): World {
 
   const at = () => BASE_MS + below(LAST_SLOT + 1) * GRID_MS;
   const source = () => one("s1", "s1", "s1", "s1", "s1", "s1", "s2");
-  const id = () => one("e1", "e2", "e3", "e4", "e5", "e6", "");
+  const id = () => one(uuidOf(1), uuidOf(2), uuidOf(3), uuidOf(4), uuidOf(5), "e6", "");
   const model = () => one("m-one", "M-One", "m-one", "m-two", "streamdiffusion-sdxl", "pip_SDXL-turbo", "noop");
   const request = () => one("r1", "r2", "r3", "r4");
   const hot = () => one("0xhot", "0xHOT", "0xhot", "0xother", "0xca", "");

@@ -1,0 +1,33 @@
+/**
+ * What a core holds under steady traffic, in a process that does nothing else; prints one line of JSON.
+ *
+ *     node --expose-gc steady.js RATE SECONDS
+ *
+ * The real mix at a rate, its event times as far apart as the events come, with five minutes of allowed lateness and no
+ * bound on what is open. After these five minutes as many observations close as come.
+ */
+import { Core, LATENESS_MS } from "./core.ts";
+import { productionEvents } from "./load.ts";
+import { usedBytes } from "./used.ts";
+
+export interface Steady {
+  readonly rate: number;
+  readonly seconds: number;
+  readonly open: number;
+  readonly sessions: number;
+  /** The most that the process has had, in MiB. */
+  readonly rssMb: number;
+  /** What is in use at the end, of each event that came within the allowed lateness. */
+  readonly bytesPerEvent: number;
+}
+
+const [rate, seconds] = process.argv.slice(2).map(Number) as [number, number];
+const core = new Core({ allowedLatenessMs: LATENESS_MS, mostOpen: Infinity });
+const before = usedBytes();
+for (const { bytes, timeMs } of productionEvents(rate * seconds, rate)) core.take(bytes, timeMs);
+core.seal();
+const bytesPerEvent = Math.round((usedBytes() - before) / (rate * Math.min(seconds, LATENESS_MS / 1_000)));
+const rssMb = Math.round(process.resourceUsage().maxRSS / 1_024);
+const { openCount: open, sessionCount: sessions } = core.state;
+const steady: Steady = { rate, seconds, open, sessions, rssMb, bytesPerEvent };
+console.log(JSON.stringify(steady));
