@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { NatsConnection } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";
-import { deleteRowsOfSource, rowsOfSource } from "../clickhouse/forget.ts";
+import { deleteRowsOfSource, requireProfile, rowsOfSource } from "../clickhouse/forget.ts";
 import type { Config } from "../config.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";
@@ -10,6 +10,7 @@ import { connectNats } from "../nats/connection.ts";
 import { holdingsOf, keysOf, purgeHoldings } from "../nats/forget.ts";
 import type { Bucket } from "../ports.ts";
 import { readCosts } from "../runtime/state.ts";
+import { checkClickHouse, requireSound } from "./checks.ts";
 import {
   configOf,
   type Context,
@@ -45,8 +46,12 @@ export function registerForgetSource(program: Command, context: Context): void {
     try {
       const clickhouse = await openWarehouse(config, logOf(config));
       try {
+        requireSound(await checkClickHouse(config, clickhouse));
+        await requireProfile(clickhouse, config);
         const found = await look(nc, clickhouse, config, source);
-        if (flags.apply) await forget(nc, clickhouse, config, source);
+        if (flags.apply) await requireStillness(nc);
+        // Of a name that nobody has, nothing is touched.
+        if (flags.apply && found.length > 0) await forget(nc, clickhouse, config, source);
         const left = flags.apply ? await look(nc, clickhouse, config, source) : found;
         report(source, flags, found, left);
         if (flags.apply && left.length > 0) context.setExitCode(EXIT.failed);
@@ -74,14 +79,12 @@ async function look(nc: NatsConnection, clickhouse: ClickHouse, config: Config, 
  * that doing it again ends it: first the checkpoints, then what rows are derived from, then the rows.
  */
 async function forget(nc: NatsConnection, clickhouse: ClickHouse, config: Config, source: string): Promise<void> {
-  await requireStillness(nc);
   const { checkpoints } = await openBuckets(nc);
-  const holdings = await holdingsOf(nc, source);
-  if (holdings.length > 0) {
-    // They speak of messages and entries that will be gone: whoever starts next reads what the stream then holds.
-    for (const key of await keysOf(nc, "checkpoints", "*")) if (/^(all|\d+)$/.test(key)) await checkpoints.remove(key);
-    await purgeHoldings(nc, holdings);
-  }
+  // They speak of messages and entries that will be gone: whoever starts next reads what the stream then holds.
+  for (const key of await keysOf(nc, "checkpoints", "*")) if (/^(all|\d+)$/.test(key)) await checkpoints.remove(key);
+  await purgeHoldings(nc, await holdingsOf(nc, source));
+  // Whoever has started meanwhile may have been moved past what others sent. Rows remain, so that doing it again mends it.
+  await requireStillness(nc);
   for (const { key, kept, revision } of await costsOf(nc, checkpoints, source)) {
     if (kept.length === 0) await checkpoints.remove(key);
     else await checkpoints.put(key, JSON.stringify(kept), revision);
@@ -122,7 +125,7 @@ async function costsOf(nc: NatsConnection, checkpoints: Bucket, source: string) 
 function report(source: string, flags: ForgetFlags, found: readonly Found[], left: readonly Found[]): void {
   const applied = flags.apply === true;
   if (flags.json) return printJson({ source, applied, found, left: applied ? left : null });
-  if (found.length === 0) return printLine(`There is nothing of the source "${source}".`);
+  if (found.length + left.length === 0) return printLine(`There is nothing of the source "${source}".`);
   printTable(["where", applied ? "removed" : "there"], found.map(({ place, count }) => [place, count]));
   if (!applied) return printLine("Nothing was removed; --apply does it.");
   if (left.length === 0) return printLine("Nothing of it is left.");

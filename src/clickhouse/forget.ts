@@ -26,15 +26,19 @@ export async function rowsOfSource(
   return found;
 }
 
-/** Removes them; resolves when they are gone from every replica. Throws OTHER_PROFILE (usage), as `migrate` does. */
+/** Throws OTHER_PROFILE (usage), as `migrate` does, where the tables were made otherwise; there must be tables. */
+export async function requireProfile(clickhouse: ClickHouse, profile: Profile): Promise<void> {
+  const isMadeOnCluster = await isOnCluster(clickhouse, profile.database);
+  if (isMadeOnCluster !== (profile.cluster !== "")) throw otherProfile(profile);
+}
+
+/** Removes them under the profile that they were made with; resolves when they are gone from every replica. */
 export async function deleteRowsOfSource(
   clickhouse: ClickHouse,
   profile: Profile,
   tables: readonly string[],
   source: string,
 ): Promise<void> {
-  const isMadeOnCluster = await isOnCluster(clickhouse, profile.database);
-  if (isMadeOnCluster !== (profile.cluster !== "")) throw otherProfile(profile);
   for (const table of tables) {
     const sql = `ALTER TABLE ${table} DELETE WHERE source = {source:String} SETTINGS mutations_sync = 2`;
     for (const statement of inProfile(sql, profile, new Set())) await clickhouse.command(statement, { source });

@@ -15,7 +15,7 @@ export interface Sighting {
   readonly node: IndexedNode;
   /** Tie-breaks of its items, kept by select.ts once they were needed. */
   ties: bigint[] | undefined;
-  /** What was claimed on it before, kept by select.ts; most observations of a node claim the same. */
+  /** What was claimed on it lately, see `claimsOf`. */
   claims: KnownClaim[] | undefined;
 }
 
@@ -36,11 +36,17 @@ export interface IndexedNode extends Node {
 
 const NONE: readonly Sighting[] = [];
 
+/** Sightings whose claims are kept: those that present observations choose, and few of all that there are. */
+const MOST_CLAIMED = 4_096;
+
 export class CandidateIndex {
   readonly #snapshots = new Map<string, Snapshot>();
   readonly #byUrl = new Map<string, Sighting[]>();
   readonly #byWallet = new Map<string, Sighting[]>();
   readonly #nodes = new Map<string, IndexedNode>();
+  /** A ring: who comes takes the place of who has been here for longest. */
+  readonly #claimed: Sighting[] = [];
+  #nextClaimed = 0;
   #sightings = 0;
   #forgottenUpToMs = -Infinity;
 
@@ -77,6 +83,18 @@ export class CandidateIndex {
   /** Sightings of a wallet, as canonical address or as hot wallet, sorted by time. */
   ofWallet(wallet: string): readonly Sighting[] {
     return this.#byWallet.get(wallet) ?? NONE;
+  }
+
+  /** Where claims on a sighting are kept, until many others have had some; most observations of a node claim the same. */
+  claimsOf(sighting: Sighting): KnownClaim[] {
+    if (sighting.claims === undefined) {
+      const before = this.#claimed[this.#nextClaimed];
+      if (before !== undefined) before.claims = undefined;
+      this.#claimed[this.#nextClaimed] = sighting;
+      this.#nextClaimed = (this.#nextClaimed + 1) % MOST_CLAIMED;
+      sighting.claims = [];
+    }
+    return sighting.claims;
   }
 
   /**

@@ -100,7 +100,7 @@ export class MatchedObservations {
   readonly #source: string;
   readonly #texts: SharedTexts;
   /** In the order in which they began. */
-  readonly #slabs = new Set<Slab>();
+  readonly #slabs: Readonly<Record<Kind, Set<Slab>>> = { sample: new Set(), edge: new Set() };
   readonly #byId: (Slab | undefined)[] = [];
   readonly #freeIds: number[] = [];
   /** The slab of each kind that takes what comes. */
@@ -123,7 +123,7 @@ export class MatchedObservations {
   /** What the columns take in memory, filled or not. */
   get bytes(): number {
     let bytes = 0;
-    for (const { measures } of this.#slabs) bytes += SLOTS * SLOT_BYTES + measures.byteLength;
+    for (const { measures } of this.#all()) bytes += SLOTS * SLOT_BYTES + measures.byteLength;
     return bytes;
   }
 
@@ -170,7 +170,7 @@ export class MatchedObservations {
    * say whether it did.
    */
   improve(urls: ReadonlySet<string>, timeMs: number, beforeMs: number, improve: (one: ObservedEvent) => boolean): void {
-    for (const slab of this.#slabs) {
+    for (const slab of this.#all()) {
       if (slab.live === 0 || slab.mostMs < timeMs || slab.leastMs > timeMs + beforeMs) continue;
       for (let slot = 0; slot < slab.taken; slot++) {
         const distance = slab.fromMs + slab.times[slot]! - timeMs;
@@ -184,7 +184,7 @@ export class MatchedObservations {
 
   /** Takes out those that close when the feed stands at this time, and hands them over. */
   close(feedTimeMs: number, closed: (observed: ObservedEvent) => void): void {
-    for (const slab of this.#slabs) {
+    for (const slab of this.#all()) {
       if (slab.leastClosingMs >= feedTimeMs) continue;
       slab.leastClosingMs = Infinity;
       for (let slot = 0; slot < slab.taken; slot++) {
@@ -208,11 +208,19 @@ export class MatchedObservations {
     return this.#take(slab, slab.first);
   }
 
+  *#all(): Generator<Slab> {
+    for (const slabs of Object.values(this.#slabs)) yield* slabs;
+  }
+
+  /** The slab of the least stream sequence: of each kind the first with any, since they come in stream order. */
   #oldest(): Slab | undefined {
     let oldest: Slab | undefined;
-    for (const slab of this.#slabs) {
-      if (slab.live === 0) continue;
-      if (oldest === undefined || slab.sequenceOf(slab.first) < oldest.sequenceOf(oldest.first)) oldest = slab;
+    for (const slabs of Object.values(this.#slabs)) {
+      for (const slab of slabs) {
+        if (slab.live === 0) continue;
+        if (oldest === undefined || slab.sequenceOf(slab.first) < oldest.sequenceOf(oldest.first)) oldest = slab;
+        break;
+      }
     }
     return oldest;
   }
@@ -220,17 +228,20 @@ export class MatchedObservations {
   #slabFor(matched: MatchedObservation): Slab {
     const { kind } = matched.observed;
     const filling = this.#filling.get(kind);
-    if (filling !== undefined && filling.taken < SLOTS) return filling;
+    // One in which nothing is open must not refuse what lies far from its first for ever.
+    const isOpen = filling !== undefined && filling.taken < SLOTS && (filling.live > 0 || filling.fits(matched));
+    if (isOpen) return filling;
     const slab = new Slab(this.#freeIds.pop() ?? this.#byId.length, matched);
     this.#byId[slab.id] = slab;
-    this.#slabs.add(slab);
+    this.#slabs[kind].add(slab);
     this.#filling.set(kind, slab);
     if (filling?.live === 0) this.#drop(filling);
     return slab;
   }
 
   #drop(slab: Slab): void {
-    this.#slabs.delete(slab);
+    if (this.#filling.get(slab.kind) === slab) this.#filling.delete(slab.kind);
+    this.#slabs[slab.kind].delete(slab);
     this.#byId[slab.id] = undefined;
     this.#freeIds.push(slab.id);
   }
@@ -242,6 +253,8 @@ export class MatchedObservations {
     this.#labels.release(slab.labels[slot]!);
     slab.parties[slot] = NONE;
     if (--slab.live === 0 && this.#filling.get(slab.kind) !== slab) this.#drop(slab);
+    // A source of which nothing is open, which may never come again, takes no memory.
+    if (this.size === 0) { for (const filling of this.#filling.values()) this.#drop(filling); }
     return observed;
   }
 

@@ -302,13 +302,13 @@ export function claimOf(observation: Observation, selection: Selection, candidat
   if (observation.url === "") return claimOfGroup(observation, selection, candidates);
   const { address, hint } = observation;
   const degree = degreeOf(selection.grade);
-  sighting.claims ??= [];
-  const known = sighting.claims.find((one) =>
+  const claims = candidates.claimsOf(sighting);
+  const known = claims.find((one) =>
     one.degree === degree && one.item === item && one.hint === hint && one.address === address
   );
   if (known !== undefined) return known.claim;
   const claim = claimOfGroup(observation, selection, candidates);
-  if (sighting.claims.length < MOST_CLAIMS) sighting.claims.push({ address, hint, item, degree, claim });
+  if (claims.length < MOST_CLAIMS) claims.push({ address, hint, item, degree, claim });
   return claim;
 }
 

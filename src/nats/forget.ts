@@ -1,6 +1,7 @@
 /** What NATS holds of one source, and its removal. Where a source stands is in the second token of every subject. */
 import type { JetStreamManager, NatsConnection } from "nats";
-import { decodeToken, encodeToken } from "../core/subject.ts";
+import { encodeToken, sourceOf } from "../core/subject.ts";
+import { LatecomerError } from "../errors.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { bucketStream, DEAD_LETTER_STREAM, DIRTY_STREAM, EVENT_STREAM, wantedConsumers } from "./definitions.ts";
 
@@ -11,18 +12,25 @@ export interface Holding {
   readonly count: number;
 }
 
-/** Where a source's messages and entries are, those of replays left out; empty when there are none. */
+/**
+ * Where a source's messages and entries are, those of replays left out; empty when there are none. Throws
+ * SOURCE_IS_WILDCARD (usage) where a publisher has written the source as a wildcard.
+ */
 export async function holdingsOf(nc: NatsConnection, source: string): Promise<Holding[]> {
   try {
     const jsm = await nc.jetstreamManager();
     const own = encodeToken(source);
     // A foreign publisher may have written the source otherwise than we do; what we derive of it is written our way.
-    const tokens = new Set(
-      [...(await countsOf(jsm, EVENT_STREAM, "events.>")).keys()].map((one) => one.split(".")[1]!),
-    );
-    const foreign = [...tokens].filter((token) => token !== own && decodeToken(token) === source);
+    const subjects = [...(await countsOf(jsm, EVENT_STREAM, "events.>")).keys()];
+    const tokens = new Set(subjects.filter((one) => sourceOf(one) === source).map((one) => one.split(".")[1]!));
+    if (tokens.has("*") || tokens.has(">")) {
+      const why =
+        `its events are under "events.${source}.…", and a purge of that would remove those of every source: ` +
+        `remove them one by one, with nats stream rmm ${EVENT_STREAM} SEQUENCE`;
+      throw new LatecomerError("SOURCE_IS_WILDCARD", "usage", why);
+    }
     const wanted = [
-      ...[own, ...foreign].map((token) => ({ stream: EVENT_STREAM, filter: `events.${token}.>` })),
+      ...[...tokens].map((token) => ({ stream: EVENT_STREAM, filter: `events.${token}.>` })),
       { stream: DEAD_LETTER_STREAM, filter: `dlq.${own}.>` },
       { stream: DIRTY_STREAM, filter: `dirty.${own}.>` },
       ...["capability_snapshots", "unmatched_status", "workflow_sessions"].map((bucket) => ({

@@ -15,7 +15,7 @@ import {
 } from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
-import { isNotFound, natsError } from "./connection.ts";
+import { isNotFound, isStreamMissing, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
 
@@ -167,7 +167,7 @@ export async function firstMessageFrom(
   try {
     return await jsm.streams.getMessage(stream, request);
   } catch (error) {
-    if (isNotFound(error)) return undefined;
+    if (isNotFound(error) && !isStreamMissing(error)) return undefined;
     throw natsError(error, `read ${stream}`);
   }
 }

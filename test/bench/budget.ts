@@ -28,8 +28,23 @@ export interface Stage {
 
 export interface Budget {
   readonly stages: readonly Stage[];
+  readonly volumes: Volumes;
   /** Of the stage that inserts, by table: rows and microseconds of CPU an event. */
   readonly tables: readonly { readonly table: string; readonly rows: number; readonly micros: number }[];
+}
+
+/** What an event brings with it, on the average of the mix. */
+export interface Volumes {
+  /** In the event stream, with its header. */
+  readonly streamBytes: number;
+  /** Writes to buckets, and the bytes of their values; checkpoints and leases, which go by time, not among them. */
+  readonly stateWrites: number;
+  readonly stateBytes: number;
+  readonly rows: number;
+  /** On ClickHouse's disk, compressed. */
+  readonly tableBytes: number;
+  /** Microseconds of CPU of one capability message, decoding to rows: one process does it for all sources. */
+  readonly snapshotMicros: number;
 }
 
 type Load = readonly Uint8Array[];
@@ -51,7 +66,15 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
   let judged: Judged[] = [];
   const judging = await cpu(() => judged = load.map((bytes, at) => judge(messageOf(bytes, at + 1, timeOf(at)))));
 
+  const snapshots = load.filter((_, at) => typeOf(judged[at]!) === "network_capabilities");
+  const snapshotMicros = await cpu(() => {
+    const own = new Core();
+    for (const [at, bytes] of snapshots.entries()) own.take(bytes, timeOf(at));
+    own.seal();
+  });
+
   const spent = { core: 0, encode: 0, insert: 0, floor: 0, state: 0 };
+  const moved = { rows: 0, stateWrites: 0, stateBytes: 0 };
   const tables = new Map<string, { rows: number; micros: number }>();
   const state = new State(await openBuckets(rig.nc));
   const sealed: Effects[] = [];
@@ -70,6 +93,9 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
       tables.set(table, { rows: of.rows + list.length, micros: of.micros + inserted - encoded });
     }
     spent.state += await cpu(() => state.write(changes));
+    moved.stateWrites += changes.length;
+    for (const { value } of changes) moved.stateBytes += value?.length ?? 0;
+    for (const list of rows.values()) moved.rows += list.length;
   };
   for (let at = 0; at < load.length;) {
     spent.core += await cpu(() => {
@@ -78,8 +104,21 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
     });
     for (const effects of sealed.splice(0)) await write(effects);
   }
+  const { bytes } = (await (await rig.nc.jetstreamManager()).streams.info("LIVEPEER_EVENTS")).state;
+  const [stored] = await clickhouse.rows<{ bytes: string }>(
+    "SELECT sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database = {database:String}",
+    { database },
+  );
   await clickhouse.close();
   return {
+    volumes: {
+      streamBytes: Math.round(bytes / load.length),
+      stateWrites: each(100 * moved.stateWrites) / 100,
+      stateBytes: Math.round(moved.stateBytes / load.length),
+      rows: each(moved.rows),
+      tableBytes: Math.round(Number(stored?.bytes) / load.length),
+      snapshotMicros: Math.round(snapshotMicros / snapshots.length),
+    },
     stages: [
       stage(
         "receive and ack",
@@ -138,6 +177,10 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
     }
     return new Map(found.map(({ table, name, type }) => [`${table}.${name}`, type]));
   }
+}
+
+function typeOf({ decoded }: Judged): string {
+  return decoded.outcome === "accepted" ? decoded.event.type : "";
 }
 
 async function receiveAll({ nc }: Rig, count: number): Promise<void> {

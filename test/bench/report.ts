@@ -96,10 +96,16 @@ export function textOf(result: Result, baseline: Result | undefined): string {
       return `  ${stage.padEnd(30)} ${String(micros).padStart(6)}  floor ${floorMicros ?? "-"}${change}: ${note}`;
     }),
   );
+  const { streamBytes, stateWrites, stateBytes, rows, tableBytes, snapshotMicros } = budget.volumes;
   lines.push(
     ...budget.tables.slice(0, 8).map(({ table, rows, micros }) =>
       `    ${table.padEnd(44)} ${String(micros).padStart(6)}  ${whole(rows)} rows`
     ),
+    "",
+    `An event is ${whole(streamBytes)} bytes in the stream, ${rows} rows of ${whole(tableBytes)} bytes in ClickHouse,`,
+    `and ${stateWrites} writes of ${whole(stateBytes)} bytes to buckets; a capability message takes ${
+      whole(snapshotMicros)
+    } us`,
     "",
   );
   for (const { rate, reached, latencyMs, rssMb, heapMb, externalMb, gcMs, loopDelayMs } of live) {

@@ -15,7 +15,7 @@ import { publishMessages } from "../../src/nats/publish.ts";
 import type { Ready, WorkerCost } from "./worker.ts";
 
 /** Young generation of a processor under load, in MiB: objects of a batch die before they are copied twice. */
-const SEMI_SPACE_MB = 16;
+const FAST = ["--max-semi-space-size=16"];
 
 export interface Rig {
   readonly nc: NatsConnection;
@@ -71,7 +71,7 @@ export async function beginEmpty(rig: Rig, config: Config): Promise<void> {
   await (await rig.nc.jetstreamManager()).streams.purge("LIVEPEER_EVENTS");
 }
 
-export async function publish({ nc }: Rig, load: readonly Uint8Array[], partitions = 1, rate = 0): Promise<void> {
+export async function publish({ nc }: Rig, load: Iterable<Uint8Array>, partitions = 1, rate = 0): Promise<void> {
   await publishMessages(nc, load, { source: "bench", partitions, messageIds: false, rate });
 }
 
@@ -88,8 +88,8 @@ export class Worker {
   readonly #child: ChildProcess;
   readonly ready: Promise<Ready>;
 
-  constructor(config: Config) {
-    this.#child = forked("worker.js", [JSON.stringify(config)], [`--max-semi-space-size=${SEMI_SPACE_MB}`]);
+  constructor(config: Config, flags: readonly string[] = FAST) {
+    this.#child = forked("worker.js", [JSON.stringify(config)], flags);
     this.ready = answer(this.#child);
   }
 
@@ -104,8 +104,8 @@ export class Worker {
   }
 }
 
-function forked(script: string, args: string[], execArgv: string[] = []): ChildProcess {
-  return fork(fileURLToPath(new URL(script, import.meta.url)), args, { execArgv });
+function forked(script: string, args: string[], execArgv: readonly string[] = []): ChildProcess {
+  return fork(fileURLToPath(new URL(script, import.meta.url)), args, { execArgv: [...execArgv] });
 }
 
 function answer<Answer>(child: ChildProcess): Promise<Answer> {

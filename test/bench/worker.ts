@@ -13,8 +13,9 @@ import { openLog } from "../../src/runtime/log.ts";
 
 export interface WorkerCost {
   readonly cpuMicros: number;
-  /** The most memory that the process has had, in MiB, and what of it is heap and buffers now. */
+  /** The most memory that the process has had, in MiB, what it has now, and what of that is heap and buffers. */
   readonly rssMb: number;
+  readonly rssNowMb: number;
   readonly heapMb: number;
   readonly externalMb: number;
   readonly messages: number;
@@ -66,13 +67,14 @@ function timed(clickhouse: ClickHouse): ClickHouse {
 
 function cost(): WorkerCost {
   const { user, system } = process.cpuUsage();
-  const { heapUsed, external } = process.memoryUsage();
+  const { rss, heapUsed, external } = process.memoryUsage();
   const sorted = Float64Array.from(latencies).sort();
   const at = (share: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
   latencies = [];
   return {
     cpuMicros: user + system,
     rssMb: Math.round(process.resourceUsage().maxRSS / 1_024),
+    rssNowMb: Math.round(rss / 2 ** 20),
     heapMb: Math.round(heapUsed / 2 ** 20),
     externalMb: Math.round(external / 2 ** 20),
     messages,

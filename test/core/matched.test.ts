@@ -11,8 +11,8 @@ import { describe } from "../helpers/suite.ts";
 const T = 1_767_908_945_000;
 const BEFORE_MS = 8;
 
-/** Of samples; a slab of edges is smaller. */
 const SLAB_BYTES = 1_024 * 64;
+const EDGE_SLAB_BYTES = 1_024 * 48;
 
 /** More than a slab of each kind holds. */
 const MANY = 2_500;
@@ -130,18 +130,36 @@ describe("matched observations", (test) => {
       for (const uid of model.all.keys()) assert.ok(columns.has(uid));
       close(columns, model, Infinity);
       check(columns, model);
-      assert.ok(columns.bytes <= 2 * SLAB_BYTES, "of each kind one slab stays, for what comes next");
+      assert.is(columns.bytes, 0);
       assert.is(columns.nameCount, 0);
     }
   });
 
   test("leave no slab behind that was full when the last of it closed", () => {
     const columns = new MatchedObservations("network", new SharedTexts());
-    for (let nth = 0; nth < 3 * 1_024; nth++) {
+    assert.ok(columns.add({ ...matchedOf({ kind: 2, party: 1, at: 0, waits: 0 }, 1), closesAfterMs: T + 100 }));
+    for (let nth = 2; nth < 2 + 3 * 1_024; nth++) {
       assert.ok(columns.add(matchedOf({ kind: 0, party: 1, at: 0, waits: 0 }, nth)));
-      if (nth % 1_024 === 1_023) columns.close(Infinity, () => {});
-      assert.is(columns.bytes, SLAB_BYTES);
+      assert.is(columns.bytes, SLAB_BYTES + EDGE_SLAB_BYTES);
+      if (columns.size === 1 + 1_024) columns.close(T + 1, () => {});
     }
+  });
+
+  test("are taken again after a pause that is longer than a slab spans", () => {
+    const columns = new MatchedObservations("network", new SharedTexts());
+    const later = (nth: number, byMs: number) => {
+      const matched = matchedOf({ kind: 0, party: 1, at: 0, waits: 0 }, nth);
+      const eventTimeMs = T + byMs;
+      const observed = { ...matched.observed, eventTimeMs };
+      return { ...matched, observed, snapshotTimeMs: eventTimeMs - 1, closesAfterMs: eventTimeMs };
+    };
+    const edge = matchedOf({ kind: 2, party: 1, at: 0, waits: 0 }, 9);
+    assert.ok(columns.add(later(1, 0)));
+    assert.ok(columns.add({ ...edge, closesAfterMs: T + 2 ** 30 }), "something stays open");
+    columns.close(T + 1, () => {});
+    assert.is(columns.size, 1);
+    assert.ok(columns.add(later(20, 2 ** 31)));
+    assert.is(columns.size, 2);
   });
 
   test("that columns cannot hold are refused, and nothing of them stays", () => {

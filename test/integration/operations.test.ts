@@ -281,6 +281,25 @@ describe("latecomer forget-source", (test) => {
       assert.equal(await namesInNats(cluster, GONE), []);
     }));
 
+  test("is refused before anything is removed where the profile is another, or the source a wildcard", () =>
+    withServedCluster(SETTINGS, async (cluster) => {
+      await simulate(cluster, "org", 11);
+      // A server that checks subjects takes no such message; nats-server 2.9 does.
+      cluster.nc.publish("events.*.t.0", "{}");
+      await cluster.nc.flush();
+      assert.ok((await cluster.messages("LIVEPEER_EVENTS")).some(({ subject }) => subject === "events.*.t.0"));
+      await process(cluster);
+      const [before, stored] = [await contentOf(cluster), await cluster.storedCount()];
+      const wildcard = await command(cluster, registerForgetSource, "forget-source", "*", "--apply");
+      assert.is(wildcard.code, 2);
+      assert.match(wildcard.err, /nats stream rmm LIVEPEER_EVENTS/);
+      const other = await command(cluster, registerForgetSource, "forget-source", "org", "--apply", "--cluster", "c");
+      assert.is(other.code, 2);
+      assert.equal(await contentOf(cluster), before);
+      assert.is(await cluster.storedCount(), stored);
+      assert.ok((await cluster.keys("checkpoints")).includes("0"));
+    }));
+
   test("tells what comes meanwhile", () =>
     withServedCluster(SETTINGS, async (cluster) => {
       await simulate(cluster, GONE, 10);

@@ -30,4 +30,12 @@ describe("a range of a stream", (test) => {
       assert.is((await bucket.entries()).length, ENTRIES);
     });
   });
+
+  test("is no range without its stream", async () => {
+    await withCluster({}, async ({ nc }) => {
+      const slices = readStream(nc, "NOWHERE", { fromSeq: 1, toSeq: 9 }, "nowhere.>");
+      const says = await slices.next().then(() => "it was read", (error: Error) => error.message);
+      assert.match(says, /read NOWHERE: stream not found/);
+    });
+  });
 });
