@@ -4,7 +4,7 @@
  *     npm run bench -- [--quick] [--save-baseline]
  *
  * Writes `latest.json` and `latest.svg` into test/bench/results/, compared with `baseline.json` there where there is one;
- * `--save-baseline` puts the run in its place. `--quick` measures less of everything, in minutes.
+ * `--save-baseline` puts the run in its place, with its chart. `--quick` measures less of everything, in minutes.
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -86,6 +86,7 @@ function about(loadBefore: number) {
     Record<string, string>
   >;
   return {
+    cores: cpus().length,
     machine: `${cpus().length} × ${cpus()[0]?.model}, Linux ${release()}`,
     versions: { node: process.version, ...dependencies, ...optionalDependencies },
     loadBefore,
@@ -162,7 +163,10 @@ function show(result: Result): void {
   const json = `${JSON.stringify(result, null, 2)}\n`;
   writeFileSync(join(RESULTS, "latest.json"), json);
   writeFileSync(join(RESULTS, "latest.svg"), chartOf(result, baseline));
-  if (flags["save-baseline"]) writeFileSync(path, json);
+  if (flags["save-baseline"]) {
+    writeFileSync(path, json);
+    writeFileSync(join(RESULTS, "baseline.svg"), chartOf(result, undefined));
+  }
   console.log(textOf(result, baseline));
 }
 

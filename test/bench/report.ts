@@ -17,6 +17,7 @@ export interface Figure {
 }
 
 export interface Result {
+  readonly cores: number;
   readonly machine: string;
   readonly versions: Readonly<Record<string, string>>;
   /** Processes that wanted a core before the bench began: above 0 others use the machine. */
@@ -96,6 +97,7 @@ export function textOf(result: Result, baseline: Result | undefined): string {
       return `  ${stage.padEnd(30)} ${String(micros).padStart(6)}  floor ${floorMicros ?? "-"}${change}: ${note}`;
     }),
   );
+  lines.push(`  ${floorOf(result)}`);
   const { streamBytes, stateWrites, stateBytes, rows, tableBytes, snapshotMicros } = budget.volumes;
   lines.push(
     ...budget.tables.slice(0, 8).map(({ table, rows, micros }) =>
@@ -138,6 +140,17 @@ export function textOf(result: Result, baseline: Result | undefined): string {
     say(what, `${reached}, ${wanted}: ${isMet ? "met" : "not met"}`);
   }
   return lines.join("\n");
+}
+
+/** What would be left if no stage cost more than its floor, those without one nothing: no shape of the code does better. */
+function floorOf({ cores, figures, processes, budget }: Result): string {
+  const floors = budget.stages.reduce((sum, { floorMicros }) => sum + (floorMicros ?? 0), 0);
+  const micros = floors + processes.one.cpu.nats;
+  const perSecond = cores * 1e6 / micros;
+  const empty = figures.find(({ name }) => name === "empty consumer")!.perSecond.median;
+  const share = (perSecond / empty).toFixed(2);
+  return `floors and nats-server, ${rounded(micros)} us: ${cores} cores give at most ${whole(perSecond)} events/s, ` +
+    `${share} of the empty consumer`;
 }
 
 export function chartOf({ figures, budget, live }: Result, baseline: Result | undefined): string {
