@@ -183,7 +183,8 @@ export function natsError(error: unknown, doing: string): LatecomerError {
   const noRoom = NO_ROOM.get(known?.api_error?.err_code ?? 0);
   const retryable = known !== undefined &&
     (RETRYABLE.has(known.code) || status === 503 || status === 500 || status === 408 || noRoom !== undefined);
-  const isUnheard = known?.code === ErrorCode.NoResponders;
+  // The server's own refusals have the same code.
+  const isUnheard = known?.code === ErrorCode.NoResponders && known.api_error === undefined;
   const said = isUnheard
     ? "nobody listens there"
     : known?.api_error?.description ?? (error instanceof Error ? error.message : String(error));

@@ -10,6 +10,7 @@ import { startNatsServer } from "../../src/local/nats-server.ts";
 import { productionLoad } from "../bench/load.ts";
 import {
   type Cluster,
+  encode,
   eventually,
   latecomer,
   pause,
@@ -25,6 +26,7 @@ import { describe } from "../helpers/suite.ts";
 const EVENTS = productionLoad(2_000);
 const [FIRST, SECOND, REST] = [EVENTS.slice(0, 500), EVENTS.slice(500, 900), EVENTS.slice(900)];
 const LANES = 8;
+const PAGE_BYTES = 4_096;
 const decoder = new TextDecoder();
 const SETTINGS = { batchRows: "200" };
 
@@ -98,7 +100,9 @@ describe("when the disk is full", (test) => {
         hold();
         await publish(cluster, "org", SECOND, LANES);
         disk.fill();
-        const refused = await cluster.publish("org", REST.slice(0, 1)).then(() => "", (error) => error.code);
+        // Larger than what may be free in the last page of a file.
+        const large = encode(JSON.stringify({ id: "1", type: "large", timestamp: 1, data: "x".repeat(PAGE_BYTES) }));
+        const refused = await cluster.publish("other", [large]).then(() => "", (error) => error.code);
         assert.match(refused, /^(NATS|JETSTREAM)_/, "a publisher is told");
         // Rows are stored now; the checkpoint cannot be.
         release();
