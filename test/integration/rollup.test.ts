@@ -28,7 +28,7 @@ const EVERYTHING = { fromMs: 0, toMs: 10_000_000_000_000 };
 /** Every stored row of the rollup, byte for byte, but for when it was inserted. */
 function bytesIn(tables: Tables): Promise<Record<string, unknown>[]> {
   return tables.rows(
-    `SELECT window_start, orchestrator_address, hex(CAST(sessions_uniq_state AS String)) AS sessions,
+    `SELECT window_start, orchestrator_address, finalizeAggregation(sessions_uniq_state) AS sessions,
             hex(CAST(output_fps_p95_state AS String)) AS p95, hex(CAST(fps_jitter_num_state AS String)) AS deviation,
             hex(CAST(output_fps_avg_state AS String)) AS mean, sessions.samples, sessions.active_samples,
             toString(version) AS version
