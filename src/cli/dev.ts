@@ -20,9 +20,8 @@ export function registerDev(program: Command, context: Context): void {
   const command = program.command("dev")
     .description("start nats-server and the embedded ClickHouse (over HTTP) here, and run until stopped")
     .option("--json", "one JSON document with the URLs on stdout");
-  withSettings(command, [
-    ...["clickhouseUrl", "database", "streamRetentionMs", "ttlBeforeMs", "ttlAfterMs", "logLevel"] as const,
-  ]).action(async (flags: { json?: boolean }) => {
+  const keys = ["clickhouseUrl", "database", "streamRetentionMs", "ttlBeforeMs", "ttlAfterMs", "logLevel"] as const;
+  withSettings(command, keys).action(async (flags: { json?: boolean }) => {
     const running = livingDev();
     if (running !== undefined) {
       throw new LatecomerError("DEV_RUNNING", "unavailable", `latecomer dev runs already, as process ${running.pid}`);
@@ -43,7 +42,10 @@ export function registerDev(program: Command, context: Context): void {
       try {
         const config: Config = {
           ...wanted,
-          ...{ natsUrl: nats.url, clickhouseUrl: clickhouse.url, cluster: "", replicas: 1 },
+          natsUrl: nats.url,
+          clickhouseUrl: clickhouse.url,
+          cluster: "",
+          replicas: 1,
           // The embedded engine keeps what it has: what is replayed here is often older than the retention of a server.
           tableRetention: "none",
         };

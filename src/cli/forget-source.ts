@@ -2,7 +2,8 @@
 import type { Command } from "commander";
 import type { NatsConnection } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";
-import { deleteRowsOfSource, requireProfile, rowsOfSource } from "../clickhouse/forget.ts";
+import { deleteRowsOfSource, rowsOfSource } from "../clickhouse/forget.ts";
+import { requireProfile } from "../clickhouse/migrate.ts";
 import type { Config } from "../config.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";

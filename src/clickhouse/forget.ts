@@ -1,8 +1,7 @@
 /** The rows of one source, and their removal from the disk. */
 import type { ClickHouse } from "./client.ts";
-import { inProfile, isOnCluster, type Profile } from "./cluster.ts";
+import { inProfile, type Profile } from "./cluster.ts";
 import { migratedTables } from "./drift.ts";
-import { otherProfile } from "./migrate.ts";
 
 /** How many rows of a source the tables hold, replaced versions too; tables without any are left out. */
 export async function rowsOfSource(
@@ -24,12 +23,6 @@ export async function rowsOfSource(
     if (Number(row?.n) > 0) found.push({ table, count: Number(row?.n) });
   }
   return found;
-}
-
-/** Throws OTHER_PROFILE (usage), as `migrate` does, where the tables were made otherwise; there must be tables. */
-export async function requireProfile(clickhouse: ClickHouse, profile: Profile): Promise<void> {
-  const isMadeOnCluster = await isOnCluster(clickhouse, profile.database);
-  if (isMadeOnCluster !== (profile.cluster !== "")) throw otherProfile(profile);
 }
 
 /** Removes them under the profile that they were made with; resolves when they are gone from every replica. */

@@ -103,9 +103,8 @@ export function schemaStatements(profile: Profile): string[] {
  * in another profile (usage).
  */
 export async function migrate(clickhouse: ClickHouse, profile: Profile): Promise<string[]> {
-  const { database, cluster } = profile;
-  const isMadeOnCluster = await isOnCluster(clickhouse, database);
-  if (isMadeOnCluster !== undefined && isMadeOnCluster !== (cluster !== "")) throw otherProfile(profile);
+  const { database } = profile;
+  await requireProfile(clickhouse, profile);
   const names = namesIn(migrations());
   for (const statement of inProfile(MEMORY, profile, names)) await clickhouse.command(statement);
   const status = await migrationStatus(clickhouse, database);
@@ -129,10 +128,12 @@ export async function migrate(clickhouse: ClickHouse, profile: Profile): Promise
   return pending.map((one) => one.name);
 }
 
-/** The refusal of a profile that a database was not made in. */
-export function otherProfile({ database, cluster }: Profile): LatecomerError {
+/** Throws OTHER_PROFILE (usage) where the tables that there are were made in another profile. */
+export async function requireProfile(clickhouse: ClickHouse, { database, cluster }: Profile): Promise<void> {
+  const isMadeOnCluster = await isOnCluster(clickhouse, database);
+  if (isMadeOnCluster === undefined || isMadeOnCluster === (cluster !== "")) return;
   const why = cluster === "" ? "on a cluster: name it (--cluster)" : "on a single server: leave out --cluster";
-  return new LatecomerError("OTHER_PROFILE", "usage", `the database ${database} was made ${why}`);
+  throw new LatecomerError("OTHER_PROFILE", "usage", `the database ${database} was made ${why}`);
 }
 
 /** The warehouse's retention in days, by the column that it counts from. */
