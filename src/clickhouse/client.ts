@@ -6,7 +6,7 @@ import { openEmbedded } from "./embedded.ts";
 import type { Engine, OpenOptions, Params } from "./engine.ts";
 import { type Attempt, translateError } from "./errors.ts";
 import { LatecomerError } from "../errors.ts";
-import { encodeRows, type InsertRow } from "./row-binary.ts";
+import { encodeRows, type InsertRow } from "./native.ts";
 import { maskPassword, openServer } from "./server.ts";
 
 export type { ClientLog, OpenOptions, Params } from "./engine.ts";

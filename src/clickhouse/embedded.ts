@@ -85,7 +85,7 @@ export async function openEmbedded(folder: string, options: OpenOptions): Promis
     insert: async (table, columns, block) => {
       await withRowsFile(block, (fromInfile) =>
         inTurn(({ client }) => {
-          const sql = `INSERT INTO ${table} (${columns.join(", ")}) ${fromInfile} FORMAT RowBinary`;
+          const sql = `INSERT INTO ${table} (${columns.join(", ")}) ${fromInfile} FORMAT Native`;
           return runCommand(client, SET_ALL + sql, undefined, {});
         }));
     },

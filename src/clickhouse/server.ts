@@ -51,7 +51,7 @@ export function openServer(text: string, options: OpenOptions): Engine {
     command: (sql, params) => runCommand(client, sql, params, clickhouse_settings),
     rows: <T>(sql: string, params: Params | undefined) => fetchRows<T>(client, sql, params, clickhouse_settings),
     async insert(table, columns, block) {
-      const query = `INSERT INTO ${table} (${columns.join(", ")}) FORMAT RowBinary`;
+      const query = `INSERT INTO ${table} (${columns.join(", ")}) FORMAT Native`;
       const values = Readable.from([block], { objectMode: false });
       const { stream } = await client.exec({ query, values, clickhouse_settings });
       // The connection is free for the next request only when the answer, which is empty, was read.

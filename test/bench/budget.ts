@@ -4,7 +4,7 @@
  * little; garbage collection and the engine's threads are in it.
  */
 import { openClickHouse } from "../../src/clickhouse/client.ts";
-import { encodeRows } from "../../src/clickhouse/row-binary.ts";
+import { encodeRows } from "../../src/clickhouse/native.ts";
 import { decode } from "../../src/core/decode.ts";
 import type { Effects } from "../../src/core/effects.ts";
 import { judge, type Judged } from "../../src/core/judge.ts";

@@ -123,6 +123,61 @@ for (const [name, withClickHouse] of [["the embedded engine", embedded], ["HTTP"
         ]);
       }));
 
+    test("brings names back that many rows share, however many names there are", () =>
+      withClickHouse({}, async (clickhouse) => {
+        await clickhouse.command(`
+          CREATE TABLE t (id UInt32, names UInt32, name LowCardinality(String), maybe LowCardinality(Nullable(String)))
+          ENGINE = MergeTree ORDER BY (names, id)`);
+        // The numbers of names take one byte, two and four.
+        for (const names of [1, 256, 257, 65_536, 65_537]) {
+          const rows = Array.from({ length: names + 300 }, (_, id) => {
+            const name = id % names === 0 ? "" : `name ${id % names}`;
+            return [id, names, name, id % 3 === 0 ? null : name];
+          });
+          await clickhouse.insert("t", ["id", "names", "name", "maybe"], rows);
+        }
+        const [wrong] = await clickhouse.rows(`
+          SELECT count() AS n,
+                 countIf(name != if(id % names = 0, '', concat('name ', toString(id % names)))) AS names_wrong,
+                 countIf(isNull(maybe) != (id % 3 = 0)) AS nulls_wrong,
+                 countIf(maybe != name) AS maybe_wrong
+          FROM t`);
+        assert.equal(wrong, { n: "133087", names_wrong: "0", nulls_wrong: "0", maybe_wrong: "0" });
+      }));
+
+    test("brings rows of every type back, each in its own row", () =>
+      withClickHouse({}, async (clickhouse) => {
+        const valuesOf: Readonly<Record<string, (row: number) => unknown>> = {
+          "UInt8": (row) => row % 256,
+          "UInt16": (row) => row * 99 % 65_536,
+          "UInt32": (row) => row * 4_000_000,
+          "Int32": (row) => row * 4_000_000 - 2_000_000_000,
+          "UInt64": (row) => `${18_446_744_073_709_551_615n - BigInt(row)}`,
+          "Int64": (row) => `${BigInt(row) - 9_223_372_036_854_775_808n}`,
+          "UInt128": (row) => `${2n ** 127n + BigInt(row)}`,
+          "UInt256": (row) => `${2n ** 255n + BigInt(row)}`,
+          "Float32": (row) => row / 4,
+          "Float64": (row) => row / -3,
+          "String": (row) => "ü".repeat(row % 70),
+          "LowCardinality(String)": (row) => `${row % 7}`,
+          "Nullable(UInt32)": (row) => row % 2 === 0 ? null : row,
+          "Nullable(Float64)": (row) => row % 3 === 0 ? null : row / 8,
+          "Nullable(String)": (row) => row % 4 === 0 ? null : `${row}`,
+          "Array(UInt32)": (row) => Array.from({ length: row % 5 }, (_, at) => row + at),
+          "Array(Nullable(String))": (row) => Array.from({ length: row % 3 }, (_, at) => at === 0 ? null : `${row}`),
+          "Array(Array(UInt8))": (row) => [[row % 2], [], [row % 3, 1]],
+        };
+        const types = Object.keys(valuesOf);
+        const columns = types.map((_, column) => `c${column}`);
+        const declared = types.map((type, column) => `c${column} ${type}`);
+        await clickhouse.command(`
+          CREATE TABLE t (id UInt32, ${declared.join(", ")}) ENGINE = MergeTree ORDER BY id`);
+        const rows = Array.from({ length: 600 }, (_, row) => [row, ...types.map((type) => valuesOf[type]!(row))]);
+        await clickhouse.insert("t", ["id", ...columns], rows);
+        const stored = await clickhouse.rows("SELECT * FROM t ORDER BY id");
+        assert.equal(stored.map((row) => Object.values(row)), rows);
+      }));
+
     test("binds values that try to leave their place", () =>
       withClickHouse({}, async (clickhouse) => {
         for (
