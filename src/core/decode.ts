@@ -5,23 +5,23 @@
  * the same reason wherever it is judged. Bad input is a value here, never an exception. What is refused keeps
  * as much of its envelope as could be read, for the archive and for whoever triages it.
  */
-import * as v from "valibot";
-import type { EventType, StoredMessage, TelemetryEvent, TracePayload } from "./event.ts";
+import type { CapabilitiesPayload, EventType, StoredMessage, TelemetryEvent } from "./event.ts";
+import { type Fields, isFields, pathOf, Unreadable } from "./fields.ts";
 import { contentHashOf, uidOf } from "./identity.ts";
 import { hash64, hash64OfBytes } from "./hash.ts";
 import { canonicalJson, type Json, parseJsonBytes, parseJsonText } from "./json.ts";
 import { EVENT_TYPES, type IgnoreReason, isNoiseType, traceNoise } from "./noise.ts";
 import {
-  capabilityEntrySchema,
-  discoverySchema,
-  ingestSchema,
   LONGEST_ID,
-  paymentSchema,
+  readCapabilityEntry,
+  readDiscovery,
+  readIngest,
+  readPayment,
+  readStatus,
+  readStreamEvent,
+  readTrace,
   REQUIRED,
-  statusSchema,
-  streamEventSchema,
-  traceSchema,
-} from "./schema.ts";
+} from "./payload.ts";
 import { sourceOf } from "./subject.ts";
 import { LAST_INSTANT_MS } from "./time.ts";
 
@@ -229,55 +229,50 @@ type Body = TelemetryEvent extends infer Event ? Event extends TelemetryEvent ? 
 
 /** The payload by its type, or which field could not be read. */
 function decodeBody(type: EventType, data: Json, envelopeTimeMs: number): Body | string {
-  switch (type) {
-    case "ai_stream_status":
-      return read(statusSchema, data, (payload) => ({ type, payload }));
-    case "stream_trace":
-      return read(traceSchema, data, (trace) => ({ type, payload: tracePayload(trace, envelopeTimeMs) }));
-    case "ai_stream_events":
-      return read(streamEventSchema, data, (payload) => ({ type, payload }));
-    case "stream_ingest_metrics":
-      return read(ingestSchema, data, (payload) => ({ type, payload }));
-    case "discovery_results":
-      return read(discoverySchema, data, (payload) => ({ type, payload }));
-    case "create_new_payment":
-      return read(paymentSchema, data, (payload) => ({ type, payload }));
-    case "network_capabilities":
-      return decodeCapabilities(Array.isArray(data) ? data : [data]);
+  try {
+    return readBody(type, data, envelopeTimeMs);
+  } catch (error) {
+    if (!(error instanceof Unreadable)) throw error;
+    return `data${pathOf(data, error.of) ?? ""}.${error.field}: ${error.message}`;
   }
 }
 
-/** Spelled out: a spread of an object costs more than decoding it. */
-function tracePayload(trace: v.InferOutput<typeof traceSchema>, envelopeTimeMs: number): TracePayload {
-  const { streamId, requestId, traceType, address, url, dataTimeMs, message } = trace;
-  return { streamId, requestId, traceType, address, url, dataTimeMs, envelopeTimeMs, message };
-}
-
-const ABORT_EARLY = { abortEarly: true, abortPipeEarly: true } as const;
-
-function read<Schema extends v.GenericSchema, Result>(
-  schema: Schema,
-  data: unknown,
-  wrap: (output: v.InferOutput<Schema>) => Result,
-): Result | string {
-  const parsed = v.safeParse(schema, data, ABORT_EARLY);
-  if (parsed.success) return wrap(parsed.output);
-  const issue = parsed.issues[0];
-  return `data.${v.getDotPath(issue) ?? ""}: ${issue.expected ?? issue.message}`;
+function readBody(type: EventType, data: Json, envelopeTimeMs: number): Body {
+  // What has required fields came so far only as an object, and discovery results only as a list.
+  const fields = data as Fields;
+  switch (type) {
+    case "ai_stream_status":
+      return { type, payload: readStatus(fields) };
+    case "stream_trace":
+      return { type, payload: readTrace(fields, envelopeTimeMs) };
+    case "ai_stream_events":
+      return { type, payload: readStreamEvent(fields) };
+    case "stream_ingest_metrics":
+      return { type, payload: readIngest(fields) };
+    case "discovery_results":
+      return { type, payload: readDiscovery(data as readonly Json[]) };
+    case "create_new_payment":
+      return { type, payload: readPayment(fields) };
+    case "network_capabilities":
+      return { type, payload: readCapabilities(Array.isArray(data) ? data : [data]) };
+  }
 }
 
 /**
  * One node that sends nonsense about itself must not hide all the others, so an entry that cannot be read is
  * left out and counted. Members that are null, scalars or empty say nothing, and are skipped as upstream does.
  */
-function decodeCapabilities(members: readonly Json[]): Body {
+function readCapabilities(members: readonly Json[]): CapabilitiesPayload {
   const entries = [];
   let unreadable = 0;
   for (const member of members) {
-    if (!isObject(member) || Object.keys(member).length === 0) continue;
-    const parsed = v.safeParse(capabilityEntrySchema, member, ABORT_EARLY);
-    if (parsed.success) entries.push(parsed.output);
-    else unreadable++;
+    if (!isFields(member) || Object.keys(member).length === 0) continue;
+    try {
+      entries.push(readCapabilityEntry(member));
+    } catch (error) {
+      if (!(error instanceof Unreadable)) throw error;
+      unreadable++;
+    }
   }
-  return { type: "network_capabilities", payload: { entries, unreadable } };
+  return { entries, unreadable };
 }

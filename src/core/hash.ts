@@ -65,7 +65,7 @@ function addValue(value: unknown): void {
   } else if (Array.isArray(value)) {
     addWord(KIND.list);
     addWord(value.length);
-    for (const item of value) addValue(item);
+    for (let at = 0; at < value.length; at++) addValue(value[at]); // Iterating makes an object for each.
   } else {
     addWord(KIND.record);
     const record = value as Readonly<Record<string, unknown>>;

@@ -5,7 +5,7 @@
 import { sessionKeyOf } from "./identity.ts";
 import { parseJsonBytes, parseJsonText } from "./json.ts";
 import { PARTITION_ALL, partitionOf } from "./subject.ts";
-import { LONGEST_ID } from "./schema.ts";
+import { LONGEST_ID } from "./payload.ts";
 
 /** The types whose events belong to a session. */
 export const SESSION_TYPES: ReadonlySet<string> = new Set([

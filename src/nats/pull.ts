@@ -54,7 +54,7 @@ export class Pull {
   readonly #status: AsyncIterable<Status> & { stop?: () => void };
   readonly #heartbeat: ReturnType<typeof setInterval>;
   readonly #withHeaders: boolean;
-  #buffer: PulledMessage[] = [];
+  readonly #buffer: PulledMessage[] = [];
   #bufferedBytes = 0;
   /** Messages and bytes asked for and not answered yet. */
   #wanted = 0;
@@ -115,8 +115,7 @@ export class Pull {
     while (count < most && count < this.#buffer.length && bytes < mostBytes) {
       bytes += this.#buffer[count++]!.bytes.length;
     }
-    const taken = this.#buffer.slice(0, count);
-    this.#buffer = this.#buffer.slice(count);
+    const taken = this.#buffer.splice(0, count);
     this.#bufferedBytes -= bytes;
     this.#request();
     return taken;

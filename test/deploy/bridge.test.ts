@@ -9,7 +9,7 @@ import * as v from "valibot";
 import { parseDocument } from "yaml";
 import { sessionKeyOf } from "../../src/core/identity.ts";
 import { routeOf, SESSION_TYPES } from "../../src/core/route.ts";
-import { LONGEST_ID } from "../../src/core/schema.ts";
+import { LONGEST_ID } from "../../src/core/payload.ts";
 import { encodeToken } from "../../src/core/subject.ts";
 import { encode } from "../helpers/cluster.ts";
 import { covers, publishPermissions } from "../helpers/nats-roles.ts";
