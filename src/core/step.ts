@@ -11,7 +11,8 @@ import type { UnmatchedEntry } from "./entry.ts";
 import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, unknownRow } from "./emit/archive.ts";
 import { edgeRow, ingestRow } from "./emit/lifecycle.ts";
-import { isGreater, type Row, type Table } from "./emit/row.ts";
+import { NewestRows } from "./emit/newest.ts";
+import type { Row, Table } from "./emit/row.ts";
 import { statusRow } from "./emit/status.ts";
 import { addTypedRows } from "./emit/typed.ts";
 import type { StoredMessage, TelemetryEvent } from "./event.ts";
@@ -202,7 +203,7 @@ export class PartitionState {
     const sessions = this.#sessions.seal(rewindBound, this.#takenAtMs, (table, row) => this.#fact(table, row));
     this.#lastSession = sessions.at(-1)?.key ?? this.#lastSession;
     const { rows, facts, deadLetters, state, costs, counts, correctedMs } = this.#batch;
-    for (const [table, list] of facts) rows.set(table, [...list.values()]);
+    for (const [table, list] of facts) rows.set(table, list.all());
     const dirtyMinutes = minutesOf(rows.get("fact_stream_status_samples") ?? []);
     const { doneSeq: doneBefore, doneAtMs: doneBeforeAtMs } = this.#start;
     const progress = {
@@ -272,17 +273,13 @@ export class PartitionState {
     } else this.#fact("fact_stream_trace_edges", edgeRow(observed, claim, selection, generation));
   }
 
-  /** Of several versions in one batch only the greatest travels. */
   #fact(table: FactTable, row: Row): void {
     let rows = this.#batch.facts.get(table);
     if (rows === undefined) {
-      rows = new Map();
+      rows = new NewestRows();
       this.#batch.facts.set(table, rows);
     }
-    const key = `${row.source}\n${row.source_event_uid ?? row.workflow_session_id}`;
-    const earlier = rows.get(key);
-    // Evidence only grows, unless the memory bound dropped some of it in between: the greater row stays.
-    if (earlier === undefined || !isGreater(earlier.version as string, row.version as string)) rows.set(key, row);
+    rows.put(row);
   }
 
   #ignore(message: StoredMessage, decoded: Decoded & { outcome: "ignored" }): void {
@@ -348,8 +345,7 @@ interface Batch {
   messages: number;
   bytes: number;
   readonly rows: Map<Table, Row[]>;
-  /** Fact rows by table and key. */
-  readonly facts: Map<FactTable, Map<string, Row>>;
+  readonly facts: Map<FactTable, NewestRows>;
   readonly deadLetters: DeadLetter[];
   readonly state: StateChange[];
   readonly costs: Cost[];
