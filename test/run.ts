@@ -9,34 +9,18 @@
  * tests passed than were declared (see helpers/suite.ts for why the exit code alone proves nothing).
  */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, rmSync, statfsSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensureNatsServer } from "../src/local/nats-server.ts";
+import { temporaryFolder } from "./helpers/temporary.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
 
 /** How long one file may take, in milliseconds: ten times what the longest takes on a quiet core, for machines are shared. */
 const TIME_LIMIT_MS = { everyday: 600_000, soak: 1_200_000 };
-
-/** What the folders of two integration files may come to at once, in bytes. */
-const ROOM = 2 * 1_073_741_824;
-
-/**
- * Where tests make their folders: in memory where there is room, unless TMPDIR says otherwise. An insert makes dozens
- * of small files, which cost several times the insert itself on a disk.
- */
-function temporaryFolder(): string {
-  if (process.env.TMPDIR !== undefined) return tmpdir();
-  try {
-    const { bavail, bsize } = statfsSync("/dev/shm");
-    return bavail * bsize >= ROOM ? "/dev/shm" : tmpdir();
-  } catch {
-    return tmpdir();
-  }
-}
 
 interface Result {
   file: string;

@@ -6,11 +6,9 @@
  * Writes `latest.json` and `latest.svg` into test/bench/results/, compared with `baseline.json` there where there is one;
  * `--save-baseline` puts the run in its place, with its chart. `--quick` measures less of everything, in minutes.
  */
-import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { cpus, loadavg, release } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { openClickHouse } from "../../src/clickhouse/client.ts";
 import { startProcessor } from "../../src/cli/run.ts";
@@ -23,7 +21,7 @@ import { Core } from "./core.ts";
 import { live } from "./live.ts";
 import { productionLoad, waitingSamples } from "./load.ts";
 import { chartOf, type Figure, type Result, textOf } from "./report.ts";
-import { beginEmpty, publish, type Rig, startRig } from "./rig.ts";
+import { beginEmpty, printedBy, publish, type Rig, startRig } from "./rig.ts";
 import type { RollupCost } from "./rollup.ts";
 import type { Cost } from "./sessions.ts";
 import type { ObservationCost } from "./observations.ts";
@@ -188,12 +186,6 @@ function entryBytes(): number {
   }
   const { value } = core.seal().state.find(({ bucket }) => bucket === "workflow_sessions")!;
   return new TextEncoder().encode(value!).length;
-}
-
-/** What a script beside this one prints, in a process of its own, so that nothing else is counted. */
-function printedBy(script: string, args: readonly (string | number)[], flags: readonly string[] = []): string {
-  const path = fileURLToPath(new URL(script, import.meta.url));
-  return execFileSync(process.execPath, ["--expose-gc", ...flags, path, ...args.map(String)], { encoding: "utf8" });
 }
 
 /** What sessions in memory cost. */

@@ -3,18 +3,23 @@
  * same stage costs when it does the least that it could. CPU and not time, so that whoever else uses the machine matters
  * little; garbage collection and the engine's threads are in it.
  */
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { openClickHouse } from "../../src/clickhouse/client.ts";
 import { encodeRows } from "../../src/clickhouse/native.ts";
 import { decode } from "../../src/core/decode.ts";
 import type { Effects } from "../../src/core/effects.ts";
+import type { StoredMessage } from "../../src/core/event.ts";
 import { judge, type Judged } from "../../src/core/judge.ts";
 import { openBuckets } from "../../src/nats/bucket.ts";
 import { ConsumerSource } from "../../src/nats/source.ts";
 import { State } from "../../src/runtime/state.ts";
 import { Core, messageOf } from "./core.ts";
 import { timeOf } from "./load.ts";
-import { begin, type Rig } from "./rig.ts";
+import type { Block, InsertCost } from "./inserts.ts";
+import { begin, printedBy, type Rig } from "./rig.ts";
 import { emptyConsumer } from "./throughput.ts";
+import { cpu } from "./used.ts";
 
 export interface Stage {
   readonly stage: string;
@@ -49,13 +54,14 @@ export interface Volumes {
 
 type Load = readonly Uint8Array[];
 
+/** Messages that a pipeline is handed at a time. */
+const SLICE = 128;
+
 /** The stream must hold the load. */
 export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
   const each = (micros: number) => Math.round(micros / load.length * 10) / 10;
-  const database = "bench_budget";
-  const own = { ...rig.config, database };
+  const own = { ...rig.config, database: "bench_budget" };
   await begin(rig, own);
-  const clickhouse = await openClickHouse(own.clickhouseUrl, { database });
   const types = await columnTypes();
 
   const receive = await cpu(() => receiveAll(rig, load.length));
@@ -63,60 +69,59 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
   const texts = load.map((bytes) => new TextDecoder().decode(bytes));
   const parse = await cpu(() => texts.forEach((text) => JSON.parse(text)));
   const decoding = await cpu(() => load.forEach((bytes, at) => decode(messageOf(bytes, at + 1, timeOf(at)))));
-  let judged: Judged[] = [];
-  const judging = await cpu(() => judged = load.map((bytes, at) => judge(messageOf(bytes, at + 1, timeOf(at)))));
 
-  const snapshots = load.filter((_, at) => typeOf(judged[at]!) === "network_capabilities");
-  const snapshotMicros = await cpu(() => {
-    const own = new Core();
-    for (const [at, bytes] of snapshots.entries()) own.take(bytes, timeOf(at));
-    own.seal();
-  });
-
-  const spent = { core: 0, encode: 0, insert: 0, floor: 0, state: 0 };
+  const spent = { judge: 0, core: 0, encode: 0, state: 0 };
   const moved = { rows: 0, stateWrites: 0, stateBytes: 0 };
-  const tables = new Map<string, { rows: number; micros: number }>();
+  const blocks: Block[] = [];
+  const folder = mkdtempSync(join(rig.folder, "blocks-"));
   const state = new State(await openBuckets(rig.nc));
   const sealed: Effects[] = [];
   const core = new Core({}, (effects) => sealed.push(effects));
   const write = async ({ rows, state: changes }: Effects) => {
     for (const [table, list] of rows) {
       const columns = Object.keys(list[0] ?? {});
-      const encoded = await cpu(() =>
-        encodeRows(columns, columns.map((column) => types.get(`${table}.${column}`)!), list)
-      );
-      const inserted = await cpu(() => clickhouse.insert(table, columns, list));
-      spent.floor += await cpu(() => clickhouse.insert(`null_${table}`, columns, list)) - encoded;
-      spent.encode += encoded;
-      spent.insert += inserted - encoded;
-      const of = tables.get(table) ?? { rows: 0, micros: 0 };
-      tables.set(table, { rows: of.rows + list.length, micros: of.micros + inserted - encoded });
+      const typesOf = columns.map((column) => types.get(`${table}.${column}`)!);
+      let block: Uint8Array | undefined;
+      spent.encode += await cpu(() => block = encodeRows(columns, typesOf, list));
+      const file = `${blocks.length}.native`;
+      writeFileSync(join(folder, file), block!);
+      blocks.push({ file, table, columns, rows: list.length });
     }
     spent.state += await cpu(() => state.write(changes));
     moved.stateWrites += changes.length;
     for (const { value } of changes) moved.stateBytes += value?.length ?? 0;
     for (const list of rows.values()) moved.rows += list.length;
   };
-  for (let at = 0; at < load.length;) {
-    spent.core += await cpu(() => {
-      while (at < load.length && sealed.length === 0) core.take(load[at]!, timeOf(at), judged[at++]);
-      if (at === load.length) core.seal();
-    });
+  const snapshots: StoredMessage[] = [];
+  for (let from = 0; from < load.length; from += SLICE) {
+    const messages = load.slice(from, from + SLICE).map((bytes, at) =>
+      messageOf(bytes, from + at + 1, timeOf(from + at))
+    );
+    let judged: Judged[] = [];
+    spent.judge += await cpu(() => judged = messages.map((message) => judge(message)));
+    spent.core += await cpu(() =>
+      messages.forEach(({ bytes, streamTimeMs }, at) => core.take(bytes, streamTimeMs, judged[at]))
+    );
+    snapshots.push(...messages.filter((_, at) => judged[at]!.snapshot !== undefined));
     for (const effects of sealed.splice(0)) await write(effects);
   }
+  spent.core += await cpu(() => core.seal());
+  for (const effects of sealed) await write(effects);
+  const snapshotMicros = await cpu(() => {
+    const own = new Core();
+    for (const { bytes, streamTimeMs } of snapshots) own.take(bytes, streamTimeMs);
+    own.seal();
+  });
+  writeFileSync(join(folder, "blocks.json"), JSON.stringify(blocks));
+  const inserts = JSON.parse(printedBy("inserts.js", [folder])) as InsertCost;
   const { bytes } = (await (await rig.nc.jetstreamManager()).streams.info("LIVEPEER_EVENTS")).state;
-  const [stored] = await clickhouse.rows<{ bytes: string }>(
-    "SELECT sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database = {database:String}",
-    { database },
-  );
-  await clickhouse.close();
   return {
     volumes: {
       streamBytes: Math.round(bytes / load.length),
       stateWrites: each(100 * moved.stateWrites) / 100,
       stateBytes: Math.round(moved.stateBytes / load.length),
       rows: each(moved.rows),
-      tableBytes: Math.round(Number(stored?.bytes) / load.length),
+      tableBytes: Math.round(inserts.bytes / load.length),
       snapshotMicros: Math.round(snapshotMicros / snapshots.length),
     },
     stages: [
@@ -132,18 +137,18 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
         parse,
         "JSON.parse of text that is there already; then reading the wanted fields from the bytes",
       ),
-      stage("judge", judging - decoding, undefined, "session keys, and capability messages cut down to entries"),
+      stage("judge", spent.judge - decoding, undefined, "session keys, and capability messages cut down to entries"),
       stage(
         "attribute, sessions, rows",
         spent.core,
         undefined,
         "then rows written to bytes at once, with no object between",
       ),
-      stage("encode", spent.encode, undefined, "RowBinary; then columns (Native), one loop for each type"),
+      stage("encode", spent.encode, undefined, "one loop for each column; then columns that the core fills itself"),
       stage(
         "insert, on the engine's side",
-        spent.insert,
-        spent.floor,
+        inserts.insert,
+        inserts.floor,
         "the same blocks into tables that keep nothing; then fewer rows and tables: typed rows as views over the archive",
       ),
       stage(
@@ -153,34 +158,23 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
         "compare-and-set, one request an entry; then entries of a batch in one message",
       ),
     ],
-    tables: [...tables].map(([table, { rows, micros }]) => ({ table, rows, micros: each(micros) }))
-      .sort((a, b) => b.micros - a.micros),
+    tables: inserts.tables.map((one) => ({ ...one, micros: each(one.micros) })).toSorted((a, b) => b.micros - a.micros),
   };
 
   function stage(name: string, micros: number, floor: number | undefined, note: string): Stage {
     return { stage: name, micros: each(micros), ...(floor === undefined ? {} : { floorMicros: each(floor) }), note };
   }
 
-  /** The types of all columns, and beside each table one of the same columns that keeps nothing. */
+  /** The types of all columns, by table and name. */
   async function columnTypes(): Promise<Map<string, string>> {
+    const clickhouse = await openClickHouse(own.clickhouseUrl, { database: own.database });
     const found = await clickhouse.rows<{ table: string; name: string; type: string }>(
       "SELECT table, name, type FROM system.columns WHERE database = {database:String}",
-      { database },
+      { database: own.database },
     );
-    const kept = await clickhouse.rows<{ name: string }>(
-      "SELECT name FROM system.tables WHERE database = {database:String} AND engine LIKE '%MergeTree'",
-      { database },
-    );
-    for (const { name } of kept) {
-      const columns = found.filter(({ table }) => table === name).map((one) => `\`${one.name}\` ${one.type}`);
-      await clickhouse.command(`CREATE TABLE IF NOT EXISTS null_${name} (${columns.join(", ")}) ENGINE = Null`);
-    }
+    await clickhouse.close();
     return new Map(found.map(({ table, name, type }) => [`${table}.${name}`, type]));
   }
-}
-
-function typeOf({ decoded }: Judged): string {
-  return decoded.outcome === "accepted" ? decoded.event.type : "";
 }
 
 async function receiveAll({ nc }: Rig, count: number): Promise<void> {
@@ -197,12 +191,4 @@ async function receiveAll({ nc }: Rig, count: number): Promise<void> {
     if (messages.length > 0) await source.ack(messages.at(-1)!.streamSequence);
   }
   await source.close();
-}
-
-/** Microseconds of CPU of this process, all of its threads. */
-async function cpu(work: () => unknown): Promise<number> {
-  const before = process.cpuUsage();
-  await work();
-  const { user, system } = process.cpuUsage(before);
-  return user + system;
 }

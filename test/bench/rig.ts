@@ -1,7 +1,6 @@
 /** The servers of a run, and processors beside them: a nats-server, the engine over HTTP, each a process of its own. */
-import { type ChildProcess, fork } from "node:child_process";
+import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { NatsConnection } from "nats";
@@ -12,12 +11,15 @@ import { ensureNatsServer, startNatsServer } from "../../src/local/nats-server.t
 import { connectNats } from "../../src/nats/connection.ts";
 import { planStreams } from "../../src/nats/provision.ts";
 import { publishMessages } from "../../src/nats/publish.ts";
+import { temporaryFolder } from "../helpers/temporary.ts";
 import type { Ready, WorkerCost } from "./worker.ts";
 
 /** Young generation of a processor under load, in MiB: objects of a batch die before they are copied twice. */
 const FAST = ["--max-semi-space-size=16"];
 
 export interface Rig {
+  /** Removed when the rig stops. */
+  readonly folder: string;
   readonly nc: NatsConnection;
   /** On the embedded engine in this process. */
   readonly config: Config;
@@ -28,7 +30,9 @@ export interface Rig {
 }
 
 export async function startRig(): Promise<Rig> {
-  const folder = mkdtempSync(join(tmpdir(), "latecomer-bench-"));
+  const folder = mkdtempSync(join(temporaryFolder(), "latecomer-bench-"));
+  // For the rows that the embedded engine is given as files, here and in the processes of the bench.
+  process.env.TMPDIR = folder;
   await ensureNatsServer();
   const nats = await startNatsServer({ folder: join(folder, "nats") });
   const engine = forked("engine.js", [join(folder, "engine")]);
@@ -40,6 +44,7 @@ export async function startRig(): Promise<Rig> {
   });
   const nc = await connectNats(config);
   return {
+    folder,
     nc,
     config,
     httpUrl,
@@ -102,6 +107,12 @@ export class Worker {
     await this.ask("stop");
     this.#child.disconnect();
   }
+}
+
+/** What a script beside this one prints, in a process of its own, so that nothing else is counted. */
+export function printedBy(script: string, args: readonly (string | number)[], flags: readonly string[] = []): string {
+  const path = fileURLToPath(new URL(script, import.meta.url));
+  return execFileSync(process.execPath, ["--expose-gc", ...flags, path, ...args.map(String)], { encoding: "utf8" });
 }
 
 function forked(script: string, args: string[], execArgv: readonly string[] = []): ChildProcess {
