@@ -3,6 +3,7 @@
  *
  *     dead letters → rows → dirty minutes → state → checkpoint → ack
  *
+ * Snapshots alone are written as soon as they are read: whoever knows one sooner has less to correct.
  * A crash between any two of these leads to a repeat, and the repeat adds the same rows again. While a batch
  * is being committed the next one is read and decoded; it is sealed only when the commit is through, so
  * there is at most one batch in flight and one in the making. When ClickHouse or NATS is away, the commit
@@ -160,9 +161,11 @@ export class PartitionPipeline {
     }
   }
 
-  /** Takes messages, once the sessions that they belong to are in memory. */
+  /** Takes messages, once their snapshots are told and the sessions that they belong to are in memory. */
   async #take(messages: readonly StoredMessage[]): Promise<void> {
     const judged = messages.map((message) => judge(message));
+    const snapshots = judged.flatMap(({ snapshot }) => snapshot ?? []);
+    if (snapshots.length > 0) await this.#retry(() => this.#ports.state.write(snapshots));
     const unknown = new Set<string>();
     for (const { sessionKey } of judged) {
       if (sessionKey !== undefined && !this.#state.knows(sessionKey)) unknown.add(sessionKey);
@@ -248,8 +251,9 @@ export class PartitionPipeline {
     );
     // Only now: whoever recomputes a minute before its rows are there would finish the mark without them.
     if (dirtyMinutes.length > 0) await this.#step(() => marks.mark(dirtyMinutes));
-    if (changes.length > 0) {
-      const merged = await this.#step(() => state.write(changes));
+    const untold = changes.filter(({ bucket }) => bucket !== "capability_snapshots");
+    if (untold.length > 0) {
+      const merged = await this.#step(() => state.write(untold));
       for (const { key, value } of merged) this.#state.adopt(key, value!);
     }
     const { takenSeq, ...reached } = progress;

@@ -41,18 +41,19 @@ export class Core {
   /** Takes a message that is stored at this time, and seals once a batch is full. */
   take(bytes: Uint8Array, streamTimeMs: number, judged?: Judged): void {
     const message = messageOf(bytes, ++this.#sequence, streamTimeMs);
-    this.state.take(message, judged ?? judge(message));
+    const own = judged ?? judge(message);
+    this.state.take(message, own);
+    // The broadcast brings it within milliseconds.
+    if (own.snapshot !== undefined) {
+      const snapshot = readSnapshotEntry(own.snapshot.value!)!;
+      this.state.correct(snapshot, this.#feed.apply(snapshot));
+    }
     if (this.state.pending >= config.batchRows) this.seal();
   }
 
-  /** Ends a batch, and gives the snapshots in it back as the broadcast would. */
+  /** Ends a batch. */
   seal(): Effects {
     const effects = this.state.seal();
-    for (const { bucket, value } of effects.state) {
-      if (bucket !== "capability_snapshots") continue;
-      const snapshot = readSnapshotEntry(value!)!;
-      this.state.correct(snapshot, this.#feed.apply(snapshot));
-    }
     this.#sealed(effects);
     return effects;
   }
