@@ -1,4 +1,4 @@
-/** What a pipeline repeats of a commit of which a part failed. */
+/** What a pipeline repeats of a commit of which a part failed, and what does not wait for one. */
 import * as assert from "uvu/assert";
 import { SnapshotFeed } from "../../src/core/feed.ts";
 import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";
@@ -6,57 +6,77 @@ import { LatecomerError } from "../../src/errors.ts";
 import type { Buckets, EventStream, MessageSource, Sink } from "../../src/ports.ts";
 import { PartitionPipeline } from "../../src/runtime/pipeline.ts";
 import { State } from "../../src/runtime/state.ts";
-import { bytesOf, stored, subjectOf } from "../helpers/events.ts";
+import { bytesOf, stored, subjectOf, type Wire } from "../helpers/events.ts";
 import { MemoryBucket, WaitedClock } from "../helpers/replayed.ts";
-import { A, sample } from "../helpers/session-events.ts";
+import { A, KNOWN, sample } from "../helpers/session-events.ts";
 import { describe } from "../helpers/suite.ts";
 import { DEFAULTS } from "../helpers/world.ts";
 
+const AWAY = new LatecomerError("AWAY", "retryable", "no answer");
+
+class CountedBucket extends MemoryBucket {
+  puts = 0;
+
+  override put(key: string, value: string, revision: number): Promise<number | undefined> {
+    this.puts++;
+    return super.put(key, value, revision);
+  }
+}
+
+/** A pipeline that is given an event, over buckets in memory; the clock's time passes by `pass`. */
+function pipelineOf(event: Wire, sink: Sink) {
+  const clock = new WaitedClock();
+  const messages = [stored(subjectOf(event, 1), bytesOf(event.envelope), 1, 4_000_000_000_000)];
+  const source: Partial<MessageSource> = {
+    read: (_, waitMs) => messages.length > 0 ? Promise.resolve(messages.splice(0)) : clock.sleep(waitMs).then(() => []),
+    ack: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  };
+  const [bucket, snapshots] = [new MemoryBucket(), new CountedBucket()];
+  const buckets: Partial<Buckets> = {
+    checkpoints: bucket,
+    unmatched_status: bucket,
+    workflow_sessions: bucket,
+    capability_snapshots: snapshots,
+  };
+  const pipeline = new PartitionPipeline(
+    { partition: "0", generation: 1, contentHash: "", batchRows: 10, lingerMs: 10 },
+    new PartitionState(DEFAULTS, new SnapshotFeed(DEFAULTS), FROM_THE_START),
+    {
+      source: source as MessageSource,
+      stream: {} as EventStream,
+      sink,
+      state: new State(buckets as Buckets),
+      deadLetters: { publish: () => Promise.resolve() },
+      dirtyMinutes: { mark: () => Promise.resolve() },
+      clock,
+      log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
+      random: () => 0.5,
+    },
+    new Map(),
+  );
+  const running = pipeline.run();
+  const stop = async () => {
+    const ended = Promise.allSettled([running, pipeline.stop(1_000)]);
+    await clock.pass(1_000);
+    return await ended;
+  };
+  return { clock, snapshots, stop };
+}
+
 describe("a commit", (test) => {
   test("writes a table until its rows are there, and no other again", async () => {
-    const clock = new WaitedClock();
-    const event = sample(1_000, A);
-    const messages = [stored(subjectOf(event, 1), bytesOf(event.envelope), 1, 4_000_000_000_000)];
-    const source: Partial<MessageSource> = {
-      read: (_, waitMs) =>
-        messages.length > 0 ? Promise.resolve(messages.splice(0)) : clock.sleep(waitMs).then(() => []),
-      ack: () => Promise.resolve(),
-      close: () => Promise.resolve(),
-    };
     const writes = new Map<string, number>();
-    const sink: Sink = {
+    const { clock, stop } = pipelineOf(sample(1_000, A), {
       write: (table) => {
         const count = (writes.get(table) ?? 0) + 1;
         writes.set(table, count);
         const isThere = table !== "fact_workflow_sessions" || count > 2;
-        return isThere ? Promise.resolve() : Promise.reject(new LatecomerError("AWAY", "retryable", "no answer"));
+        return isThere ? Promise.resolve() : Promise.reject(AWAY);
       },
-    };
-    const bucket = new MemoryBucket();
-    const log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-    const pipeline = new PartitionPipeline(
-      { partition: "0", generation: 1, contentHash: "", batchRows: 10, lingerMs: 10 },
-      new PartitionState(DEFAULTS, new SnapshotFeed(DEFAULTS), FROM_THE_START),
-      {
-        source: source as MessageSource,
-        stream: {} as EventStream,
-        sink,
-        state: new State(
-          { checkpoints: bucket, unmatched_status: bucket, workflow_sessions: bucket } as unknown as Buckets,
-        ),
-        deadLetters: { publish: () => Promise.resolve() },
-        dirtyMinutes: { mark: () => Promise.resolve() },
-        clock,
-        log,
-        random: () => 0.5,
-      },
-      new Map(),
-    );
-    const running = pipeline.run();
+    });
     await clock.pass(1_000);
-    const stopping = pipeline.stop(1_000);
-    await clock.pass(1_000);
-    await Promise.all([running, stopping]);
+    assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
     assert.equal(
       Object.fromEntries(writes),
       {
@@ -66,5 +86,21 @@ describe("a commit", (test) => {
         fact_workflow_sessions: 3,
       },
     );
+  });
+});
+
+describe("a snapshot", (test) => {
+  test("is told while no row can be written", async () => {
+    const { clock, snapshots, stop } = pipelineOf(KNOWN, { write: () => Promise.reject(AWAY) });
+    await clock.pass(1_000);
+    assert.is((await snapshots.entries()).length, 1);
+    await stop();
+  });
+
+  test("is not told once more with its batch", async () => {
+    const { clock, snapshots, stop } = pipelineOf(KNOWN, { write: () => Promise.resolve() });
+    await clock.pass(1_000);
+    assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
+    assert.is(snapshots.puts, 1);
   });
 });
