@@ -125,6 +125,16 @@ export function hash64OfBytes(bytes: Uint8Array): string {
   return hex8(h1) + hex8(h2);
 }
 
+/** Writes the 64-bit hash of two texts, one after the other, as two words. */
+export function hash64Words(first: string, second: string, into: Int32Array, at: number): void {
+  begin();
+  addText(first);
+  addText(second);
+  finish();
+  into[at] = h1;
+  into[at + 1] = h2;
+}
+
 /** The upper half of the 64-bit hash of a text, as an unsigned number. */
 export function hash32(text: string): number {
   begin();

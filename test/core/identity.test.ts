@@ -279,6 +279,14 @@ describe("SeenEvents", (test) => {
     assert.is(seen.note("s", "", "hash", 8), "duplicate");
   });
 
+  test("tells events apart that share their content, and the same of two sources", () => {
+    const seen = new SeenEvents(1_000);
+    const notes = (source: string, seq: number) =>
+      Array.from({ length: 200 }, (_, at) => seen.note(source, `${at}`, `${at}~same`, seq + at));
+    assert.equal(new Set([...notes("s", 0), ...notes("t", 1_000)]), new Set(["new"]));
+    assert.equal(new Set([...notes("s", 2_000), ...notes("t", 3_000)]), new Set(["duplicate"]));
+  });
+
   test("remembers at least the last half of its bound", () => {
     const seen = new SeenEvents(100);
     for (let at = 0; at < 1_000; at++) assert.is(seen.note("s", `${at}`, `${at}`, at), "new");
