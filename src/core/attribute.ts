@@ -292,7 +292,7 @@ export class Attribution {
     this.#listener.opened(observed);
     if (!held && isMatchedBefore(observed, grade)) {
       const snapshotTimeMs = selection.chosen!.sighting.timeMs;
-      if (matched.add({ observed, streamSequence, snapshotTimeMs, closesAfterMs })) return;
+      if (matched.add({ observed, streamSequence, snapshotTimeMs, arrivalFeedMs })) return;
     }
     const open = whole();
     others.add(open);
@@ -356,7 +356,10 @@ export class Attribution {
   #of(source: string): SourceObservations {
     let observations = this.#bySource.get(source);
     if (observations === undefined) {
-      observations = { matched: new MatchedObservations(source, this.#texts), others: new OpenObservations() };
+      observations = {
+        matched: new MatchedObservations(source, this.#settings.allowedLatenessMs),
+        others: new OpenObservations(),
+      };
       this.#bySource.set(source, observations);
     }
     return observations;

@@ -1,7 +1,7 @@
 /**
  * The open observations of one source that have a full match from before them: nearly all, and most of what a partition
  * has in memory. Only a snapshot between the one they are matched with and themselves can improve them, so little need be
- * known of each, and that stands in columns: 48 bytes an edge and 64 a sample, beside the names that others have too.
+ * known of each, and that stands in columns (slab.ts), beside the names that others have too.
  *
  * They come in stream order and close almost in it. So columns are cut into slabs, each dropped as a whole; the first
  * slot that is taken tells the least stream sequence; and what a slab's observations span in time tells whether a
@@ -9,22 +9,10 @@
  */
 import { Dictionary } from "./dictionary.ts";
 import type { ObservedEvent } from "./observed.ts";
+import { Parties } from "./parties.ts";
 import { Places } from "./places.ts";
-import type { SharedTexts } from "./shared.ts";
-import { isUsual, UID_BYTES, uidOfBytes, uidToBytes } from "./session/uid.ts";
-
-/** An observation that waits for a nearer snapshot. */
-export interface MatchedObservation {
-  readonly observed: ObservedEvent;
-  readonly streamSequence: number;
-  /** Of the snapshot that it is matched with; not after the observation. */
-  readonly snapshotTimeMs: number;
-  /** It closes when the feed passes this time. */
-  readonly closesAfterMs: number;
-}
-
-type Kind = ObservedEvent["kind"];
-type Party = Pick<ObservedEvent, "gateway" | "streamId" | "requestId" | "address" | "url">;
+import { hashOfUid, type Kind, type MatchedObservation, Slab, SLOTS } from "./slab.ts";
+import { isUsual, UID_BYTES, uidToBytes } from "./session/uid.ts";
 
 /** What beside its measures tells one observation of a party from another. */
 interface Label {
@@ -33,87 +21,32 @@ interface Label {
   readonly said: string;
 }
 
-const SLOTS = 1_024;
-
-/** Six numbers and a uid, without the measures of a sample. */
-const SLOT_BYTES = 6 * Int32Array.BYTES_PER_ELEMENT + UID_BYTES;
-
-/** In place of a party, where a slot is free again or not taken yet. */
-const NONE = -1;
+/** The names of an observation are one number: of 22 bits for its party and ten for its label, and never `NONE`. */
+const MOST_LABELS = 2 ** 10;
+const MOST_PARTIES = 2 ** 22 - 1;
 
 /** An id that is a UUID is the beginning of its uid. */
 const ID_LENGTH = 36;
 
-/** Columns of so many observations; times and sequences are told from those of the first. */
-class Slab {
-  readonly id: number;
-  readonly kind: Kind;
-  readonly fromMs: number;
-  readonly fromSequence: number;
-  readonly times = new Int32Array(SLOTS);
-  readonly sequences = new Int32Array(SLOTS);
-  readonly closings = new Int32Array(SLOTS);
-  /** From the snapshot to the observation. */
-  readonly distances = new Int32Array(SLOTS);
-  readonly parties = new Int32Array(SLOTS).fill(NONE);
-  readonly labels = new Int32Array(SLOTS);
-  readonly uids = new Uint8Array(SLOTS * UID_BYTES);
-  /** The frames per second of samples, out and in. */
-  readonly measures: Float64Array;
-  taken = 0;
-  live = 0;
-  leastMs = Infinity;
-  mostMs = -Infinity;
-  leastClosingMs = Infinity;
-  #first = 0;
-
-  constructor(id: number, { observed: { kind, eventTimeMs }, streamSequence }: MatchedObservation) {
-    this.id = id;
-    this.kind = kind;
-    this.fromMs = eventTimeMs;
-    this.fromSequence = streamSequence;
-    this.measures = new Float64Array(kind === "sample" ? 2 * SLOTS : 0);
-  }
-
-  /** True when the columns can hold it. */
-  fits({ observed: { eventTimeMs }, streamSequence, snapshotTimeMs, closesAfterMs }: MatchedObservation): boolean {
-    return isWhole32(eventTimeMs - this.fromMs) && isWhole32(streamSequence - this.fromSequence) &&
-      isWhole32(eventTimeMs - snapshotTimeMs) && isWhole32(closesAfterMs - this.fromMs);
-  }
-
-  /** The slot of the first in the stream; there must be one. */
-  get first(): number {
-    while (this.parties[this.#first] === NONE) this.#first++;
-    return this.#first;
-  }
-
-  sequenceOf(slot: number): number {
-    return this.fromSequence + this.sequences[slot]!;
-  }
-
-  uidBytes(slot: number): Uint8Array {
-    return this.uids.subarray(slot * UID_BYTES, (slot + 1) * UID_BYTES);
-  }
-}
-
 export class MatchedObservations {
   readonly #source: string;
-  readonly #texts: SharedTexts;
+  readonly #allowedLatenessMs: number;
   /** In the order in which they began. */
   readonly #slabs: Readonly<Record<Kind, Set<Slab>>> = { sample: new Set(), edge: new Set() };
   readonly #byId: (Slab | undefined)[] = [];
   readonly #freeIds: number[] = [];
   /** The slab of each kind that takes what comes. */
   readonly #filling = new Map<Kind, Slab>();
-  readonly #parties = new Dictionary<Party>();
+  readonly #parties = new Parties();
   readonly #labels = new Dictionary<Label>();
-  readonly #places = new Places((place) => hashOf(this.#uidAt(place)));
-  readonly #uid = new Uint8Array(UID_BYTES);
+  readonly #places = new Places((place) => this.#slabOf(place).hashOf(place % SLOTS));
+  /** The bytes of the uid that was asked for last: who is told that it is not here adds it. */
+  readonly #packed = new Uint8Array(UID_BYTES);
+  #packedOf = "";
 
-  /** Names that are kept are shared with whatever else keeps them. */
-  constructor(source: string, texts: SharedTexts) {
+  constructor(source: string, allowedLatenessMs: number) {
     this.#source = source;
-    this.#texts = texts;
+    this.#allowedLatenessMs = allowedLatenessMs;
   }
 
   get size(): number {
@@ -123,7 +56,7 @@ export class MatchedObservations {
   /** What the columns take in memory, filled or not. */
   get bytes(): number {
     let bytes = 0;
-    for (const { measures } of this.#all()) bytes += SLOTS * SLOT_BYTES + measures.byteLength;
+    for (const slab of this.#all()) bytes += slab.bytes;
     return bytes;
   }
 
@@ -133,34 +66,24 @@ export class MatchedObservations {
   }
 
   has(uid: string): boolean {
-    if (this.size === 0 || !isUsual(uid)) return false;
-    uidToBytes(uid, this.#uid);
-    return this.#places.find(hashOf(this.#uid), (place) => isSame(this.#uidAt(place), this.#uid)) !== undefined;
+    if (this.size === 0 || !this.#pack(uid)) return false;
+    const isIt = (place: number) => this.#slabOf(place).hasUid(place % SLOTS, this.#packed);
+    return this.#places.find(hashOfUid(this.#packed, 0), isIt) !== undefined;
   }
 
   /** Keeps one that is not here; false when columns cannot hold it. Stream sequences must ascend. */
   add(matched: MatchedObservation): boolean {
-    const { observed, streamSequence, snapshotTimeMs, closesAfterMs } = matched;
+    const { observed } = matched;
     const { uid, id, eventTimeMs } = observed;
-    if (!isUsual(uid) || !uid.startsWith(id) || id.length !== ID_LENGTH) return false;
-    const slab = this.#slabFor(matched);
-    if (!slab.fits(matched)) return false;
-    const slot = slab.taken++;
-    slab.times[slot] = eventTimeMs - slab.fromMs;
-    slab.sequences[slot] = streamSequence - slab.fromSequence;
-    slab.closings[slot] = closesAfterMs - slab.fromMs;
-    slab.distances[slot] = eventTimeMs - snapshotTimeMs;
-    slab.parties[slot] = this.#partyOf(observed);
-    slab.labels[slot] = this.#labelOf(observed);
-    uidToBytes(uid, slab.uidBytes(slot));
-    if (observed.kind === "sample") {
-      slab.measures[2 * slot] = observed.outputFps;
-      slab.measures[2 * slot + 1] = observed.inputFps;
+    if (id.length !== ID_LENGTH || !uid.startsWith(id) || !this.#pack(uid)) return false;
+    const names = this.#hold(observed);
+    if (names === undefined) return false;
+    const slab = this.#slabFor(observed);
+    if (!slab.fits(eventTimeMs)) {
+      this.#release(names);
+      return false;
     }
-    slab.live++;
-    slab.leastMs = Math.min(slab.leastMs, eventTimeMs);
-    slab.mostMs = Math.max(slab.mostMs, eventTimeMs);
-    slab.leastClosingMs = Math.min(slab.leastClosingMs, closesAfterMs);
+    const slot = slab.put(matched, names, this.#packed);
     this.#places.add(slab.id * SLOTS + slot);
     return true;
   }
@@ -171,35 +94,23 @@ export class MatchedObservations {
    */
   improve(urls: ReadonlySet<string>, timeMs: number, beforeMs: number, improve: (one: ObservedEvent) => boolean): void {
     for (const slab of this.#all()) {
-      if (slab.live === 0 || slab.mostMs < timeMs || slab.leastMs > timeMs + beforeMs) continue;
-      for (let slot = 0; slot < slab.taken; slot++) {
-        const distance = slab.fromMs + slab.times[slot]! - timeMs;
-        if (distance < 0 || distance > slab.distances[slot]! || distance > beforeMs) continue;
-        const party = slab.parties[slot]!;
-        if (party === NONE || !urls.has(this.#parties.at(party).url)) continue;
-        if (improve(this.#observedAt(slab, slot))) slab.distances[slot] = distance;
-      }
+      slab.nearer(timeMs, beforeMs, (slot) => {
+        const { url } = this.#parties.originOf(partyIn(slab.names[slot]!));
+        if (urls.has(url) && improve(this.#observedAt(slab, slot))) slab.match(slot, timeMs);
+      });
     }
   }
 
   /** Takes out those that close when the feed stands at this time, and hands them over. */
   close(feedTimeMs: number, closed: (observed: ObservedEvent) => void): void {
-    for (const slab of this.#all()) {
-      if (slab.leastClosingMs >= feedTimeMs) continue;
-      slab.leastClosingMs = Infinity;
-      for (let slot = 0; slot < slab.taken; slot++) {
-        if (slab.parties[slot] === NONE) continue;
-        const closesAfterMs = slab.fromMs + slab.closings[slot]!;
-        if (closesAfterMs < feedTimeMs) closed(this.#take(slab, slot));
-        else slab.leastClosingMs = Math.min(slab.leastClosingMs, closesAfterMs);
-      }
-    }
+    const beforeMs = feedTimeMs - this.#allowedLatenessMs;
+    for (const slab of this.#all()) slab.passed(beforeMs, (slot) => closed(this.#take(slab, slot)));
   }
 
   /** The least stream sequence, `Infinity` where there is none. */
   get leastSequence(): number {
     const slab = this.#oldest();
-    return slab === undefined ? Infinity : slab.sequenceOf(slab.first);
+    return slab === undefined ? Infinity : slab.firstSequence;
   }
 
   /** Takes out the one of the least stream sequence; there must be one. */
@@ -217,25 +128,25 @@ export class MatchedObservations {
     let oldest: Slab | undefined;
     for (const slabs of Object.values(this.#slabs)) {
       for (const slab of slabs) {
-        if (slab.live === 0) continue;
-        if (oldest === undefined || slab.sequenceOf(slab.first) < oldest.sequenceOf(oldest.first)) oldest = slab;
+        if (slab.isEmpty) continue;
+        if (oldest === undefined || slab.firstSequence < oldest.firstSequence) oldest = slab;
         break;
       }
     }
     return oldest;
   }
 
-  #slabFor(matched: MatchedObservation): Slab {
-    const { kind } = matched.observed;
+  #slabFor(observed: ObservedEvent): Slab {
+    const { kind, eventTimeMs } = observed;
     const filling = this.#filling.get(kind);
     // One in which nothing is open must not refuse what lies far from its first for ever.
-    const isOpen = filling !== undefined && filling.taken < SLOTS && (filling.live > 0 || filling.fits(matched));
+    const isOpen = filling !== undefined && !filling.isFull && (!filling.isEmpty || filling.fits(eventTimeMs));
     if (isOpen) return filling;
-    const slab = new Slab(this.#freeIds.pop() ?? this.#byId.length, matched);
+    const slab = new Slab(this.#freeIds.pop() ?? this.#byId.length, observed);
     this.#byId[slab.id] = slab;
     this.#slabs[kind].add(slab);
     this.#filling.set(kind, slab);
-    if (filling?.live === 0) this.#drop(filling);
+    if (filling?.isEmpty) this.#drop(filling);
     return slab;
   }
 
@@ -249,66 +160,57 @@ export class MatchedObservations {
   #take(slab: Slab, slot: number): ObservedEvent {
     const observed = this.#observedAt(slab, slot);
     this.#places.remove(slab.id * SLOTS + slot);
-    this.#parties.release(slab.parties[slot]!);
-    this.#labels.release(slab.labels[slot]!);
-    slab.parties[slot] = NONE;
-    if (--slab.live === 0 && this.#filling.get(slab.kind) !== slab) this.#drop(slab);
+    this.#release(slab.names[slot]!);
+    slab.free(slot);
+    if (slab.isEmpty && this.#filling.get(slab.kind) !== slab) this.#drop(slab);
     // A source of which nothing is open, which may never come again, takes no memory.
     if (this.size === 0) { for (const filling of this.#filling.values()) this.#drop(filling); }
     return observed;
   }
 
   #observedAt(slab: Slab, slot: number): ObservedEvent {
-    const { gateway, streamId, requestId, address, url } = this.#parties.at(slab.parties[slot]!);
-    const { hint, said } = this.#labels.at(slab.labels[slot]!);
-    const uid = uidOfBytes(slab.uidBytes(slot));
-    const common = {
-      source: this.#source,
-      uid,
-      id: uid.slice(0, ID_LENGTH),
-      eventTimeMs: slab.fromMs + slab.times[slot]!,
-      gateway,
-      streamId,
-      requestId,
-      address,
-      url,
-      hint,
-    };
+    const names = slab.names[slot]!;
+    const { hint, said } = this.#labels.at(names % MOST_LABELS);
+    const uid = slab.uidOf(slot);
+    const id = uid.slice(0, ID_LENGTH);
+    const eventTimeMs = slab.timeOf(slot);
+    const common = { source: this.#source, uid, id, eventTimeMs, ...this.#parties.at(partyIn(names)), hint };
     if (slab.kind === "edge") return { kind: "edge", ...common, traceType: said };
-    const [outputFps, inputFps] = [slab.measures[2 * slot]!, slab.measures[2 * slot + 1]!];
+    const [outputFps, inputFps] = slab.measuresOf(slot);
     return { kind: "sample", ...common, state: said, outputFps, inputFps };
   }
 
-  #partyOf({ gateway, streamId, requestId, address, url }: ObservedEvent): number {
-    return this.#parties.hold([gateway, streamId, requestId, address, url], () => ({
-      gateway: this.#texts.share(gateway),
-      streamId: this.#texts.share(streamId),
-      requestId: this.#texts.share(requestId),
-      address: this.#texts.share(address),
-      url: this.#texts.share(url),
-    }));
-  }
-
-  #labelOf(observed: ObservedEvent): number {
+  /** The number of an observation's names, which it holds from then on; undefined when there are too many of them. */
+  #hold(observed: ObservedEvent): number | undefined {
     const { hint } = observed;
     const said = observed.kind === "sample" ? observed.state : observed.traceType;
-    return this.#labels.hold([hint, said], () => ({ hint, said }));
+    const label = this.#labels.hold([hint, said], () => ({ hint, said }));
+    const party = this.#parties.hold(observed);
+    if (label < MOST_LABELS && party < MOST_PARTIES) return party * MOST_LABELS + label;
+    this.#labels.release(label);
+    this.#parties.release(party);
+    return undefined;
   }
 
-  #uidAt(place: number): Uint8Array {
-    return this.#byId[Math.floor(place / SLOTS)]!.uidBytes(place % SLOTS);
+  #release(names: number): void {
+    this.#labels.release(names % MOST_LABELS);
+    this.#parties.release(partyIn(names));
+  }
+
+  /** Notes the bytes of a uid; false for one that is not usual. */
+  #pack(uid: string): boolean {
+    if (uid === this.#packedOf) return true;
+    if (!isUsual(uid)) return false;
+    uidToBytes(uid, this.#packed);
+    this.#packedOf = uid;
+    return true;
+  }
+
+  #slabOf(place: number): Slab {
+    return this.#byId[Math.floor(place / SLOTS)]!;
   }
 }
 
-/** A uid ends with a hash of its event, of which any part is as good as another. */
-function hashOf(uid: Uint8Array): number {
-  return uid[UID_BYTES - 4]! << 24 | uid[UID_BYTES - 3]! << 16 | uid[UID_BYTES - 2]! << 8 | uid[UID_BYTES - 1]!;
-}
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return a.every((byte, at) => byte === b[at]);
-}
-
-function isWhole32(value: number): boolean {
-  return (value | 0) === value;
+function partyIn(names: number): number {
+  return Math.floor(names / MOST_LABELS);
 }

@@ -37,10 +37,6 @@ export class OpenObservations {
   readonly #unmatchedByUrl = new TimeIndex();
   readonly #closing = new MinHeap<OpenObservation>();
 
-  get size(): number {
-    return this.#byUid.size;
-  }
-
   get(uid: string): OpenObservation | undefined {
     return this.#byUid.get(uid);
   }

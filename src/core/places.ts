@@ -1,5 +1,5 @@
 /**
- * Places of records by a hash of each: a table of open addresses with linear probing, some seven bytes a place where a
+ * Places of records by a hash of each: a table of open addresses with linear probing, some six bytes a place where a
  * `Map` takes forty. The hash is not kept; whoever asks tells the places apart.
  */
 
@@ -8,9 +8,12 @@ const NONE = -1;
 
 const LEAST_ADDRESSES = 64;
 
-/** Beyond three of four addresses taken the ways grow long; below one of eight the table is worth a smaller one. */
-const MOST_TAKEN = 3 / 4;
+/** Beyond four of five addresses taken the ways grow long; below one of eight the table is worth a smaller one. */
+const MOST_TAKEN = 4 / 5;
 const LEAST_TAKEN = 1 / 8;
+
+/** A table that doubled would be half empty more often; one that grew by less would be made anew too often. */
+const GROWTH = 4 / 3;
 
 export class Places {
   readonly #hashOf: (place: number) => number;
@@ -36,7 +39,8 @@ export class Places {
   }
 
   add(place: number): void {
-    if (this.#size >= MOST_TAKEN * this.#addresses.length) this.#resize(2 * this.#addresses.length);
+    const { length } = this.#addresses;
+    if (this.#size >= MOST_TAKEN * length) this.#resize(Math.floor(GROWTH * length));
     this.#insert(place);
     this.#size++;
   }
@@ -55,7 +59,9 @@ export class Places {
     this.#addresses[free] = NONE;
     this.#size--;
     const { length } = this.#addresses;
-    if (length > LEAST_ADDRESSES && this.#size < LEAST_TAKEN * length) this.#resize(length / 2);
+    if (length > LEAST_ADDRESSES && this.#size < LEAST_TAKEN * length) {
+      this.#resize(Math.max(LEAST_ADDRESSES, Math.floor(length / 2)));
+    }
   }
 
   #insert(place: number): void {
@@ -70,16 +76,17 @@ export class Places {
     for (const place of before) if (place !== NONE) this.#insert(place);
   }
 
+  /** Hashes are spread evenly over the addresses, of which there may be any number. */
   #home(hash: number): number {
-    return hash & (this.#addresses.length - 1);
+    return Math.floor((hash >>> 0) / 2 ** 32 * this.#addresses.length);
   }
 
   #after(at: number): number {
-    return (at + 1) & (this.#addresses.length - 1);
+    return at + 1 === this.#addresses.length ? 0 : at + 1;
   }
 
   /** How many addresses lie from one to another, going up. */
   #way(from: number, to: number): number {
-    return (to - from) & (this.#addresses.length - 1);
+    return to >= from ? to - from : to - from + this.#addresses.length;
   }
 }

@@ -6,7 +6,6 @@
 import { decode } from "../../src/core/decode.ts";
 import { MatchedObservations } from "../../src/core/matched.ts";
 import { edgeOf, type ObservedEvent, sampleOf } from "../../src/core/observed.ts";
-import { SharedTexts } from "../../src/core/shared.ts";
 import { bytesOf } from "../helpers/events.ts";
 import { USUAL_EVENTS, USUAL_MS, usualEvent } from "../helpers/usual-session.ts";
 import { LATENESS_MS, messageOf } from "./core.ts";
@@ -19,7 +18,7 @@ export interface ObservationCost {
 }
 
 const count = Number(process.argv[2]);
-const observations = new MatchedObservations("bench", new SharedTexts());
+const observations = new MatchedObservations("bench", LATENESS_MS);
 const before = usedBytes();
 let last = "";
 for (let event = 0; observations.size < count; event++) {
@@ -27,9 +26,10 @@ for (let event = 0; observations.size < count; event++) {
   if (observed === undefined) continue;
   last = observed.uid;
   const { eventTimeMs } = observed;
-  const closesAfterMs = eventTimeMs + LATENESS_MS;
   const streamSequence = event + 1;
-  const isKept = observations.add({ observed, streamSequence, snapshotTimeMs: eventTimeMs - 1_000, closesAfterMs });
+  // The feed stands at the snapshot that it is matched with.
+  const snapshotTimeMs = eventTimeMs - 1_000;
+  const isKept = observations.add({ observed, streamSequence, snapshotTimeMs, arrivalFeedMs: snapshotTimeMs });
   if (!isKept) throw new Error("an observation did not fit");
 }
 const bytesEach = Math.round((usedBytes() - before) / count);

@@ -2,29 +2,38 @@
 import fc from "fast-check";
 import * as assert from "uvu/assert";
 import { Dictionary } from "../../src/core/dictionary.ts";
-import { type MatchedObservation, MatchedObservations } from "../../src/core/matched.ts";
+import { MatchedObservations } from "../../src/core/matched.ts";
 import type { ObservedEvent } from "../../src/core/observed.ts";
+import { Parties, type Party } from "../../src/core/parties.ts";
 import { Places } from "../../src/core/places.ts";
-import { SharedTexts } from "../../src/core/shared.ts";
+import { type MatchedObservation, SLOTS } from "../../src/core/slab.ts";
 import { describe } from "../helpers/suite.ts";
 
 const T = 1_767_908_945_000;
 const BEFORE_MS = 8;
 
-const SLAB_BYTES = 1_024 * 64;
-const EDGE_SLAB_BYTES = 1_024 * 48;
+const LATENESS_MS = 5;
+
+const SLAB_BYTES = SLOTS * 52;
+const EDGE_SLAB_BYTES = SLOTS * 36;
 
 /** More than a slab of each kind holds. */
-const MANY = 2_500;
+const MANY = 3 * SLOTS;
 
-type Placed = { readonly kind: number; readonly party: number; readonly at: number; readonly waits: number };
+/** `feedAt` is where the feed stands when it comes. */
+type Placed = { readonly kind: number; readonly party: number; readonly at: number; readonly feedAt: number };
 
 const placed: fc.Arbitrary<Placed> = fc.record({
   kind: fc.nat(2),
   party: fc.nat(5),
   at: fc.nat(40),
-  waits: fc.nat(30),
+  feedAt: fc.nat(50),
 });
+
+const columnsOf = () => new MatchedObservations("network", LATENESS_MS);
+
+/** Ids that are told apart only by where one ends, and that have no other form in bytes. */
+const IDS = [["ab", "c"], ["a", "bc"], ["", "abc"], ["\ud800", "\u0000"], ["ß", ""], ["ÿ\udfff€", "r"]] as const;
 
 function observedOf({ kind, party, at }: Placed, nth: number): ObservedEvent {
   const id = `5e3c0000-0000-4000-8000-${nth.toString(16).padStart(12, "0")}`;
@@ -34,8 +43,8 @@ function observedOf({ kind, party, at }: Placed, nth: number): ObservedEvent {
     id,
     eventTimeMs: T + at,
     gateway: `g${party % 2}`,
-    streamId: `s${party}`,
-    requestId: party === 0 ? "" : `r${party}`,
+    streamId: IDS[party]![0],
+    requestId: IDS[party]![1],
     address: party % 3 === 0 ? "" : `0x${party}`,
     url: `https://node-${party % 4}`,
     hint: kind === 1 ? "model" : "",
@@ -48,7 +57,13 @@ function matchedOf(placed: Placed, nth: number): MatchedObservation {
   const observed = observedOf(placed, nth);
   const { eventTimeMs } = observed;
   const snapshotTimeMs = eventTimeMs - 1 - nth % 10;
-  return { observed, streamSequence: 3 * nth + 1, snapshotTimeMs, closesAfterMs: eventTimeMs + placed.waits };
+  // Far from each other now and then.
+  const streamSequence = 3 * nth + 1 + Math.floor(nth / 10) * 100_000;
+  return { observed, streamSequence, snapshotTimeMs, arrivalFeedMs: T + placed.feedAt };
+}
+
+function closesAfter({ observed: { eventTimeMs }, arrivalFeedMs }: MatchedObservation): number {
+  return Math.max(eventTimeMs, arrivalFeedMs) + LATENESS_MS;
 }
 
 /** The same by looking at all. */
@@ -83,14 +98,14 @@ describe("matched observations", (test) => {
       fc.oneof(
         { weight: 8, arbitrary: fc.record({ add: placed }) },
         { weight: 2, arbitrary: fc.record({ snapshotAt: fc.nat(45), nodes: fc.array(fc.nat(4), { maxLength: 3 }) }) },
-        { weight: 1, arbitrary: fc.record({ closeAt: fc.nat(80) }) },
+        { weight: 1, arbitrary: fc.record({ closeAt: fc.nat(60) }) },
         { weight: 1, arbitrary: fc.record({ oldest: fc.nat(4) }) },
       ),
       { maxLength: 200 },
     );
     fc.assert(
       fc.property(steps, (all) => {
-        const columns = new MatchedObservations("network", new SharedTexts());
+        const columns = columnsOf();
         const model = new Model();
         for (const [nth, step] of all.entries()) {
           if ("add" in step) {
@@ -112,11 +127,14 @@ describe("matched observations", (test) => {
   });
 
   test("of more than a slab come and go, and their places are given again", () => {
-    const columns = new MatchedObservations("network", new SharedTexts());
+    const columns = columnsOf();
     const model = new Model();
     for (let round = 0; round < 4; round++) {
       for (let nth = 0; nth < MANY; nth++) {
-        const matched = matchedOf({ kind: nth % 3, party: nth % 6, at: nth % 41, waits: nth % 7 }, round * MANY + nth);
+        const matched = matchedOf(
+          { kind: nth % 3, party: nth % 6, at: nth % 41, feedAt: nth % 50 },
+          round * MANY + nth,
+        );
         assert.ok(columns.add(matched));
         model.add(matched);
       }
@@ -136,49 +154,84 @@ describe("matched observations", (test) => {
   });
 
   test("leave no slab behind that was full when the last of it closed", () => {
-    const columns = new MatchedObservations("network", new SharedTexts());
-    assert.ok(columns.add({ ...matchedOf({ kind: 2, party: 1, at: 0, waits: 0 }, 1), closesAfterMs: T + 100 }));
-    for (let nth = 2; nth < 2 + 3 * 1_024; nth++) {
-      assert.ok(columns.add(matchedOf({ kind: 0, party: 1, at: 0, waits: 0 }, nth)));
+    const columns = columnsOf();
+    assert.ok(columns.add({ ...matchedOf({ kind: 2, party: 1, at: 0, feedAt: 0 }, 1), arrivalFeedMs: T + 100 }));
+    for (let nth = 2; nth < 2 + 3 * SLOTS; nth++) {
+      assert.ok(columns.add(matchedOf({ kind: 0, party: 1, at: 0, feedAt: 0 }, nth)));
       assert.is(columns.bytes, SLAB_BYTES + EDGE_SLAB_BYTES);
-      if (columns.size === 1 + 1_024) columns.close(T + 1, () => {});
+      if (columns.size === 1 + SLOTS) columns.close(T + LATENESS_MS + 1, () => {});
     }
   });
 
   test("are taken again after a pause that is longer than a slab spans", () => {
-    const columns = new MatchedObservations("network", new SharedTexts());
+    const columns = columnsOf();
     const later = (nth: number, byMs: number) => {
-      const matched = matchedOf({ kind: 0, party: 1, at: 0, waits: 0 }, nth);
+      const matched = matchedOf({ kind: 0, party: 1, at: 0, feedAt: 0 }, nth);
       const eventTimeMs = T + byMs;
-      const observed = { ...matched.observed, eventTimeMs };
-      return { ...matched, observed, snapshotTimeMs: eventTimeMs - 1, closesAfterMs: eventTimeMs };
+      return { ...matched, observed: { ...matched.observed, eventTimeMs }, snapshotTimeMs: eventTimeMs - 1 };
     };
-    const edge = matchedOf({ kind: 2, party: 1, at: 0, waits: 0 }, 9);
+    const edge = matchedOf({ kind: 2, party: 1, at: 0, feedAt: 0 }, 9);
     assert.ok(columns.add(later(1, 0)));
-    assert.ok(columns.add({ ...edge, closesAfterMs: T + 2 ** 30 }), "something stays open");
-    columns.close(T + 1, () => {});
+    assert.ok(columns.add({ ...edge, arrivalFeedMs: T + 2 ** 30 }), "something stays open");
+    columns.close(T + LATENESS_MS + 1, () => {});
     assert.is(columns.size, 1);
     assert.ok(columns.add(later(20, 2 ** 31)));
     assert.is(columns.size, 2);
   });
 
+  test("are improved by more snapshots than a slab has slots", () => {
+    const columns = columnsOf();
+    const model = new Model();
+    for (let nth = 0; nth < 3; nth++) {
+      const matched = { ...matchedOf({ kind: 0, party: 1, at: 0, feedAt: 0 }, nth), snapshotTimeMs: T - 10_000 };
+      assert.ok(columns.add(matched));
+      model.add(matched);
+    }
+    const urls = new Set([model.oldest()!.observed.url]);
+    for (let timeMs = T - 9_999; timeMs < T; timeMs++) {
+      let found = 0;
+      columns.improve(urls, timeMs, 10_000, ({ uid }) => {
+        // The others stay matched with one from long ago.
+        const improves = found++ === 0 || timeMs % 4_000 === 0;
+        if (improves) model.add({ ...model.all.get(uid)!, snapshotTimeMs: timeMs });
+        return improves;
+      });
+      assert.is(found, 3);
+    }
+    improve(columns, model, T - 1, [1]);
+    improve(columns, model, T - 2, [1]);
+  });
+
+  test("that have more labels than are told apart are refused until there are fewer", () => {
+    const columns = columnsOf();
+    const hinting = (nth: number) => {
+      const matched = matchedOf({ kind: 0, party: nth % 6, at: 0, feedAt: 0 }, nth);
+      return { ...matched, observed: { ...matched.observed, hint: `model ${nth}` } };
+    };
+    for (let nth = 0; nth < 1_024; nth++) assert.ok(columns.add(hinting(nth)));
+    const names = columns.nameCount;
+    assert.not(columns.add(hinting(1_024)));
+    assert.is(columns.nameCount, names);
+    columns.takeOldest();
+    assert.ok(columns.add(hinting(1_024)));
+    for (let nth = 1; nth <= 1_024; nth++) assert.equal(columns.takeOldest(), hinting(nth).observed);
+  });
+
   test("that columns cannot hold are refused, and nothing of them stays", () => {
-    const columns = new MatchedObservations("network", new SharedTexts());
-    const usual = matchedOf({ kind: 0, party: 1, at: 0, waits: 0 }, 1);
+    const columns = columnsOf();
+    const usual = matchedOf({ kind: 0, party: 1, at: 0, feedAt: 0 }, 1);
     assert.ok(columns.add(usual));
     const { observed } = usual;
     const refused: MatchedObservation[] = [
       { ...usual, observed: { ...observed, id: "no UUID", uid: "no UUID~0123456789abcdef" } },
       { ...usual, observed: { ...observed, id: "" } },
       { ...usual, observed: { ...observed, id: "", uid: "0123456789abcdef" } },
-      { ...usual, closesAfterMs: Infinity },
-      { ...usual, closesAfterMs: T + 2 ** 31 },
       { ...usual, observed: { ...observed, eventTimeMs: T - 2 ** 40 } },
-      { ...usual, streamSequence: 2 ** 40 },
     ];
     for (const one of refused) {
       assert.not(columns.add(one));
       assert.is(columns.size, 1);
+      assert.is(columns.nameCount, 2);
     }
     assert.equal(columns.takeOldest(), observed);
     assert.is(columns.leastSequence, Infinity);
@@ -200,7 +253,7 @@ function improve(columns: MatchedObservations, model: Model, timeMs: number, nod
 }
 
 function close(columns: MatchedObservations, model: Model, feedTimeMs: number): void {
-  const expected = [...model.all.values()].filter(({ closesAfterMs }) => closesAfterMs < feedTimeMs);
+  const expected = [...model.all.values()].filter((one) => closesAfter(one) < feedTimeMs);
   const closed = new Map<string, ObservedEvent>();
   columns.close(feedTimeMs, (observed) => closed.set(observed.uid, observed));
   assert.is(closed.size, expected.length);
@@ -238,6 +291,44 @@ describe("places", (test) => {
         }
         for (const place of inside) assert.is(places.find(hashOf(place), (one) => one === place), place);
       }),
+    );
+  });
+});
+
+describe("parties", (test) => {
+  test("have the names that they were given under numbers of their own, for as long as somebody holds them", () => {
+    const party: fc.Arbitrary<Party> = fc.record({
+      gateway: fc.constantFrom("", "g"),
+      streamId: fc.constantFrom(...IDS.map(([streamId]) => streamId)),
+      requestId: fc.constantFrom(...IDS.map(([, requestId]) => requestId)),
+      address: fc.constantFrom("", "0x1"),
+      url: fc.constantFrom("https://a", "https://b"),
+    });
+    fc.assert(
+      fc.property(fc.array(fc.tuple(party, fc.nat()), { maxLength: 300 }), (steps) => {
+        const parties = new Parties();
+        const held: { readonly number: number; readonly party: Party }[] = [];
+        let most = 0;
+        for (const [party, which] of steps) {
+          const number = parties.hold(party);
+          const same = held.find((one) => JSON.stringify(one.party) === JSON.stringify(party));
+          if (same !== undefined) assert.is(number, same.number);
+          held.push({ number, party });
+          if (which % 3 > 0) parties.release(held.splice(which % held.length, 1)[0]!.number);
+          const numbers = new Map(held.map((one) => [one.number, JSON.stringify(one.party)]));
+          assert.is(parties.size, numbers.size);
+          assert.is(new Set(numbers.values()).size, numbers.size);
+          most = Math.max(most, numbers.size + 1);
+          for (const one of held) {
+            assert.equal(parties.at(one.number), { ...one.party });
+            assert.is(parties.originOf(one.number).url, one.party.url);
+            assert.ok(one.number < most);
+          }
+        }
+        for (const { number } of held) parties.release(number);
+        assert.is(parties.size, 0);
+      }),
+      { numRuns: 200 },
     );
   });
 });
