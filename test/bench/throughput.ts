@@ -85,7 +85,6 @@ export async function overHttp(rig: Rig, load: Load, database: string, processes
   await Promise.all(workers.map(({ ready }) => ready));
   // A second owner gets its share of the partitions when leases are next looked at.
   if (processes > 1) await new Promise((resolve) => setTimeout(resolve, 10_000));
-  const before = await costs(rig, workers);
   await publish(rig, load, partitions);
   const published = await costs(rig, workers);
   const started = performance.now();
@@ -94,10 +93,11 @@ export async function overHttp(rig: Rig, load: Load, database: string, processes
   const after = await costs(rig, workers);
   await Promise.all(workers.map((worker) => worker.stop()));
   await requireStored(own, load.length);
-  const each = (of: "processors" | "engine" | "nats") => (after[of] - before[of]) / load.length;
+  // What was processed while the rest was still published is not counted: its batches were small.
+  const count = after.messages - published.messages;
+  const each = (of: "processors" | "engine" | "nats") => (after[of] - published[of]) / count;
   return {
-    // What was processed while the rest was still published is not counted.
-    perSecond: (after.messages - published.messages) / seconds,
+    perSecond: count / seconds,
     cpu: { processors: each("processors"), engine: each("engine"), nats: each("nats") },
   };
 }
