@@ -27,7 +27,7 @@ import type { Cost } from "./sessions.ts";
 import type { ObservationCost } from "./observations.ts";
 import type { Steady } from "./steady.ts";
 import { storm } from "./storm.ts";
-import { decodeAll, deriveAll, embedded, emptyConsumer, overHttp, type Run } from "./throughput.ts";
+import { decodeAll, deriveAll, embedded, type EmbeddedRun, emptyConsumer, overHttp, type Run } from "./throughput.ts";
 
 const { values: flags } = parseArgs({
   options: { quick: { type: "boolean", default: false }, "save-baseline": { type: "boolean", default: false } },
@@ -96,6 +96,7 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
   const bytes = load.reduce((sum, message) => sum + message.length, 0);
   const runs: Record<string, number[]> = {};
   const note = (name: string, perSecond: number) => (runs[name] ??= []).push(perSecond);
+  const within: EmbeddedRun[] = [];
   const over: Run[] = [];
   for (let run = 0; run < RUNS; run++) {
     progress(`rates, run ${run + 1} of ${RUNS}`);
@@ -105,7 +106,9 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
     note("empty consumer, one ack in 1,024", await emptyConsumer(rig.nc, EVENTS, 1_024));
     note("decode", decodeAll(load));
     note("the core after decode, no I/O", deriveAll(load));
-    note("end to end, embedded", await embedded(rig, EVENTS, `bench_embedded_${run}`));
+    const inOne = await embedded(rig, EVENTS, `bench_embedded_${run}`);
+    note("end to end, embedded", inOne.perSecond);
+    within.push(inOne);
     const one = await overHttp(rig, load, `bench_http_${run}`, 1);
     note("end to end, HTTP", one.perSecond);
     over.push(one);
@@ -142,7 +145,8 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
       perSecond: { min: Math.min(...of), median: median(of), max: Math.max(...of) },
       ofEmptyConsumer: median(of) / empty,
     })),
-    processes: { one: over.toSorted((a, b) => a.perSecond - b.perSecond)[over.length >> 1]!, two },
+    embedded: medianOf(within),
+    processes: { one: medianOf(over), two },
     budget,
     live: lives,
     storm: stormed,
@@ -175,6 +179,10 @@ function progress(what: string): void {
 function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)]!;
+}
+
+function medianOf<Run extends { readonly perSecond: number }>(runs: readonly Run[]): Run {
+  return runs.toSorted((a, b) => a.perSecond - b.perSecond)[runs.length >> 1]!;
 }
 
 /** The size of the entry of a session of twenty events on four snapshots. */

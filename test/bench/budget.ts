@@ -52,6 +52,9 @@ export interface Volumes {
   readonly snapshotMicros: number;
 }
 
+/** The stage that inserts. */
+export const ENGINE = "insert, on the engine's side";
+
 type Load = readonly Uint8Array[];
 
 /** Messages that a pipeline is handed at a time. */
@@ -146,7 +149,7 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
       ),
       stage("encode", spent.encode, undefined, "one loop for each column; then columns that the core fills itself"),
       stage(
-        "insert, on the engine's side",
+        ENGINE,
         inserts.insert,
         inserts.floor,
         "the same blocks into tables that keep nothing; then fewer rows and tables: typed rows as views over the archive",

@@ -1,5 +1,5 @@
 /** What a run measured: its shape, what it is held against, and how it is shown. */
-import type { Budget } from "./budget.ts";
+import { type Budget, ENGINE } from "./budget.ts";
 import { type Chart, svgOf } from "./chart.ts";
 import type { Live } from "./live.ts";
 import type { RollupCost } from "./rollup.ts";
@@ -7,7 +7,7 @@ import type { Cost } from "./sessions.ts";
 import type { ObservationCost } from "./observations.ts";
 import type { Steady } from "./steady.ts";
 import type { Storm } from "./storm.ts";
-import type { Run } from "./throughput.ts";
+import type { EmbeddedRun, Run } from "./throughput.ts";
 
 /** Over the runs, and as a ratio to the median of the empty consumer in the same run of the bench. */
 export interface Figure {
@@ -24,6 +24,7 @@ export interface Result {
   readonly loadBefore: number;
   readonly workload: { readonly events: number; readonly averageBytes: number; readonly runs: number };
   readonly figures: readonly Figure[];
+  readonly embedded: EmbeddedRun;
   readonly processes: { readonly one: Run; readonly two: Run };
   readonly budget: Budget;
   readonly live: readonly Live[];
@@ -47,6 +48,9 @@ export interface Target {
   readonly isMet: boolean;
 }
 
+/** What is to be reached end to end of the rate of a consumer that does nothing. */
+const [EMBEDDED_SHARE, HTTP_SHARE] = [0.4, 0.5];
+
 /** Linger of a live batch with the default settings, in milliseconds. */
 const LINGER_MS = 100;
 
@@ -60,8 +64,8 @@ export function targetsOf({ figures, processes, live, storm, starts, observation
     { what, reached: rounded(reached), wanted: `at most ${bound}`, isMet: reached <= bound }
   );
   return [
-    least("end to end over HTTP, of the empty consumer", ratio("end to end, HTTP"), 0.5),
-    least("end to end embedded, of the empty consumer", ratio("end to end, embedded"), 0.4),
+    least("end to end over HTTP, of the empty consumer", ratio("end to end, HTTP"), HTTP_SHARE),
+    least("end to end embedded, of the empty consumer", ratio("end to end, embedded"), EMBEDDED_SHARE),
     least("two processes, of one", processes.two.perSecond / processes.one.perSecond, 1.7),
     least("corrections of a storm, of first rows", storm.correctedPerSecond / storm.firstPerSecond, 0.5),
     most("p99 from stored to queryable at 1,000 events/s, ms", at(1_000).latencyMs.p99, LINGER_MS + 250),
@@ -82,6 +86,8 @@ export function textOf(result: Result, baseline: Result | undefined): string {
     const range = `${whole(min)} to ${whole(max)}`;
     say(name, `${whole(median)} events/s, ${range}; ${ofEmptyConsumer.toFixed(2)} of the empty consumer${change}`);
   }
+  const { cpu } = result.embedded;
+  say("embedded", `CPU an event: process with engine ${rounded(cpu.process)}, nats-server ${rounded(cpu.nats)} us`);
   for (
     const [name, { perSecond, cpu }] of [["one process", processes.one], ["two processes", processes.two]] as const
   ) {
@@ -97,7 +103,7 @@ export function textOf(result: Result, baseline: Result | undefined): string {
       return `  ${stage.padEnd(30)} ${String(micros).padStart(6)}  floor ${floorMicros ?? "-"}${change}: ${note}`;
     }),
   );
-  lines.push(`  ${floorOf(result)}`);
+  lines.push(...sharesOf(result).map((line) => `  ${line}`));
   const { streamBytes, stateWrites, stateBytes, rows, tableBytes, snapshotMicros } = budget.volumes;
   lines.push(
     ...budget.tables.slice(0, 8).map(({ table, rows, micros }) =>
@@ -142,15 +148,20 @@ export function textOf(result: Result, baseline: Result | undefined): string {
   return lines.join("\n");
 }
 
-/** What would be left if no stage cost more than its floor, those without one nothing: no shape of the code does better. */
-function floorOf({ cores, figures, processes, budget }: Result): string {
-  const floors = budget.stages.reduce((sum, { floorMicros }) => sum + (floorMicros ?? 0), 0);
-  const micros = floors + processes.one.cpu.nats;
-  const perSecond = cores * 1e6 / micros;
+/** What the cores have for an event at each target of the rate, and who took how much of it. */
+function sharesOf({ cores, figures, embedded, processes, budget }: Result): string[] {
   const empty = figures.find(({ name }) => name === "empty consumer")!.perSecond.median;
-  const share = (perSecond / empty).toFixed(2);
-  return `floors and nats-server, ${rounded(micros)} us: ${cores} cores give at most ${whole(perSecond)} events/s, ` +
-    `${share} of the empty consumer`;
+  const engine = budget.stages.find(({ stage }) => stage === ENGINE)!.micros;
+  const say = (target: number, how: string, nats: number, engine: number, rest: number) => {
+    const micros = cores * 1e6 / (target * empty);
+    const took = `nats-server takes ${rounded(nats)}, the engine ${rounded(engine)}, the processor ${rounded(rest)}`;
+    return `${target} of the empty consumer, ${how}: ${cores} cores have ${rounded(micros)} us for an event; ${took}`;
+  };
+  const { one: { cpu: over } } = processes;
+  return [
+    say(EMBEDDED_SHARE, "embedded", embedded.cpu.nats, engine, embedded.cpu.process - engine),
+    say(HTTP_SHARE, "over HTTP", embedded.cpu.nats, over.engine, over.processors),
+  ];
 }
 
 export function chartOf({ figures, budget, live }: Result, baseline: Result | undefined): string {

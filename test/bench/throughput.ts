@@ -9,11 +9,19 @@ import { openLog } from "../../src/runtime/log.ts";
 import { Core, messageOf } from "./core.ts";
 import { timeOf } from "./load.ts";
 import { begin, beginEmpty, publish, requireStored, type Rig, Worker } from "./rig.ts";
+import { cpu } from "./used.ts";
 
-/** What a run over processes of their own took; CPU in microseconds an event. */
+/** What a run over processes of their own took; CPU in microseconds an event, of nats-server with its publishing. */
 export interface Run {
   readonly perSecond: number;
   readonly cpu: { readonly processors: number; readonly engine: number; readonly nats: number };
+}
+
+/** The same with the engine in the process. */
+export interface EmbeddedRun {
+  readonly perSecond: number;
+  /** Of nats-server without publishing. */
+  readonly cpu: { readonly process: number; readonly nats: number };
 }
 
 type Load = readonly Uint8Array[];
@@ -62,21 +70,26 @@ export function deriveAll(load: Load): number {
 }
 
 /** From the start of a processor without state until every row is stored and every message acknowledged. */
-export async function embedded(rig: Rig, count: number, database: string): Promise<number> {
+export async function embedded(rig: Rig, count: number, database: string): Promise<EmbeddedRun> {
   const own = { ...rig.config, database };
   await begin(rig, own);
   const clickhouse = await openClickHouse(own.clickhouseUrl, { database });
+  const natsBefore = (await rig.serversCpu()).nats;
   const started = performance.now();
-  const processor = await startProcessor(own, rig.nc, clickhouse, openLog("error", false));
-  await processor.drained();
-  const perSecond = count / (performance.now() - started) * 1_000;
-  await processor.stop();
+  let perSecond = 0;
+  const micros = await cpu(async () => {
+    const processor = await startProcessor(own, rig.nc, clickhouse, openLog("error", false));
+    await processor.drained();
+    perSecond = count / (performance.now() - started) * 1_000;
+    await processor.stop();
+  });
+  const nats = (await rig.serversCpu()).nats - natsBefore;
   await clickhouse.close();
   await requireStored(own, count);
-  return perSecond;
+  return { perSecond, cpu: { process: micros / count, nats: nats / count } };
 }
 
-/** The same with so many processors in processes of their own, and the engine over HTTP in another. */
+/** As many events through so many processors in processes of their own, and the engine over HTTP in another. */
 export async function overHttp(rig: Rig, load: Load, database: string, processes: 1 | 2): Promise<Run> {
   const partitions = processes;
   const own: Config = { ...rig.config, clickhouseUrl: rig.httpUrl, database, partitions };
@@ -85,6 +98,7 @@ export async function overHttp(rig: Rig, load: Load, database: string, processes
   await Promise.all(workers.map(({ ready }) => ready));
   // A second owner gets its share of the partitions when leases are next looked at.
   if (processes > 1) await new Promise((resolve) => setTimeout(resolve, 10_000));
+  const before = await rig.serversCpu();
   await publish(rig, load, partitions);
   const published = await costs(rig, workers);
   const started = performance.now();
@@ -95,10 +109,13 @@ export async function overHttp(rig: Rig, load: Load, database: string, processes
   await requireStored(own, load.length);
   // What was processed while the rest was still published is not counted: its batches were small.
   const count = after.messages - published.messages;
-  const each = (of: "processors" | "engine" | "nats") => (after[of] - published[of]) / count;
   return {
     perSecond: count / seconds,
-    cpu: { processors: each("processors"), engine: each("engine"), nats: each("nats") },
+    cpu: {
+      processors: (after.processors - published.processors) / count,
+      engine: (after.engine - published.engine) / count,
+      nats: (after.nats - before.nats) / load.length,
+    },
   };
 }
 
