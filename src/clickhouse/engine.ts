@@ -40,7 +40,7 @@ export const EXECUTION_MAX_SECONDS = 290;
  * engine keeps a setting of one call for the next on the same connection. All are known to servers from 23.6 on.
  */
 export const SETTINGS = {
-  // Rows of one key are folded when they are read or merged; to look for them in each insert takes a fifth of its CPU.
+  // Rows of one key are folded when they are read or merged; to look for them in each insert takes a sixth of its CPU.
   optimize_on_insert: 0,
   // Success must mean "stored", not "queued". The default became 1 in 26.x.
   async_insert: 0,

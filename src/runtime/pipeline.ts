@@ -16,7 +16,7 @@ import { judge } from "../core/judge.ts";
 import type { PartitionState } from "../core/step.ts";
 import { formatInstant } from "../core/time.ts";
 import type { Clock, DeadLetterQueue, DirtyMinutes, EventStream, Log, MessageSource, Sink } from "../ports.ts";
-import { retrying } from "./retry.ts";
+import { type OnRetry, Retries } from "./retry.ts";
 import type { State } from "./state.ts";
 
 export interface PipelineSettings {
@@ -61,6 +61,7 @@ export class PartitionPipeline {
   readonly #state: PartitionState;
   readonly #ports: PipelinePorts;
   readonly #counts: Counts;
+  readonly #retries: Retries;
   /** Aborted when the pipeline is to leave at once, without waiting for what is away. */
   readonly #abandon = new AbortController();
   #stopping = false;
@@ -73,8 +74,6 @@ export class PartitionPipeline {
   /** Up to here a gap has been noted. */
   #gapSeenTo = 0;
   #failure: unknown;
-  /** Attempts that have failed and are being repeated. */
-  #failing = 0;
   #finished: Promise<void> | undefined;
 
   /** `counts` is where the pipeline adds up what its batches count. */
@@ -83,12 +82,20 @@ export class PartitionPipeline {
     this.#state = state;
     this.#ports = ports;
     this.#counts = counts;
+    const { clock, random, log } = ports;
+    const onRetry: OnRetry = (error, attempt, pauseMs) => {
+      this.#count("attempts_failed", 1);
+      // The first and then every tenth: an outage of an hour must not fill a disk.
+      if (attempt % 10 !== 1) return;
+      log.warn({ partition: settings.partition, attempt, pauseMs, error: error.message }, "a dependency is away");
+    };
+    this.#retries = new Retries({ clock, random, signal: this.#abandon.signal, onRetry });
   }
 
   /** True while a dependency is away: an attempt failed and is being repeated, or one does not come to an end. */
   get isAway(): boolean {
     const since = this.#committingSince;
-    return this.#failing > 0 || (since !== undefined && this.#ports.clock.now() - since > HANGING_MS);
+    return this.#retries.areFailing || (since !== undefined && this.#ports.clock.now() - since > HANGING_MS);
   }
 
   /** True until everything is read again that earlier owners had processed. */
@@ -138,9 +145,9 @@ export class PartitionPipeline {
     try {
       while (!this.#stopping) {
         this.#tellWorking();
-        if (clock.now() - this.#lookedAt >= LOOK_MS) await this.#retry(() => this.#look());
+        if (clock.now() - this.#lookedAt >= LOOK_MS) await this.#retries.run(() => this.#look());
         const room = Math.max(1, batchRows - this.#state.pending);
-        const messages = await this.#retry(() => source.read(room, lingerMs));
+        const messages = await this.#retries.run(() => source.read(room, lingerMs));
         await this.#take(messages);
         if (this.#state.pending === 0) continue;
         this.#firstPendingAt ??= clock.now();
@@ -165,13 +172,13 @@ export class PartitionPipeline {
   async #take(messages: readonly StoredMessage[]): Promise<void> {
     const judged = messages.map((message) => judge(message));
     const snapshots = judged.flatMap(({ snapshot }) => snapshot ?? []);
-    if (snapshots.length > 0) await this.#retry(() => this.#ports.state.write(snapshots));
+    if (snapshots.length > 0) await this.#retries.run(() => this.#ports.state.write(snapshots));
     const unknown = new Set<string>();
     for (const { sessionKey } of judged) {
       if (sessionKey !== undefined && !this.#state.knows(sessionKey)) unknown.add(sessionKey);
     }
     if (unknown.size > 0) {
-      const entries = await this.#retry(() => this.#ports.state.sessions([...unknown]));
+      const entries = await this.#retries.run(() => this.#ports.state.sessions([...unknown]));
       for (const { key, value } of entries) this.#state.admit(key, value);
     }
     for (const [at, message] of messages.entries()) this.#state.take(message, judged[at]!);
@@ -273,34 +280,9 @@ export class PartitionPipeline {
   async #step<Result>(work: () => Promise<Result>): Promise<Result> {
     this.#committingSince = this.#ports.clock.now();
     try {
-      return await this.#retry(work);
+      return await this.#retries.run(work);
     } finally {
       this.#committingSince = undefined;
-    }
-  }
-
-  async #retry<Result>(work: () => Promise<Result>): Promise<Result> {
-    const { clock, log, random } = this.#ports;
-    let failing = false;
-    try {
-      return await retrying(work, {
-        clock,
-        random,
-        signal: this.#abandon.signal,
-        onRetry: (error, attempt, pauseMs) => {
-          if (!failing) this.#failing++;
-          failing = true;
-          this.#count("attempts_failed", 1);
-          // The first and then every tenth: an outage of an hour must not fill a disk.
-          if (attempt % 10 !== 1) return;
-          log.warn(
-            { partition: this.#settings.partition, attempt, pauseMs, error: error.message },
-            "a dependency is away",
-          );
-        },
-      });
-    } finally {
-      if (failing) this.#failing--;
     }
   }
 }

@@ -6,7 +6,7 @@
 import type { Minute } from "../core/minute.ts";
 import { isRetryable } from "../errors.ts";
 import type { Clock, DirtyMinuteQueue, Log, RollupStore } from "../ports.ts";
-import { retrying } from "./retry.ts";
+import { type OnRetry, Retries } from "./retry.ts";
 
 export interface RollupPorts {
   readonly queue: DirtyMinuteQueue;
@@ -37,12 +37,18 @@ export class RollupWorker {
   /** Aborted to have a pause end early. */
   #pause = new AbortController();
   #isDraining = false;
-  /** Attempts that have failed and are being repeated. */
-  #failing = 0;
   #finished: Promise<void> | undefined;
+
+  readonly #retries: Retries;
 
   constructor(ports: RollupPorts) {
     this.#ports = ports;
+    const { clock, random, log } = ports;
+    const onRetry: OnRetry = (error, attempt, pauseMs) => {
+      this.#count("attempts_failed", 1);
+      if (attempt % 10 === 1) log.warn({ attempt, pauseMs, error: error.message }, "the rollup waits");
+    };
+    this.#retries = new Retries({ clock, random, signal: this.#stopping.signal, onRetry });
   }
 
   /** What was counted, by name. */
@@ -52,7 +58,7 @@ export class RollupWorker {
 
   /** True while an attempt has failed and is being repeated. */
   get isAway(): boolean {
-    return this.#failing > 0;
+    return this.#retries.areFailing;
   }
 
   /** Recomputes until `stop`; rejects when something failed that trying again does not mend. */
@@ -106,7 +112,7 @@ export class RollupWorker {
   /** Recomputes the minutes of the marks that are there; true when there may be more. */
   async #round(): Promise<boolean> {
     const { queue, store, clock, log } = this.#ports;
-    const marks = await this.#retry(() => queue.take(MOST_MARKS));
+    const marks = await this.#retries.run(() => queue.take(MOST_MARKS));
     if (marks.length === 0) return false;
     const minutes = marks.map(({ minute }) => minute).filter((minute): minute is Minute => minute !== undefined);
     if (minutes.length < marks.length) log.warn({ count: marks.length - minutes.length }, "marks of no minute dropped");
@@ -114,7 +120,7 @@ export class RollupWorker {
     const told = this.#tellWorking(() => marks.forEach((mark) => mark.working()), done.signal);
     const started = clock.now();
     try {
-      this.#count("minutes_recomputed", await this.#retry(() => store.recompute(minutes)));
+      this.#count("minutes_recomputed", await this.#retries.run(() => store.recompute(minutes)));
     } finally {
       done.abort();
       await told;
@@ -135,25 +141,5 @@ export class RollupWorker {
 
   #count(name: string, by: number): void {
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
-  }
-
-  async #retry<Result>(work: () => Promise<Result>): Promise<Result> {
-    const { clock, log, random } = this.#ports;
-    let failing = false;
-    try {
-      return await retrying(work, {
-        clock,
-        random,
-        signal: this.#stopping.signal,
-        onRetry: (error, attempt, pauseMs) => {
-          if (!failing) this.#failing++;
-          failing = true;
-          this.#count("attempts_failed", 1);
-          if (attempt % 10 === 1) log.warn({ attempt, pauseMs, error: error.message }, "the rollup waits");
-        },
-      });
-    } finally {
-      if (failing) this.#failing--;
-    }
   }
 }
