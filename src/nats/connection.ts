@@ -29,6 +29,8 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
       maxReconnectAttempts: -1,
       reconnectTimeWait: 250,
       reconnectJitter: 250,
+      // Each request would make two errors with their stacks, in case that it fails.
+      noAsyncTraces: true,
       ...credentialsOf(settings),
       ...tlsOf(settings),
     });
