@@ -16,7 +16,8 @@ const FIRST_SAMPLE = 7;
 const SAMPLES = 12;
 
 export function storm(samples: number): Storm {
-  const core = new Core();
+  let corrected = 0;
+  const core = new Core({}, ({ counts }) => corrected += counts.get("corrections") ?? 0);
   const sessions = Math.ceil(samples / SAMPLES);
   const load = Array.from({ length: samples }, (_, at) => {
     // In the order of their times, as they would come.
@@ -31,7 +32,6 @@ export function storm(samples: number): Storm {
   if (core.state.openCount !== samples) throw new Error(`${core.state.openCount} of ${samples} samples are open`);
   core.take(bytesOf(usualSnapshot(USUAL_MS - 1_000).envelope), USUAL_MS);
   core.seal();
-  const corrected = core.seal().counts.get("corrections") ?? 0;
   const ended = performance.now();
   if (corrected !== samples) throw new Error(`${corrected} of ${samples} samples were corrected`);
   return {
