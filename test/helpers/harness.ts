@@ -25,17 +25,20 @@ export interface FixtureSet {
   readonly packs: readonly string[];
 }
 
-export interface SetReport {
-  readonly set: string;
-  readonly stages: readonly { readonly stage: string; readonly ms: number }[];
+export interface Answer {
   readonly passed: number;
   readonly warned: number;
   readonly failed: number;
   readonly packs: readonly PackResult[];
 }
 
+export interface SetReport extends Answer {
+  readonly set: string;
+  readonly stages: readonly { readonly stage: string; readonly ms: number }[];
+}
+
 /** The stress scenario's messages lie forty minutes apart, and none of them may be too late for any other. */
-const SETTINGS = { allowedLatenessMs: "2000h" };
+export const SETTINGS = { allowedLatenessMs: "2000h" };
 
 /** All of the bundled production events. */
 const PRODUCTION = { from: "2026-01-08", to: "2026-02-26" };
@@ -70,7 +73,7 @@ export function exportProduction(folder: string): Promise<void> {
 }
 
 /** Loads a set into a fresh installation, processes it, and asks the packs. */
-export async function judge({ name, folder, from, to, packs }: FixtureSet): Promise<SetReport> {
+export async function judge(set: FixtureSet): Promise<SetReport> {
   const stages: { stage: string; ms: number }[] = [];
   let last = performance.now();
   const done = (stage: string) => {
@@ -78,19 +81,24 @@ export async function judge({ name, folder, from, to, packs }: FixtureSet): Prom
     stages.push({ stage, ms: Math.round(now - last) });
     last = now;
   };
-  let answer: Omit<SetReport, "set" | "stages"> | undefined;
+  let answer: Answer | undefined;
   await withServedCluster(SETTINGS, async (cluster) => {
     done("stack up");
-    await command(cluster, registerLoadFixtures, ["load-fixtures", folder]);
+    await command(cluster, registerLoadFixtures, ["load-fixtures", set.folder]);
     done("load fixtures");
     await command(cluster, registerRun, ["run", "--until-drained", "--allowed-lateness", SETTINGS.allowedLatenessMs]);
     done("run until drained");
-    const args = ["assert", ...packs, "--from", from, "--to", to, "--json"];
-    answer = JSON.parse(await command(cluster, registerAssert, args, [0, 1]));
+    answer = await ask(cluster, set);
     done("assertion packs");
   });
   done("stack down");
-  return { set: name, stages, ...answer! };
+  return { set: set.name, stages, ...answer! };
+}
+
+/** What the packs of a set say of what was processed. */
+export async function ask(cluster: Cluster, { from, to, packs }: FixtureSet): Promise<Answer> {
+  const args = ["assert", ...packs, "--from", from, "--to", to, "--json"];
+  return JSON.parse(await command(cluster, registerAssert, args, [0, 1]));
 }
 
 async function command(
