@@ -71,8 +71,23 @@ export class ByteReader {
     return decoder.decode(this.take(this.whole()));
   }
 
+  /** How many bytes were read. */
+  get at(): number {
+    return this.#at;
+  }
+
   /** The next so many bytes. */
   take(length: number): Uint8Array {
     return this.#bytes.subarray(this.#at, this.#at += length);
+  }
+
+  /** Passes as many bytes as these are; true when they are the same. */
+  passes(bytes: Uint8Array): boolean {
+    const from = this.#at;
+    const { length } = bytes;
+    this.#at += length;
+    let same = 0;
+    while (same < length && this.#bytes[from + same] === bytes[same]) same++;
+    return same === length;
   }
 }

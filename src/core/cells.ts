@@ -42,18 +42,30 @@ export class Cells {
     }
   }
 
-  /** Takes out the record that begins there: its bytes, with as many zeros after them as fill the last cell. */
-  take(first: number): Uint8Array {
-    let count = 1;
-    let last = first;
-    for (; this.#after(last) !== NONE; last = this.#after(last)) count++;
+  /** The bytes of the record that begins there, with as many zeros after them as fill the last cell. */
+  read(first: number): Uint8Array {
+    let count = 0;
+    for (let cell = first; cell !== NONE; cell = this.#after(cell)) count++;
     const bytes = new Uint8Array(count * CELL_BYTES);
     for (let nth = 0, cell = first; nth < count; nth++, cell = this.#after(cell)) {
       bytes.set(this.#bytesOf(cell), nth * CELL_BYTES);
     }
+    return bytes;
+  }
+
+  /** Changes one byte of the record that begins there. */
+  set(first: number, at: number, byte: number): void {
+    let cell = first;
+    for (; at >= CELL_BYTES; at -= CELL_BYTES) cell = this.#after(cell);
+    this.#bytesOf(cell)[at] = byte;
+  }
+
+  /** Gives up the record that begins there. */
+  free(first: number): void {
+    let last = first;
+    while (this.#after(last) !== NONE) last = this.#after(last);
     this.#link(last, this.#free);
     this.#free = first;
-    return bytes;
   }
 
   #claim(): number {

@@ -7,6 +7,7 @@
  * memory as by default and the others in their bucket. `open`: better evidence may still come for all that name their
  * orchestrator.
  */
+import { SESSION_LAG_MS } from "../../src/cli/run.ts";
 import { resolveConfig } from "../../src/config.ts";
 import { judge } from "../../src/core/judge.ts";
 import { bytesOf, type Wire } from "../helpers/events.ts";
@@ -33,7 +34,7 @@ const [kind, given] = process.argv.slice(2);
 const count = Number(given);
 const core = new Core({
   allowedLatenessMs: kind === "open" ? LONG_MS : 60_000,
-  sessionLagMs: Infinity,
+  sessionLagMs: kind === "open" ? SESSION_LAG_MS : Infinity,
   mostSessions: kind === "bounded" ? resolveConfig({}).maxSessions : Infinity,
   mostOpen: Infinity,
   mostSeen: 2,
@@ -62,8 +63,10 @@ const before = usedBytes();
 for (let from = 0; from < count; from += AT_ONCE) {
   takeSessions(from, Math.min(count, from + AT_ONCE), USUAL_MS + (from / AT_ONCE) * APART_MS);
 }
-// Once to settle, and once to rest.
+// Twice to settle, and once to rest, long after the last of them.
 for (let seal = 0; seal < 2; seal++) core.seal();
+take(usualSnapshot(USUAL_MS + LONG_MS / 2));
+core.seal();
 const rssMb = Math.round(Math.max(peakRss, process.memoryUsage.rss()) / 2 ** 20);
 const bytes = usedBytes() - before;
 for (let nth = 0; nth < (kind === "bounded" ? 0 : count); nth++) {

@@ -47,6 +47,12 @@ export function derive(session: Session): Derived {
   return { totals, dependents, isKnown: presentRun(totals).canonical !== "" };
 }
 
+/** Notes the rows of a session's events as written from what is known now. */
+export function markWritten(session: Session): void {
+  const { dependents, isKnown } = derive(session);
+  for (const dependent of dependents) dependent.signal.written = writtenFrom(dependent, isKnown);
+}
+
 /** True for an edge that names no orchestrator, whose row takes its identity from its run. */
 export function borrows({ signal }: Dependent): boolean {
   return isTrace(signal) && !shows(signal, SHOWS.named);

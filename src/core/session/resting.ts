@@ -1,6 +1,7 @@
 /**
- * Sessions at rest: settled, and with nothing to do but to wait until their entries are due. One of twenty signals is some
- * eight hundred bytes outside the heap of objects (cells.ts).
+ * Sessions at rest: with nothing to do but to wait, for their entries to be due or for their open events to close. One of
+ * twenty signals is some eight hundred bytes outside the heap of objects (cells.ts). Which of its events are open is told
+ * there too, so that one can close without the session being taken up.
  *
  * What many sessions share, their supports, stands in a table. A table that is full is followed by another, and goes
  * when no session that refers to it rests any more.
@@ -9,7 +10,7 @@ import { ByteReader, ByteWriter } from "../bytes.ts";
 import { Cells } from "../cells.ts";
 import { type ContextTuple, contextTuple, emptySession, readContext } from "./entry.ts";
 import type { Session } from "./session.ts";
-import type { Support } from "./support.ts";
+import { isSame, type Support } from "./support.ts";
 import { isUsual, UID_BYTES, uidOfBytes, uidToBytes } from "./uid.ts";
 
 /** A session that rests. */
@@ -18,6 +19,8 @@ export interface Resting {
   readonly supports: readonly Support[];
   /** Where its bytes are. */
   readonly place: number;
+  /** How many of its events are open. */
+  open: number;
 }
 
 /** What of a session is text, and when it begins. */
@@ -29,18 +32,24 @@ interface Head {
   readonly texts: Record<number, string>;
 }
 
+/** Beside the mark of a signal: that it is open, and that its uid stands in bytes. */
+const OPEN = 1;
+const USUAL = 2;
+const BESIDE_MARK = 4;
+
 /** Enough for some minutes of a large installation, and little to keep for the last session that refers to a table. */
 const MOST_IN_TABLE = 4_096;
 
 export class RestingSessions {
   readonly #cells = new Cells();
   readonly #writer = new ByteWriter();
+  readonly #uid = new Uint8Array(UID_BYTES);
   #supports: Support[] = [];
-  /** Where each support of the table stands, by what it says. */
-  readonly #places = new Map<string, number>();
+  /** Where the supports of the table stand, by their tie-breaks, which tell most of them apart. */
+  readonly #places = new Map<bigint, number[]>();
 
-  /** Lays a session down; only one without a base, and without open signals. */
-  put({ key, signals, headSequence }: Session): Resting {
+  /** Lays a session down; only one without a base. */
+  put({ key, signals, headSequence, open }: Session): Resting {
     const contexts = [...new Set(signals.map(({ context }) => context))];
     const fromMs = signals[0]?.timeMs ?? 0;
     const head: Head = { fromMs, contexts: contexts.map((one) => contextTuple(one, key)), uids: {}, texts: {} };
@@ -55,20 +64,48 @@ export class RestingSessions {
     writer.whole(signals.length);
     writer.text(JSON.stringify(head));
     let beforeMs = fromMs;
-    for (const { uid, timeMs, mark, support, context } of signals) {
+    for (const [nth, { uid, timeMs, mark, support, context, open }] of signals.entries()) {
+      const hasBytes = head.uids[nth] === undefined;
+      writer.whole(BESIDE_MARK * mark + (hasBytes ? USUAL : 0) + (open ? OPEN : 0));
       writer.whole(timeMs - beforeMs);
       beforeMs = timeMs;
-      writer.whole(mark);
       writer.whole(supports.get(support)!);
       writer.whole(contexts.indexOf(context));
-      if (isUsual(uid)) uidToBytes(uid, writer.room(UID_BYTES));
+      if (hasBytes) uidToBytes(uid, writer.room(UID_BYTES));
     }
-    return { supports: this.#supports, place: this.#cells.put(writer.written) };
+    return { supports: this.#supports, place: this.#cells.put(writer.written), open };
   }
 
-  /** Takes up a session by the key of its entry: what it was when it was laid down. */
-  take(key: string, { supports, place }: Resting): Session {
-    const reader = new ByteReader(this.#cells.take(place));
+  /** Notes that no better evidence for an event of this usual uid will come; nothing when it is not open. */
+  close(resting: Resting, uid: string): void {
+    uidToBytes(uid, this.#uid);
+    const bytes = this.#cells.read(resting.place);
+    const reader = new ByteReader(bytes);
+    reader.whole();
+    const count = reader.whole();
+    reader.take(reader.whole());
+    for (let nth = 0; nth < count; nth++) {
+      const { at } = reader;
+      const beside = reader.whole() % BESIDE_MARK;
+      for (let other = 0; other < 3; other++) reader.whole();
+      if ((beside & USUAL) === 0 || !reader.passes(this.#uid)) continue;
+      if ((beside & OPEN) === 0) return;
+      this.#cells.set(resting.place, at, bytes[at]! - OPEN);
+      resting.open--;
+      return;
+    }
+  }
+
+  /** Takes up a session by the key of its entry: what it was when it was laid down, but for what has closed. */
+  take(key: string, resting: Resting): Session {
+    const session = this.read(key, resting);
+    this.#cells.free(resting.place);
+    return session;
+  }
+
+  /** A copy of a session that goes on resting. */
+  read(key: string, { supports, place }: Resting): Session {
+    const reader = new ByteReader(this.#cells.read(place));
     const session = emptySession(key);
     session.rememberHead(reader.whole());
     const count = reader.whole();
@@ -76,13 +113,15 @@ export class RestingSessions {
     const contexts = head.contexts.map((one) => readContext(one, session.key));
     let timeMs = head.fromMs;
     for (let nth = 0; nth < count; nth++) {
+      const marked = reader.whole();
+      const mark = Math.floor(marked / BESIDE_MARK);
       timeMs += reader.whole();
-      const mark = reader.whole();
       const { claim, modelEqual, tie } = supports[reader.whole()]!;
       const context = contexts[reader.whole()]!;
       const uid = head.uids[nth] ?? uidOfBytes(reader.take(UID_BYTES));
       const support = session.supports.add(claim, modelEqual, tie);
       session.add({ uid, timeMs, mark, support, context, text: head.texts[nth] ?? "", written: 0, open: false });
+      session.setOpen({ uid, timeMs, mark }, (marked & OPEN) !== 0);
     }
     return session;
   }
@@ -97,13 +136,11 @@ export class RestingSessions {
   }
 
   #placeOf(support: Support): number {
-    const { claim, modelEqual, tie } = support;
-    const said = `${tie} ${modelEqual} ${JSON.stringify(claim)}`;
-    let place = this.#places.get(said);
-    if (place === undefined) {
-      place = this.#supports.push(support) - 1;
-      this.#places.set(said, place);
-    }
+    const places = this.#places.get(support.tie) ?? [];
+    const known = places.find((place) => isSame(this.#supports[place]!, support));
+    if (known !== undefined) return known;
+    const place = this.#supports.push(support) - 1;
+    this.#places.set(support.tie, [...places, place]);
     return place;
   }
 }

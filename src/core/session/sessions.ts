@@ -16,11 +16,12 @@ import type { FactTable } from "../facts.ts";
 import { sessionKeyOf } from "../identity.ts";
 import type { ObservedEvent } from "../observed.ts";
 import { stateKey } from "../subject.ts";
-import { derive, writtenFrom } from "./derive.ts";
+import { derive, markWritten, writtenFrom } from "./derive.ts";
 import { readSession, type Rules, writeSession } from "./entry.ts";
 import { type Resting, RestingSessions } from "./resting.ts";
 import { type Noted, Session } from "./session.ts";
 import { MEANING, type Place, type SessionEvent } from "./signal.ts";
+import { isUsual } from "./uid.ts";
 
 /** Sessions under another hash are derived anew. */
 export interface SessionsSettings extends Rules {
@@ -34,6 +35,12 @@ export interface SessionsSettings extends Rules {
   /** Keys of sessions of which no rows are to be derived, for not all of their events come. */
   readonly leftOut: ReadonlySet<string>;
 }
+
+/**
+ * A session rests when nothing has come for it for so long, in milliseconds, or for as long as entries lag. Several times as
+ * long as its events are apart: to lay it down and take it up again costs as much as to take in an event.
+ */
+const RESTS_AFTER_MS = 30_000;
 
 /** Takes the rows that are due. */
 export type EmitFact = (table: FactTable, row: Row) => void;
@@ -65,6 +72,8 @@ export class Sessions {
   readonly #uncovered = new Map<Live, Stored>();
   /** Sessions whose entries must be part of the next seal. */
   readonly #due = new Set<Live>();
+  /** Sessions that do not rest, and when something came for them last; ascending, but for those that were just taken up. */
+  readonly #quiet = new Map<Live, number>();
   /** Sessions that may leave: at the next seal, for only then is what the last one handed over durable. */
   #leaving: Live[] = [];
   /** True when any of them settles then. */
@@ -143,15 +152,21 @@ export class Sessions {
 
   opened(observed: ObservedEvent): void {
     const live = this.#live.get(keyOf(observed));
-    if (live !== undefined) this.#awake(live).setOpen(placeOf(observed), true);
+    if (live === undefined) return;
+    this.#awake(live).setOpen(placeOf(observed), true);
   }
 
   closed(observed: ObservedEvent): void {
     const live = this.#live.get(keyOf(observed));
     if (live === undefined) return;
-    this.#awake(live).setOpen(placeOf(observed), false);
-    this.#touched.add(live);
     if (live.stale) this.#due.add(live);
+    const { state } = live;
+    if (state instanceof Session || !isUsual(observed.uid)) this.#awake(live).setOpen(placeOf(observed), false);
+    else this.#resting.close(state, observed.uid);
+    // There is nothing to write until the last one closes.
+    if (isOpen(live)) return;
+    this.#awake(live);
+    this.#touched.add(live);
   }
 
   /** Writes every session in memory once more with the evidence that there is. */
@@ -182,6 +197,7 @@ export class Sessions {
     const changes = [...this.#due].map((live) => this.#cover(live));
     this.#leaving = [...new Set([...this.#touched, ...this.#due])];
     this.#isSettling = this.#leaving.some(settles);
+    this.#restQuiet(takenAtMs);
     this.#touched.clear();
     this.#due.clear();
     return changes;
@@ -221,14 +237,43 @@ export class Sessions {
   }
 
   #cover(live: Live): StateChange {
+    const { key, state } = live;
     live.stale = false;
     this.#uncovered.delete(live);
-    return { bucket: "workflow_sessions", key: live.key, value: writeSession(this.#awake(live), this.#settings) };
+    if (!(state instanceof Session) && isOpen(live)) {
+      // It goes on resting until its last event closes, unless it had to be made smaller.
+      const copy = this.#resting.read(key, state);
+      const value = writeSession(copy, this.#settings);
+      if (copy.base === undefined) return { bucket: "workflow_sessions", key, value };
+    }
+    return { bucket: "workflow_sessions", key, value: writeSession(this.#awake(live), this.#settings) };
   }
 
   #awake(live: Live): Session {
-    if (!(live.state instanceof Session)) live.state = this.#resting.take(live.key, live.state);
-    return live.state;
+    if (live.state instanceof Session) return live.state;
+    const session = this.#resting.take(live.key, live.state);
+    live.state = session;
+    this.#quiet.set(live, -Infinity);
+    if (live.written === session.evidence) markWritten(session);
+    return session;
+  }
+
+  /** Lays down what has been quiet for long, once this seal has told for which sessions something came. */
+  #restQuiet(takenAtMs: number): void {
+    for (const live of this.#leaving) {
+      // Behind those for which something came before.
+      this.#quiet.delete(live);
+      this.#quiet.set(live, takenAtMs);
+    }
+    const quietMs = Math.min(RESTS_AFTER_MS, this.#settings.sessionLagMs);
+    for (const [live, cameMs] of this.#quiet) {
+      if (cameMs > takenAtMs - quietMs) return;
+      if (settles(live)) continue;
+      this.#quiet.delete(live);
+      const { state, frozen } = live;
+      // Of those with a base there are few: they have more events than a session keeps apart.
+      if (state instanceof Session && state.base === undefined && !frozen) live.state = this.#resting.put(state);
+    }
   }
 
   /** Makes room: sessions without open events are written, the oldest first, so that they can leave. */
@@ -243,26 +288,25 @@ export class Sessions {
     }
   }
 
-  /** What waits for nothing settles and leaves the memory; what waits only for its entry to be due rests. */
+  /** What waits for nothing settles, and leaves the memory unless its entry is to come. */
   #leave(live: Live, emit: EmitFact): void {
     if (isOpen(live) || live.stale) return;
     if (settles(live)) this.#settle(live, emit);
-    if (!this.#uncovered.has(live)) this.#live.delete(live.key);
-    // Of one with a base there are few: it has more events than a session keeps apart.
-    else if (live.state instanceof Session && live.state.base === undefined && !live.frozen) {
-      live.state = this.#resting.put(live.state);
-    }
+    if (this.#uncovered.has(live)) return;
+    this.#live.delete(live.key);
+    this.#quiet.delete(live);
   }
 
   #add(key: string, state: Session, frozen: boolean): Live {
     const live: Live = { key, state, written: 0n, settled: 0n, stale: false, frozen };
     this.#live.set(key, live);
+    this.#quiet.set(live, -Infinity);
     return live;
   }
 }
 
 function isOpen({ state }: Live): boolean {
-  return state instanceof Session && state.open > 0;
+  return state.open > 0;
 }
 
 /** True when nothing of a session is open any more, and not all of its rows have the evidence that there is. */

@@ -87,7 +87,7 @@ export function isGreater(a: Support, b: Support, timeMs: number): boolean {
 }
 
 /** True when two supports say the same. */
-function isSame(a: Support, b: Support): boolean {
+export function isSame(a: Support, b: Support): boolean {
   if (a.tie !== b.tie || a.modelEqual !== b.modelEqual) return false;
   const { claim: one } = a;
   const { claim: other } = b;

@@ -8,10 +8,18 @@ export const UID_BYTES = 24;
 
 const UUID_AND_HASH = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}~[0-9a-f]{16}$/;
 
-/** What follows so many bytes: the dashes of a UUID, and the `~`. */
-const MARKS: Readonly<Record<number, string>> = { 3: "-", 5: "-", 7: "-", 9: "-", 15: "~" };
+const SHAPE = "00000000-0000-0000-0000-000000000000~0000000000000000";
 
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+/** Where in that the two digits of each byte stand. */
+const PLACES = Array.from(SHAPE.matchAll(/00/g), ({ index }) => index);
+
+/** The digits, and what each says, as codes of characters. */
+const DIGITS = new TextEncoder().encode("0123456789abcdef");
+const VALUES = new Uint8Array(128);
+for (const [value, digit] of DIGITS.entries()) VALUES[digit] = value;
+
+const decoder = new TextDecoder();
+const text = new TextEncoder().encode(SHAPE);
 
 const PACKED_LENGTH = 33;
 
@@ -22,18 +30,20 @@ export function isUsual(uid: string): boolean {
 
 /** Writes the bytes of a usual uid. */
 export function uidToBytes(uid: string, into: Uint8Array): void {
-  for (let at = 0, from = 0; at < UID_BYTES; at++) {
-    into[at] = 16 * digit(uid, from) + digit(uid, from + 1);
-    from += MARKS[at] === undefined ? 2 : 3;
+  for (let at = 0; at < UID_BYTES; at++) {
+    const place = PLACES[at]!;
+    into[at] = 16 * VALUES[uid.charCodeAt(place)]! + VALUES[uid.charCodeAt(place + 1)]!;
   }
 }
 
 /** Reads what `uidToBytes` wrote. */
 export function uidOfBytes(bytes: Uint8Array): string {
-  const parts: string[] = [];
-  for (let at = 0; at < UID_BYTES; at++) parts.push(HEX[bytes[at]!]! + (MARKS[at] ?? ""));
-  // One text: added up it would hold on to each of its parts, ten times as much.
-  return parts.join("");
+  for (let at = 0; at < UID_BYTES; at++) {
+    const place = PLACES[at]!;
+    text[place] = DIGITS[bytes[at]! >> 4]!;
+    text[place + 1] = DIGITS[bytes[at]! & 15]!;
+  }
+  return decoder.decode(text);
 }
 
 const bytes = new Uint8Array(UID_BYTES);
@@ -53,10 +63,4 @@ export function unpackUid(packed: string): string {
   if (said.length !== UID_BYTES) throw new RangeError("a packed uid says 24 bytes");
   for (let at = 0; at < UID_BYTES; at++) bytes[at] = said.charCodeAt(at);
   return uidOfBytes(bytes);
-}
-
-/** The value of a lower-case hexadecimal digit. */
-function digit(text: string, at: number): number {
-  const code = text.charCodeAt(at);
-  return code < 58 ? code - 48 : code - 87;
 }

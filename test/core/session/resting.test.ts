@@ -63,6 +63,41 @@ describe("a session at rest", (test) => {
     assert.equal(account(resting.take(key, resting.put(session))), account(session));
   });
 
+  test("knows which of its events are open, whichever close while it rests", () => {
+    const [[key, value]] = [...closedWorld(placed([...usualSnapshots(), ...usualSession(7)]), TTL).sessions] as [
+      [string, string],
+    ];
+    const places = [...Array(20).keys()];
+    fc.assert(
+      fc.property(fc.subarray(places), fc.array(fc.nat(19)), fc.boolean(), (open, closing, hasOdd) => {
+        const session = read(key, value);
+        // A uid without bytes, first of all, so that the others lie elsewhere.
+        if (hasOdd) session.add({ ...session.signals[0]!, timeMs: 5, uid: "odd" });
+        const signals = [...session.signals];
+        for (const nth of open) session.setOpen(signals[nth]!, true);
+        const resting = new RestingSessions();
+        const laid = resting.put(session);
+        const other = resting.put(session);
+        assert.is(laid.open, session.open);
+        for (const nth of closing) {
+          const signal = signals[nth]!;
+          if (signal.uid === "odd") continue;
+          resting.close(laid, signal.uid);
+          session.setOpen(signal, false);
+          assert.is(laid.open, session.open);
+        }
+        resting.close(laid, signals[19]!.uid.replace(/.$/, (last) => last === "0" ? "1" : "0"));
+        const flagsOf = ({ signals }: Session) => signals.map(({ open }) => open);
+        for (const again of [resting.read(key, laid), resting.take(key, laid)]) {
+          assert.equal(flagsOf(again), flagsOf(session));
+          assert.equal(account(again), account(session));
+        }
+        assert.is(resting.take(key, other).open, open.length, "another is as it was");
+      }),
+      { numRuns: 100, includeErrorInReport: true },
+    );
+  });
+
   test("keeps its supports when many others have come since", () => {
     const [[key, value]] = [...closedWorld(placed([...usualSnapshots(), ...usualSession(7)]), TTL).sessions] as [
       [string, string],
