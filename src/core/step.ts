@@ -202,8 +202,11 @@ export class PartitionState {
     const rewindBound = streamedSeq ?? takenSeq + 1;
     const sessions = this.#sessions.seal(rewindBound, this.#takenAtMs, (table, row) => this.#fact(table, row));
     this.#lastSession = sessions.at(-1)?.key ?? this.#lastSession;
-    const { rows, facts, deadLetters, state, costs, counts, correctedMs } = this.#batch;
-    for (const [table, list] of facts) rows.set(table, list.all());
+    const { facts, deadLetters, state, costs, counts, correctedMs } = this.#batch;
+    const rows = new Map<Table, Row[]>();
+    // The facts first: they are waited for.
+    for (const [table, newest] of facts) rows.set(table, newest.all());
+    for (const [table, list] of this.#batch.rows) rows.set(table, list);
     const dirtyMinutes = minutesOf(rows.get("fact_stream_status_samples") ?? []);
     const { doneSeq: doneBefore, doneAtMs: doneBeforeAtMs } = this.#start;
     const progress = {

@@ -8,7 +8,7 @@
  */
 import { Core, LATENESS_MS } from "./core.ts";
 import { productionEvents } from "./load.ts";
-import { usedBytes } from "./used.ts";
+import { peakRssMb, usedBytes } from "./used.ts";
 
 export interface Steady {
   readonly rate: number;
@@ -27,7 +27,7 @@ const before = usedBytes();
 for (const { bytes, timeMs } of productionEvents(rate * seconds, rate)) core.take(bytes, timeMs);
 core.seal();
 const bytesPerEvent = Math.round((usedBytes() - before) / (rate * Math.min(seconds, LATENESS_MS / 1_000)));
-const rssMb = Math.round(process.resourceUsage().maxRSS / 1_024);
+const rssMb = peakRssMb();
 const { openCount: open, sessionCount: sessions } = core.state;
 const steady: Steady = { rate, seconds, open, sessions, rssMb, bytesPerEvent };
 console.log(JSON.stringify(steady));

@@ -10,6 +10,7 @@ import { startProcessor } from "../../src/cli/run.ts";
 import type { Config } from "../../src/config.ts";
 import { connectNats } from "../../src/nats/connection.ts";
 import { openLog } from "../../src/runtime/log.ts";
+import { peakRssMb } from "./used.ts";
 
 export interface WorkerCost {
   readonly cpuMicros: number;
@@ -73,7 +74,7 @@ function cost(): WorkerCost {
   latencies = [];
   return {
     cpuMicros: user + system,
-    rssMb: Math.round(process.resourceUsage().maxRSS / 1_024),
+    rssMb: peakRssMb(),
     rssNowMb: Math.round(rss / 2 ** 20),
     heapMb: Math.round(heapUsed / 2 ** 20),
     externalMb: Math.round(external / 2 ** 20),
