@@ -130,5 +130,5 @@ function within(of: Fields, field: string, value: number | null, low: number, hi
 }
 
 function kindOf(value: unknown): string {
-  return Array.isArray(value) ? "a list" : typeof value;
+  return Array.isArray(value) ? "a list" : value === null ? "null" : typeof value;
 }

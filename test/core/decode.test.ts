@@ -199,6 +199,32 @@ describe("decode(): reasons of refusal", (test) => {
     assert.is(envelope.gateway, "gateway-a");
   });
 
+  test("says which field cannot be read, and why", () => {
+    const tracks = [{ type: "video", jitter: 1 }, { type: "audio", jitter: "a lot" }];
+    const cases: [content: unknown, details: string][] = [
+      [statusWire({ state: 5 }), "data.state: expected a text, got number"],
+      [statusWire({ inference_status: [] }), "data.inference_status: expected an object, got a list"],
+      [
+        statusWire({ inference_status: { last_params: { width: 65_536 } } }),
+        "data.inference_status.last_params.width: expected a number from 0 to 65535",
+      ],
+      [
+        { ...statusWire({ stats: { track_stats: tracks } }), type: "stream_ingest_metrics" },
+        "data.stats.track_stats.1.jitter: expected a number, got string",
+      ],
+      [
+        { ...statusWire({ stats: { track_stats: [null] } }), type: "stream_ingest_metrics" },
+        "data.stats.track_stats.0: expected an object, got null",
+      ],
+      [{ ...statusWire(), type: "discovery_results", data: [{}, "x"] }, "data.1: expected an object, got string"],
+      [statusWire({ request_id: "é".repeat(129) }), "data.request_id: expected at most 256 bytes"],
+    ];
+    for (const [content, details] of cases) {
+      const result = decoded(content);
+      assert.is(result.outcome === "rejected" && result.rejection.details, details);
+    }
+  });
+
   test("quotes nothing of the message in the details", () => {
     const secret = "SECRETSECRET";
     const contents = [
