@@ -34,13 +34,19 @@ export interface IndexedNode extends Node {
   readonly modelKeys: readonly string[];
 }
 
+/** What is kept of a snapshot itself: its nodes are those of its sightings, which others state alike. */
+interface Added {
+  readonly timeMs: number;
+  readonly nodeCount: number;
+}
+
 const NONE: readonly Sighting[] = [];
 
 /** Sightings whose claims are kept: those that present observations choose, and few of all that there are. */
 const MOST_CLAIMED = 4_096;
 
 export class CandidateIndex {
-  readonly #snapshots = new Map<string, Snapshot>();
+  readonly #snapshots = new Map<string, Added>();
   readonly #byUrl = new Map<string, Sighting[]>();
   readonly #byWallet = new Map<string, Sighting[]>();
   readonly #nodes = new Map<string, IndexedNode>();
@@ -63,7 +69,7 @@ export class CandidateIndex {
   /** Adds a snapshot; false when it is there already or older than what the bound has dropped. */
   add(snapshot: Snapshot): boolean {
     if (this.#snapshots.has(snapshot.uid) || snapshot.timeMs <= this.#forgottenUpToMs) return false;
-    this.#snapshots.set(snapshot.uid, snapshot);
+    this.#snapshots.set(snapshot.uid, { timeMs: snapshot.timeMs, nodeCount: snapshot.nodes.length });
     for (const node of snapshot.nodes) {
       const { timeMs, uid: snapshotUid } = snapshot;
       const sighting = { timeMs, snapshotUid, node: this.#intern(node), ties: undefined, claims: undefined };
@@ -103,14 +109,14 @@ export class CandidateIndex {
    */
   forgetOldest(most: number): number {
     if (this.#sightings <= most) return 0;
-    const oldestFirst = [...this.#snapshots.values()].sort((a, b) => a.timeMs - b.timeMs);
+    const oldestFirst = [...this.#snapshots].sort(([, a], [, b]) => a.timeMs - b.timeMs);
     let dropped = 0;
-    for (const snapshot of oldestFirst) {
+    for (const [uid, { timeMs, nodeCount }] of oldestFirst) {
       // Snapshots of one instant go together: the time is what later tells kept from dropped.
-      if (this.#sightings <= most && snapshot.timeMs > this.#forgottenUpToMs) break;
-      this.#snapshots.delete(snapshot.uid);
-      this.#sightings -= snapshot.nodes.length;
-      this.#forgottenUpToMs = snapshot.timeMs;
+      if (this.#sightings <= most && timeMs > this.#forgottenUpToMs) break;
+      this.#snapshots.delete(uid);
+      this.#sightings -= nodeCount;
+      this.#forgottenUpToMs = timeMs;
       dropped++;
     }
     const kept = this.#forgottenUpToMs;
