@@ -6,6 +6,12 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /** A number of 53 bits is so many times seven bits. */
 const LONGEST_WHOLE = 8;
 
+/** True when a text takes at most so many bytes. */
+export function fitsBytes(text: string, most: number): boolean {
+  // A UTF-16 unit is at most three bytes, so only what is near the limit must be measured.
+  return text.length * 3 <= most || (text.length <= most && encoder.encode(text).length <= most);
+}
+
 /** Bytes that grow at their end, and are used again. */
 export class ByteWriter {
   #bytes = new Uint8Array(1_024);

@@ -88,8 +88,7 @@ export type Decoded =
 
 type JsonObject = { [key: string]: Json };
 
-const isObject = (value: Json | undefined): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+const isObject = (value: Json | undefined): value is JsonObject => isFields(value);
 
 /** What has been read of a message so far. */
 class Reading {

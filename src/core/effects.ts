@@ -1,7 +1,9 @@
 /**
  * What a batch asks the shell to do, as plain data, in the order in which it must become durable:
- * dead letters and rows, then the marks of their minutes and state, then the checkpoint, then the ack.
+ * dead letters and rows, then the marks of their minutes and state, then the checkpoint, then the ack. A snapshot may be
+ * written sooner.
  */
+import { fitsBytes } from "./bytes.ts";
 import type { Row, Table } from "./emit/row.ts";
 import type { Minute } from "./minute.ts";
 
@@ -28,12 +30,9 @@ export interface DeadLetter {
 /** The largest entry that a bucket takes, in bytes: a server's default limit is 1 MiB with headers. */
 const LARGEST_ENTRY = 1_000_000;
 
-const encoder = new TextEncoder();
-
 /** True when a value is small enough to be an entry of a bucket. */
 export function fitsBucket(value: string): boolean {
-  // A UTF-16 unit is at most three bytes, so only what is near the limit must be measured.
-  return value.length * 3 <= LARGEST_ENTRY || encoder.encode(value).length <= LARGEST_ENTRY;
+  return fitsBytes(value, LARGEST_ENTRY);
 }
 
 /** A write to a state bucket: a value, or null to remove the key. */

@@ -4,6 +4,7 @@
  * Null and missing are one; a number may come as text; a field of another type is refused, and so is a number that its
  * column could not hold: a silent zero or infinity would be a wrong row.
  */
+import { fitsBytes } from "./bytes.ts";
 
 /** An object of JSON. */
 export type Fields = Readonly<Record<string, unknown>>;
@@ -24,8 +25,7 @@ const NONE: Fields = {};
 
 const NUMBER_TEXT = /^\s*[+-]?\d+(\.\d+)?([eE][+-]?\d+)?\s*$/;
 
-const encoder = new TextEncoder();
-
+/** True for an object of JSON, and so for no list. */
 export function isFields(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -42,23 +42,18 @@ export function text(of: Fields, field: string, longest = Infinity): string {
 /** A text of at most so many bytes of UTF-8, `""` where there is none. */
 export function textOfBytes(of: Fields, field: string, most: number): string {
   const value = text(of, field);
-  // A UTF-16 unit is at most three bytes, so only what is near the limit must be measured.
-  const fits = value.length * 3 <= most || (value.length <= most && encoder.encode(value).length <= most);
-  if (!fits) throw new Unreadable(of, field, `expected at most ${most} bytes`);
+  if (!fitsBytes(value, most)) throw new Unreadable(of, field, `expected at most ${most} bytes`);
   return value;
 }
 
 /** A number or numeric text within bounds; null where there is none, or a blank text. */
 export function number(of: Fields, field: string, low: number, high: number): number | null {
-  const value = numberOf(of[field]);
-  if (value === undefined) throw new Unreadable(of, field, `expected a number, got ${kindOf(of[field])}`);
-  return within(of, field, value, low, high);
+  return within(of, field, stated(of, field), low, high);
 }
 
 /** The same as a whole number: fractions are cut. */
 export function whole(of: Fields, field: string, low: number, high: number): number | null {
-  const value = numberOf(of[field]);
-  if (value === undefined) throw new Unreadable(of, field, `expected a number, got ${kindOf(of[field])}`);
+  const value = stated(of, field);
   return within(of, field, value === null ? null : Math.trunc(value), low, high);
 }
 
@@ -122,6 +117,13 @@ function numberOf(value: unknown): number | null | undefined {
   if (typeof value === "number") return value;
   if (value === undefined || value === null || value === "") return null;
   return typeof value === "string" && NUMBER_TEXT.test(value) ? Number(value) : undefined;
+}
+
+/** The number that a field states, null where it states none. */
+function stated(of: Fields, field: string): number | null {
+  const value = numberOf(of[field]);
+  if (value === undefined) throw new Unreadable(of, field, `expected a number, got ${kindOf(of[field])}`);
+  return value;
 }
 
 function within(of: Fields, field: string, value: number | null, low: number, high: number): number | null {

@@ -2,6 +2,7 @@
  * Where a message belongs before anybody has decoded it: its type and its partition, for publishers.
  * What cannot be read is routed all the same, so that the processor can refuse it with a reason.
  */
+import { type Fields, isFields } from "./fields.ts";
 import { sessionKeyOf } from "./identity.ts";
 import { parseJsonBytes, parseJsonText } from "./json.ts";
 import { PARTITION_ALL, partitionOf } from "./subject.ts";
@@ -33,8 +34,8 @@ export function routeOf(bytes: Uint8Array, partitions: number): Route {
   return { type, partition: partitionOf(key, partitions) };
 }
 
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : {};
+function record(value: unknown): Fields {
+  return isFields(value) ? value : {};
 }
 
 /** Ids beyond the bound are refused by the processor; here they must only not overflow a subject. */

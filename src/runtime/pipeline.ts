@@ -3,11 +3,11 @@
  *
  *     dead letters → rows → dirty minutes → state → checkpoint → ack
  *
- * Snapshots alone are written as soon as they are read: whoever knows one sooner has less to correct.
  * A crash between any two of these leads to a repeat, and the repeat adds the same rows again. While a batch
  * is being committed the next one is read and decoded; it is sealed only when the commit is through, so
  * there is at most one batch in flight and one in the making. When ClickHouse or NATS is away, the commit
  * is retried with the batch kept, the batch in the making fills up to its bound, and reading pauses.
+ * Snapshots alone are written as soon as they are read: whoever knows one sooner has less to correct.
  */
 import type { Gap } from "../core/checkpoint.ts";
 import type { Counts, Effects } from "../core/effects.ts";

@@ -34,12 +34,11 @@ export class RollupWorker {
   readonly #ports: RollupPorts;
   readonly #counts = new Map<string, number>();
   readonly #stopping = new AbortController();
+  readonly #retries: Retries;
   /** Aborted to have a pause end early. */
   #pause = new AbortController();
   #isDraining = false;
   #finished: Promise<void> | undefined;
-
-  readonly #retries: Retries;
 
   constructor(ports: RollupPorts) {
     this.#ports = ports;

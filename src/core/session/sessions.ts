@@ -152,8 +152,7 @@ export class Sessions {
 
   opened(observed: ObservedEvent): void {
     const live = this.#live.get(keyOf(observed));
-    if (live === undefined) return;
-    this.#awake(live).setOpen(placeOf(observed), true);
+    if (live !== undefined) this.#awake(live).setOpen(placeOf(observed), true);
   }
 
   closed(observed: ObservedEvent): void {
