@@ -11,7 +11,7 @@ const FROM_THE_START = { fromSequence: 1, known: { streamSequence: 0, storedAtMs
 const SAMPLES = productionEvents(GATEWAY_LOG);
 
 /** A connection whose deliveries can be lost without a sign: heartbeats and replies still come. */
-function leaky(nc: NatsConnection, isLeaking: () => boolean): NatsConnection {
+function leaky(nc: NatsConnection, isLeaking: () => boolean, onLost = () => {}): NatsConnection {
   return new Proxy(nc, {
     get(target, name) {
       const member: unknown = Reflect.get(target, name);
@@ -21,7 +21,8 @@ function leaky(nc: NatsConnection, isLeaking: () => boolean): NatsConnection {
         if (pass === undefined) return target.subscribe(subject, options);
         const callback: typeof pass = (error, message) => {
           const isDelivery = error === null && message.reply?.startsWith("$JS.ACK.") === true;
-          if (!(isDelivery && isLeaking())) pass(error, message);
+          if (isDelivery && isLeaking()) onLost();
+          else pass(error, message);
         };
         return target.subscribe(subject, { ...options, callback });
       };
@@ -65,10 +66,14 @@ describe("a consumer that falls silent", (test) => {
   test("because a part of what it sent is lost is replaced at the next message, before that is handed over", () =>
     withCluster({}, async (cluster) => {
       let isLeaking = true;
+      let lost = 0;
       const why: string[] = [];
-      const stream = await openEventStream(leaky(cluster.nc, () => isLeaking));
+      const stream = await openEventStream(leaky(cluster.nc, () => isLeaking, () => lost++));
       const source = await stream.open("0", FROM_THE_START, "leaky", (reason) => why.push(reason));
       await cluster.publish("org", SAMPLES.slice(0, 10));
+      const first = await stored(cluster, "0");
+      // A message is stored before it is sent on.
+      await eventually("lost on their way", () => lost === first.length);
       isLeaking = false;
       await cluster.publish("org", SAMPLES.slice(10));
       const all = await stored(cluster, "0");
