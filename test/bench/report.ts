@@ -92,8 +92,7 @@ export function textOf(result: Result, baseline: Result | undefined): string {
     const [name, { perSecond, cpu }] of [["one process", processes.one], ["two processes", processes.two]] as const
   ) {
     const each = `CPU an event: processors ${rounded(cpu.processors)}, engine ${rounded(cpu.engine)}`;
-    // What was published before is read meanwhile, and no more.
-    const most = result.cores * 1e6 / (cpu.processors + cpu.engine + result.embedded.cpu.nats);
+    const most = result.cores * 1e6 / (cpu.processors + cpu.engine + cpu.nats);
     const limit = `with which ${result.cores} cores give at most ${whole(most)} events/s`;
     say(name, `${whole(perSecond)} events/s; ${each}, nats-server ${rounded(cpu.nats)} us, ${limit}`);
   }
@@ -163,7 +162,7 @@ function sharesOf({ cores, figures, embedded, processes, budget }: Result): stri
   const { one: { cpu: over } } = processes;
   return [
     say(EMBEDDED_SHARE, "embedded", embedded.cpu.nats, engine, embedded.cpu.process - engine),
-    say(HTTP_SHARE, "over HTTP", embedded.cpu.nats, over.engine, over.processors),
+    say(HTTP_SHARE, "over HTTP", over.nats, over.engine, over.processors),
   ];
 }
 

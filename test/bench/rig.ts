@@ -103,6 +103,15 @@ export class Worker {
     return await answer(this.#child);
   }
 
+  /** Stops it where it is; a lease that it holds expires after a while. */
+  pause(): void {
+    this.#child.kill("SIGSTOP");
+  }
+
+  resume(): void {
+    this.#child.kill("SIGCONT");
+  }
+
   async stop(): Promise<void> {
     await this.ask("stop");
     this.#child.disconnect();

@@ -11,7 +11,7 @@ import { timeOf } from "./load.ts";
 import { begin, beginEmpty, publish, requireStored, type Rig, Worker } from "./rig.ts";
 import { cpu } from "./used.ts";
 
-/** What a run over processes of their own took; CPU in microseconds an event, of nats-server with its publishing. */
+/** What a run over processes of their own took; CPU in microseconds an event, of nats-server without publishing. */
 export interface Run {
   readonly perSecond: number;
   readonly cpu: { readonly processors: number; readonly engine: number; readonly nats: number };
@@ -20,7 +20,6 @@ export interface Run {
 /** The same with the engine in the process. */
 export interface EmbeddedRun {
   readonly perSecond: number;
-  /** Of nats-server without publishing. */
   readonly cpu: { readonly process: number; readonly nats: number };
 }
 
@@ -98,33 +97,25 @@ export async function overHttp(rig: Rig, load: Load, database: string, processes
   await Promise.all(workers.map(({ ready }) => ready));
   // A second owner gets its share of the partitions when leases are next looked at.
   if (processes > 1) await new Promise((resolve) => setTimeout(resolve, 10_000));
-  const before = await rig.serversCpu();
+  const idle = await Promise.all(workers.map((worker) => worker.ask("cost")));
+  // All of it waits when they begin: batches of what came between would be small, and their parts merged later.
+  for (const worker of workers) worker.pause();
   await publish(rig, load, partitions);
-  const published = await costs(rig, workers);
+  const before = await rig.serversCpu();
   const started = performance.now();
-  await Promise.all(workers.map((worker) => worker.ask("drained")));
+  for (const worker of workers) worker.resume();
+  const costs = await Promise.all(workers.map((worker) => worker.ask("drained")));
   const seconds = (performance.now() - started) / 1_000;
-  const after = await costs(rig, workers);
+  const after = await rig.serversCpu();
   await Promise.all(workers.map((worker) => worker.stop()));
   await requireStored(own, load.length);
-  // What was processed while the rest was still published is not counted: its batches were small.
-  const count = after.messages - published.messages;
+  const count = load.length;
   return {
     perSecond: count / seconds,
     cpu: {
-      processors: (after.processors - published.processors) / count,
-      engine: (after.engine - published.engine) / count,
-      nats: (after.nats - before.nats) / load.length,
+      processors: costs.reduce((sum, { cpuMicros }, at) => sum + cpuMicros - idle[at]!.cpuMicros, 0) / count,
+      engine: (after.engine - before.engine) / count,
+      nats: (after.nats - before.nats) / count,
     },
-  };
-}
-
-async function costs(rig: Rig, workers: readonly Worker[]) {
-  const of = await Promise.all(workers.map((worker) => worker.ask("cost")));
-  const sum = (value: (one: (typeof of)[number]) => number) => of.reduce((total, one) => total + value(one), 0);
-  return {
-    ...await rig.serversCpu(),
-    processors: sum(({ cpuMicros }) => cpuMicros),
-    messages: sum(({ messages }) => messages),
   };
 }

@@ -6,7 +6,7 @@
  */
 import type { Claim, Selection } from "../select.ts";
 import { copyOf, NOTHING, read, type Totals } from "./fold.ts";
-import { compareK, type Context, contextOf, type Place, type SessionEvent, type Signal, signalOf } from "./signal.ts";
+import { compareK, Contexts, type Place, type SessionEvent, type Signal, signalOf } from "./signal.ts";
 import { isGreater, NAMELESS, type Support, Supports, weightAt } from "./support.ts";
 
 /** Signals kept apart: their entry must fit a bucket, whose entries are bounded. While some are open it may be twice so. */
@@ -40,6 +40,7 @@ export class Session {
   /** The session key, see identity.ts. */
   readonly key: string;
   readonly supports = new Supports();
+  readonly #contexts = new Contexts();
   #signals: Signal[] = [];
   #base: Base | undefined;
   /** So many of the first signals go into the base as soon as their rows are written; none is taken among them. */
@@ -85,7 +86,7 @@ export class Session {
   /** Notes an event; without a finding it names nobody. */
   note(event: SessionEvent, streamSequence: number, finding?: { selection: Selection; claim: Claim }): Noted {
     const support = finding === undefined ? NAMELESS : this.supports.of(finding.selection, finding.claim);
-    const signal = signalOf(event, support, this.#contextOf(event));
+    const signal = signalOf(event, support, this.#contexts.of(event));
     const noted = this.#isFull && this.#find(signal) < 0 ? "ignored" : this.add(signal);
     if (noted === "ignored") return noted;
     this.rememberHead(streamSequence);
@@ -225,21 +226,10 @@ export class Session {
     }
     return ~low;
   }
-
-  /** The signals of a session mostly come from one place, which is kept once. */
-  #contextOf(event: SessionEvent): Context {
-    const context = contextOf(event);
-    const last = this.#signals[this.#signals.length - 1]?.context;
-    return last !== undefined && isSameContext(last, context) ? last : context;
-  }
 }
 
 /** Of two bases one is taken whole, for nobody knows what they share: that which reaches further, then that of more. */
 function isBeyond(a: Base, b: Base): boolean {
   const order = compareK(a.floor, b.floor);
   return order > 0 || (order === 0 && a.evidence > b.evidence);
-}
-
-function isSameContext(a: Context, b: Context): boolean {
-  return a.gateway === b.gateway && a.streamId === b.streamId && a.requestId === b.requestId && a.startMs === b.startMs;
 }

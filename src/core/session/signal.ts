@@ -91,9 +91,24 @@ export function signalOf(event: SessionEvent, support: Support, context: Context
   return { uid, timeMs, mark: markOf(event), context, text, support, written: 0, open: false };
 }
 
-export function contextOf(event: SessionEvent): Context {
-  const { streamId, requestId } = event.payload;
-  return { gateway: event.head.gateway, streamId, requestId, startMs: startOf(event) };
+/** How many contexts are looked through: a session mostly has one of its gateway and one of its runner. */
+const MOST_SHARED = 8;
+
+/** Contexts of one session: what its latest events have in common is kept once. */
+export class Contexts {
+  readonly #latest: Context[] = [];
+
+  of(event: SessionEvent): Context {
+    const { head: { gateway }, payload: { streamId, requestId } } = event;
+    const startMs = startOf(event);
+    const known = this.#latest.findLast((one) =>
+      one.gateway === gateway && one.streamId === streamId && one.requestId === requestId && one.startMs === startMs
+    );
+    if (known !== undefined) return known;
+    const context = { gateway, streamId, requestId, startMs };
+    if (this.#latest.push(context) > MOST_SHARED) this.#latest.shift();
+    return context;
+  }
 }
 
 /** Not after the sample, and not of a clock that was never set. */

@@ -81,6 +81,14 @@ describe("a session", (test) => {
     }
   });
 
+  test("keeps once where its events come from, though these places take turns", () => {
+    const gateways = ["gateway-1", "gateway-2"];
+    const events = Array.from({ length: 20 }, (_, at) => eventOf(sample(1_000 + at, { gateway: gateways[at % 2]! })));
+    const { signals } = sessionOf(events);
+    assert.equal(signals.map(({ context }) => context.gateway), events.map(({ head }) => head.gateway));
+    assert.is(new Set(signals.map(({ context }) => context)).size, gateways.length);
+  });
+
   test("keeps the greatest support of an event, and its evidence only grows", () => {
     const [event] = EVENTS.filter(({ type }) => type === "ai_stream_status");
     const session = new Session("network", "key");
