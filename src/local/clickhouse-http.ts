@@ -12,7 +12,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { loadChdb } from "../clickhouse/chdb.ts";
 import { LatecomerError } from "../errors.ts";
 import { readBody, writeBody } from "./clickhouse-body.ts";
-import { type Answer, runStatement, type Statement, StatementError } from "./clickhouse-session.ts";
+import { type Answer, type Statement, StatementError, Statements } from "./clickhouse-session.ts";
 
 /** A running façade. */
 export interface ClickHouseHttp {
@@ -30,9 +30,6 @@ export interface ListenOptions {
 }
 
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
-
-/** The engine works in libuv's four threads: two are left for files and compression. */
-const STATEMENTS_MAX = 2;
 
 /** A statement that still runs then is left behind; the engine bounds it. */
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -61,10 +58,10 @@ export async function serveClickHouse(folder: string, options: ListenOptions = {
   const open = await loadChdb(folder);
   // The engine stops when its last connection closes, and starts in 150 ms: this one keeps it up between requests.
   const keeper = open();
-  const inSlot = slots(STATEMENTS_MAX);
+  const statements = new Statements(open);
   const running = new Set<Promise<void>>();
   const server = createServer((request, response) => {
-    const handled = handle(request, response, (statement) => inSlot(() => runStatement(open, statement)));
+    const handled = handle(request, response, statements);
     running.add(handled);
     handled.finally(() => running.delete(handled));
   });
@@ -82,6 +79,7 @@ export async function serveClickHouse(folder: string, options: ListenOptions = {
       server.closeAllConnections();
       for (const socket of sockets) socket.destroy();
       await within(CLOSE_TIMEOUT_MS, Promise.all([ended, ...running]));
+      await statements.close();
       await keeper.close();
     })();
   try {
@@ -95,10 +93,8 @@ export async function serveClickHouse(folder: string, options: ListenOptions = {
   return { url: `http://${host.includes(":") ? `[${host}]` : host}:${address.port}`, close };
 }
 
-type Run = (statement: Statement) => Promise<Answer>;
-
 /** Answers one request; never rejects. */
-async function handle(request: IncomingMessage, response: ServerResponse, run: Run): Promise<void> {
+async function handle(request: IncomingMessage, response: ServerResponse, statements: Statements): Promise<void> {
   const url = new URL(request.url ?? "/", "http://localhost");
   const asked = (name: string) => url.searchParams.get(name) ?? undefined;
   try {
@@ -108,7 +104,7 @@ async function handle(request: IncomingMessage, response: ServerResponse, run: R
     if (url.pathname !== "/") return plain(response, 404, `There is no handle ${url.pathname}\nUse / or /ping.\n`);
     const queryId = asked("query_id") ?? randomUUID();
     response.setHeader("X-ClickHouse-Query-Id", queryId);
-    const answer = await run(await readStatement(request, url));
+    const answer = await statements.run(await readStatement(request, url));
     response.setHeader("X-ClickHouse-Format", answer.format);
     response.setHeader("X-ClickHouse-Timezone", Intl.DateTimeFormat().resolvedOptions().timeZone);
     response.setHeader("X-ClickHouse-Summary", JSON.stringify(summaryOf(answer)));
@@ -222,23 +218,6 @@ function plain(response: ServerResponse, status: number, text: string): void {
   response.statusCode = status;
   response.setHeader("Content-Type", "text/plain; charset=UTF-8");
   response.end(text);
-}
-
-/** Lets at most so many run at a time; the others wait in order. */
-function slots(limit: number): <T>(run: () => Promise<T>) => Promise<T> {
-  let free = limit;
-  const waiting: (() => void)[] = [];
-  return async (run) => {
-    if (free > 0) free--;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await run();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free++;
-      else next();
-    }
-  };
 }
 
 async function within(ms: number, work: Promise<unknown>): Promise<void> {

@@ -223,6 +223,27 @@ describe("ClickHouse's HTTP interface", (test) => {
       assert.is(await local.run("SELECT arraySort(groupArray(id)) FROM t"), "[1,3,4]");
     }));
 
+  test("leaves nothing of an insert to the next, be it a setting of the request or its own, or a failure", () =>
+    withLocal(async (local) => {
+      await local.run("CREATE TABLE t (id UInt8, x UInt8 DEFAULT 7) ENGINE = MergeTree ORDER BY id");
+      const insert = async (id: number | string, settings: Record<string, string> = {}, clause = "") => {
+        const query = { query: `INSERT INTO t ${clause} FORMAT JSONEachRow`, ...settings };
+        return (await local.ask({ query, body: JSON.stringify({ id }) })).status;
+      };
+      const withoutDefaults = { input_format_defaults_for_omitted_fields: "0" };
+      await insert(1, withoutDefaults);
+      await insert(2);
+      await insert(3, {}, "SETTINGS input_format_defaults_for_omitted_fields = 0");
+      await insert(4);
+      assert.is(await insert("none", withoutDefaults), 400);
+      await insert(5);
+      await insert(6, withoutDefaults);
+      assert.is(await insert(7, { database: "nowhere" }), 404);
+      assert.is(await insert(8), 200);
+      const rows = await local.run("SELECT arraySort(groupArray((id, x))) FROM t");
+      assert.is(rows, "[(1,0),(2,7),(3,0),(4,7),(5,7),(6,0),(8,7)]");
+    }));
+
   test("puts nothing of a failed query in front of the next answer", () =>
     withLocal(async (local) => {
       const failed = await local.ask({ body: "SELECT throwIf(number = 900000) FROM numbers(1000000)" });
