@@ -18,10 +18,10 @@ import { bytesOf } from "../helpers/events.ts";
 import { USUAL_MS, usualSession, usualSnapshots } from "../helpers/usual-session.ts";
 import { budgetOf } from "./budget.ts";
 import { Core } from "./core.ts";
-import { live } from "./live.ts";
+import { emptyRssMb, live } from "./live.ts";
 import { productionLoad, waitingSamples } from "./load.ts";
 import { chartOf, type Figure, type Result, textOf } from "./report.ts";
-import { beginEmpty, printedBy, publish, type Rig, startRig } from "./rig.ts";
+import { beginEmpty, POD, printedBy, publish, type Rig, startRig } from "./rig.ts";
 import type { RollupCost } from "./rollup.ts";
 import type { Cost } from "./sessions.ts";
 import type { ObservationCost } from "./observations.ts";
@@ -34,7 +34,7 @@ const { values: flags } = parseArgs({
 });
 const isQuick = flags.quick;
 
-const EVENTS = Number(process.env.BENCH_EVENTS ?? (isQuick ? 20_000 : 60_000));
+const EVENTS = Number(process.env.BENCH_EVENTS ?? (isQuick ? 20_000 : 120_000));
 const RUNS = Number(process.env.BENCH_RUNS ?? (isQuick ? 1 : 3));
 
 /** How long live traffic is measured. */
@@ -120,15 +120,18 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
   await publish(rig, load);
   const budget = await budgetOf(rig, load);
   const lives = [];
+  let emptyRss = 0;
   for (const rate of [1_000, 10_000]) {
     progress(`live at ${rate} events/s`);
-    lives.push(await live(rig, productionLoad(rate * LIVE_SECONDS, rate), rate, `bench_live_${rate}`));
+    const traffic = productionLoad(rate * LIVE_SECONDS, rate);
+    lives.push(await live(rig, traffic, rate, `bench_live_${rate}`));
+    emptyRss = await emptyRssMb(rig, traffic, rate);
   }
   progress("storm, starts, sessions");
   const stormed = storm(STORM);
   const starts = await warmUp(rig);
   const observations = JSON.parse(printedBy("observations.js", [OBSERVATIONS])) as ObservationCost;
-  const steady = JSON.parse(printedBy("steady.js", [STEADY.rate, STEADY.seconds])) as Steady;
+  const steady = JSON.parse(printedBy("steady.js", [STEADY.rate, STEADY.seconds], POD)) as Steady;
   const sessions = {
     entryBytes: entryBytes(),
     bounded: costOf("bounded", SESSIONS),
@@ -149,6 +152,7 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
     processes: { one: medianOf(over), two },
     budget,
     live: lives,
+    emptyRssMb: emptyRss,
     storm: stormed,
     starts,
     observations,

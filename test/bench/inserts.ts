@@ -4,7 +4,7 @@
  *     node inserts.js FOLDER
  *
  * FOLDER holds `blocks.json`, a list of `Block`, and their files. Each goes into a table that keeps nothing and into its
- * own, in the order of the list. Merges that run meanwhile are in it.
+ * own, in the order of the list, with the merges until none is left.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -63,6 +63,7 @@ for (const { file, table, columns, rows } of blocks) {
   const of = tables.get(table) ?? { rows: 0, micros: 0 };
   tables.set(table, { rows: of.rows + rows, micros: of.micros + micros });
 }
+insert += await cpu(allMerged);
 const [stored] = await engine.rows<{ bytes: string }>(
   "SELECT sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database = currentDatabase()",
   undefined,
@@ -77,3 +78,12 @@ const cost: InsertCost = {
 };
 console.log(JSON.stringify(cost));
 process.exit(0);
+
+/** Resolves when no merge runs, and none begins for a second. */
+async function allMerged(): Promise<void> {
+  for (let quiet = 0; quiet < 5; quiet++) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const [running] = await engine.rows<{ n: string }>("SELECT count() AS n FROM system.merges", undefined);
+    if (running?.n !== "0") quiet = 0;
+  }
+}

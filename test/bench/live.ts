@@ -1,6 +1,9 @@
-/** Live traffic at a rate: latencies, memory, garbage and the event loop of a processor in a process of its own. */
+/**
+ * Live traffic at a rate: latencies, memory, garbage and the event loop of a processor in a process of its own, and the
+ * memory of a consumer that does nothing.
+ */
 import { LATENESS_MS } from "./core.ts";
-import { beginEmpty, publish, requireStored, type Rig, Worker } from "./rig.ts";
+import { beginEmpty, POD, printing, publish, requireStored, type Rig, Worker } from "./rig.ts";
 import type { WorkerCost } from "./worker.ts";
 
 export interface Live extends WorkerCost {
@@ -13,7 +16,7 @@ export interface Live extends WorkerCost {
 export async function live(rig: Rig, load: readonly Uint8Array[], rate: number, database: string): Promise<Live> {
   const own = { ...rig.config, clickhouseUrl: rig.httpUrl, database, allowedLatenessMs: LATENESS_MS };
   await beginEmpty(rig, own);
-  const worker = new Worker(own);
+  const worker = new Worker(own, POD);
   const { secondsToReady } = await worker.ready;
   const started = performance.now();
   await publish(rig, load, 1, rate);
@@ -22,4 +25,12 @@ export async function live(rig: Rig, load: readonly Uint8Array[], rate: number, 
   await worker.stop();
   await requireStored(own, load.length);
   return { ...cost, rate, reached, secondsToReady };
+}
+
+/** The most memory, in MiB, of a consumer in a process of its own that does nothing with the same traffic. */
+export async function emptyRssMb(rig: Rig, load: readonly Uint8Array[], rate: number): Promise<number> {
+  await beginEmpty(rig, rig.config);
+  const rssMb = printing("empty.js", [rig.config.natsUrl, load.length], POD);
+  await publish(rig, load, 1, rate);
+  return Number(await rssMb);
 }

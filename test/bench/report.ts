@@ -1,5 +1,5 @@
 /** What a run measured: its shape, what it is held against, and how it is shown. */
-import { type Budget, ENGINE } from "./budget.ts";
+import { type Budget, ENGINE, type Stage } from "./budget.ts";
 import { type Chart, svgOf } from "./chart.ts";
 import type { Live } from "./live.ts";
 import type { RollupCost } from "./rollup.ts";
@@ -28,6 +28,8 @@ export interface Result {
   readonly processes: { readonly one: Run; readonly two: Run };
   readonly budget: Budget;
   readonly live: readonly Live[];
+  /** Of the empty consumer at the greatest rate of these. */
+  readonly emptyRssMb: number;
   readonly storm: Storm;
   readonly starts: { readonly emptySeconds: number; readonly stateKeys: number; readonly warmSeconds: number };
   readonly observations: ObservationCost;
@@ -51,6 +53,9 @@ export interface Target {
 /** What is to be reached end to end of the rate of a consumer that does nothing. */
 const [EMBEDDED_SHARE, HTTP_SHARE] = [0.4, 0.5];
 
+/** What an open observation that is matched may take. */
+const MATCHED_BYTES = 64;
+
 /** Linger of a live batch with the default settings, in milliseconds. */
 const LINGER_MS = 100;
 
@@ -69,7 +74,7 @@ export function targetsOf({ figures, processes, live, storm, starts, observation
     least("two processes, of one", processes.two.perSecond / processes.one.perSecond, 1.7),
     least("corrections of a storm, of first rows", storm.correctedPerSecond / storm.firstPerSecond, 0.5),
     most("p99 from stored to queryable at 1,000 events/s, ms", at(1_000).latencyMs.p99, LINGER_MS + 250),
-    most("an open observation that is matched, bytes", observations.bytesEach, 64),
+    most("an open observation that is matched, bytes", observations.bytesEach, MATCHED_BYTES),
     most(`RSS of the core in steady traffic of ${whole(steady.rate)} events/s, MiB`, steady.rssMb, 143),
     most("ready from process start without state, s", at(1_000).secondsToReady, 1),
     most("restored with 100,000 open samples, s", starts.warmSeconds * 100_000 / starts.stateKeys, 3),
@@ -134,6 +139,11 @@ export function textOf(result: Result, baseline: Result | undefined): string {
       whole(steady.sessions)
     } sessions, ${steady.bytesPerEvent} bytes an event`,
   );
+  const openMb = Math.round(steady.open * MATCHED_BYTES / 2 ** 20);
+  say(
+    `an empty consumer at ${whole(live.at(-1)!.rate)} events/s`,
+    `${result.emptyRssMb} MiB RSS; with what is open at ${MATCHED_BYTES} bytes each ${result.emptyRssMb + openMb} MiB`,
+  );
   say("entry of a session of 20 events", `${whole(sessions.entryBytes)} bytes`);
   for (const kind of ["bounded", "resting", "open"] as const) {
     const { sessions: count, rssMb, bytesPerSession } = sessions[kind];
@@ -150,19 +160,30 @@ export function textOf(result: Result, baseline: Result | undefined): string {
   return lines.join("\n");
 }
 
-/** What the cores have for an event at each target of the rate, and who took how much of it. */
+/**
+ * What the cores have for an event at each target of the rate, who took how much of it, and what the least that servers and
+ * stages can take leaves for all else.
+ */
 function sharesOf({ cores, figures, embedded, processes, budget }: Result): string[] {
   const empty = figures.find(({ name }) => name === "empty consumer")!.perSecond.median;
   const engine = budget.stages.find(({ stage }) => stage === ENGINE)!.micros;
-  const say = (target: number, how: string, nats: number, engine: number, rest: number) => {
+  const own = budget.stages.filter(({ stage }) => stage !== ENGINE);
+  const sum = (of: (stage: Stage) => number) => own.reduce((total, stage) => total + of(stage), 0);
+  const least = sum(({ floorMicros }) => floorMicros ?? 0);
+  const rest = sum(({ micros }) => micros) - least;
+  const say = (target: number, how: string, nats: number, engine: number, took: number) => {
     const micros = cores * 1e6 / (target * empty);
-    const took = `nats-server takes ${rounded(nats)}, the engine ${rounded(engine)}, the processor ${rounded(rest)}`;
-    return `${target} of the empty consumer, ${how}: ${cores} cores have ${rounded(micros)} us for an event; ${took}`;
+    const left = micros - nats - engine - least;
+    return [
+      `${target} of the empty consumer, ${how}: ${cores} cores have ${rounded(micros)} us for an event;`,
+      `  nats-server takes ${rounded(nats)}, the engine ${rounded(engine)}, the processor ${rounded(took)}; with ` +
+      `${rounded(least)} for its floors ${rounded(left)} are left for all else, which takes ${rounded(rest)} alone`,
+    ];
   };
   const { one: { cpu: over } } = processes;
   return [
-    say(EMBEDDED_SHARE, "embedded", embedded.cpu.nats, engine, embedded.cpu.process - engine),
-    say(HTTP_SHARE, "over HTTP", over.nats, over.engine, over.processors),
+    ...say(EMBEDDED_SHARE, "embedded", embedded.cpu.nats, engine, embedded.cpu.process - engine),
+    ...say(HTTP_SHARE, "over HTTP", over.nats, over.engine, over.processors),
   ];
 }
 

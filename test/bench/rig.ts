@@ -1,8 +1,9 @@
 /** The servers of a run, and processors beside them: a nats-server, the engine over HTTP, each a process of its own. */
-import { type ChildProcess, execFileSync, fork } from "node:child_process";
+import { type ChildProcess, execFile, execFileSync, fork } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import type { NatsConnection } from "nats";
 import { initialise } from "../../src/cli/init.ts";
 import { openClickHouse } from "../../src/clickhouse/client.ts";
@@ -16,6 +17,9 @@ import type { Ready, WorkerCost } from "./worker.ts";
 
 /** Young generation of a processor under load, in MiB: objects of a batch die before they are copied twice. */
 const FAST = ["--max-semi-space-size=16"];
+
+/** What `deploy/k8s` gives Node in a pod. */
+export const POD = ["--max-old-space-size=256", "--max-semi-space-size=4"];
 
 export interface Rig {
   /** Removed when the rig stops. */
@@ -118,10 +122,20 @@ export class Worker {
   }
 }
 
+type Args = readonly (string | number)[];
+
 /** What a script beside this one prints, in a process of its own, so that nothing else is counted. */
-export function printedBy(script: string, args: readonly (string | number)[], flags: readonly string[] = []): string {
-  const path = fileURLToPath(new URL(script, import.meta.url));
-  return execFileSync(process.execPath, ["--expose-gc", ...flags, path, ...args.map(String)], { encoding: "utf8" });
+export function printedBy(script: string, args: Args, flags: readonly string[] = []): string {
+  return execFileSync(process.execPath, callOf(script, args, flags), { encoding: "utf8" });
+}
+
+/** The same while this process goes on. */
+export async function printing(script: string, args: Args, flags: readonly string[] = []): Promise<string> {
+  return (await promisify(execFile)(process.execPath, callOf(script, args, flags))).stdout;
+}
+
+function callOf(script: string, args: Args, flags: readonly string[]): string[] {
+  return ["--expose-gc", ...flags, fileURLToPath(new URL(script, import.meta.url)), ...args.map(String)];
 }
 
 function forked(script: string, args: string[], execArgv: readonly string[] = []): ChildProcess {

@@ -9,16 +9,13 @@
 import { parseArgs } from "node:util";
 import { LATENESS_MS } from "./core.ts";
 import { productionEvents } from "./load.ts";
-import { beginEmpty, publish, requireStored, startRig, Worker } from "./rig.ts";
+import { beginEmpty, POD, publish, requireStored, startRig, Worker } from "./rig.ts";
 
 const { values } = parseArgs({
   options: { rate: { type: "string", default: "1000" }, minutes: { type: "string", default: "20" } },
 });
 const rate = Number(values.rate);
 const minutes = Number(values.minutes);
-
-/** What a pod with a limit of half a gigabyte gives Node. */
-const POD = ["--max-old-space-size=256", "--max-semi-space-size=8"];
 
 const EVERY_MS = 30_000;
 /** By then the lateness has passed and the heap has its size. */

@@ -25,6 +25,9 @@ export interface EmbeddedRun {
 
 type Load = readonly Uint8Array[];
 
+/** The part of a load that a process of its own reads before it is measured. */
+const WARMING = 1 / 6;
+
 /**
  * Events a second read once through the client's own `consume()`, doing nothing with them but an ack. With an ack for
  * each it is what a consumer does that owes nobody anything else; with one ack for many the ceiling of the transport.
@@ -97,23 +100,25 @@ export async function overHttp(rig: Rig, load: Load, database: string, processes
   await Promise.all(workers.map(({ ready }) => ready));
   // A second owner gets its share of the partitions when leases are next looked at.
   if (processes > 1) await new Promise((resolve) => setTimeout(resolve, 10_000));
-  const idle = await Promise.all(workers.map((worker) => worker.ask("cost")));
-  // All of it waits when they begin: batches of what came between would be small, and their parts merged later.
+  const warming = Math.ceil(WARMING * load.length);
+  await publish(rig, load.slice(0, warming), partitions);
+  const warm = await Promise.all(workers.map((worker) => worker.ask("drained")));
+  // The rest waits when they go on: batches of what came between would be small, and their parts merged later.
   for (const worker of workers) worker.pause();
-  await publish(rig, load, partitions);
+  await publish(rig, load.slice(warming), partitions);
   const before = await rig.serversCpu();
   const started = performance.now();
   for (const worker of workers) worker.resume();
-  const costs = await Promise.all(workers.map((worker) => worker.ask("drained")));
+  const done = await Promise.all(workers.map((worker) => worker.ask("drained")));
   const seconds = (performance.now() - started) / 1_000;
   const after = await rig.serversCpu();
   await Promise.all(workers.map((worker) => worker.stop()));
   await requireStored(own, load.length);
-  const count = load.length;
+  const count = load.length - warming;
   return {
     perSecond: count / seconds,
     cpu: {
-      processors: costs.reduce((sum, { cpuMicros }, at) => sum + cpuMicros - idle[at]!.cpuMicros, 0) / count,
+      processors: done.reduce((sum, { cpuMicros }, at) => sum + cpuMicros - warm[at]!.cpuMicros, 0) / count,
       engine: (after.engine - before.engine) / count,
       nats: (after.nats - before.nats) / count,
     },
