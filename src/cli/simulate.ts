@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { formatInstant, parseDuration } from "../core/time.ts";
 import { LatecomerError } from "../errors.ts";
-import { arrivals, newTally, type Tally } from "../simulate/arrivals.ts";
+import { arrivals, MOST_HELD, newTally, type Tally } from "../simulate/arrivals.ts";
 import { type Event, stepOf, trafficOf } from "../simulate/traffic.ts";
 import { configOf, type Context, printJson, printLine, printTable, withSettings } from "./context.ts";
 import { probability, publishAll, wholeNumber } from "./publish.ts";
@@ -98,7 +98,7 @@ function* firstOf(events: Iterable<Event>, count: number, signal: AbortSignal): 
 }
 
 function report(flags: SimulateFlags, sessions: number, published: number, tally: Tally, seconds: number): void {
-  const { events, late, duplicates, malformed, bytes, types } = tally;
+  const { events, late, hastened, duplicates, malformed, bytes, types } = tally;
   const [from, to] = events === 0 ? [null, null] : [formatInstant(tally.fromMs), formatInstant(tally.toMs)];
   const perSecond = Math.round(published / Math.max(seconds, 0.001));
   if (flags.json) {
@@ -108,6 +108,7 @@ function report(flags: SimulateFlags, sessions: number, published: number, tally
       published,
       events,
       late,
+      hastened,
       duplicates,
       malformed,
       bytes,
@@ -120,6 +121,11 @@ function report(flags: SimulateFlags, sessions: number, published: number, tally
   printTable(["type", "events"], Object.entries(types).sort(([, a], [, b]) => b - a));
   printLine(`published ${published} messages into source ${flags.source}, ${perSecond} a second, ${bytes} bytes`);
   printLine(`${late} late, ${duplicates} repeated, ${malformed} malformed; event times ${from} to ${to}`);
+  if (hastened > 0) {
+    printLine(
+      `${hastened} came sooner than they were to: only ${MOST_HELD} are on their way at once; lower --late or --rate`,
+    );
+  }
 }
 
 function span(text: string): number {

@@ -24,7 +24,7 @@ export interface SinkPorts {
   readonly log: Log;
   /** Where withheld rows are counted, as `rows_withheld`. */
   readonly counts: Counts;
-  /** Told of every insert that succeeded. */
+  /** Told of every insert; one that failed has stored no row. */
   readonly onInserted?: (table: Table, rowCount: number, tookMs: number) => void;
 }
 
@@ -52,8 +52,13 @@ export function openSink(clickhouse: ClickHouse, { clock, log, counts, onInserte
       }
       // The rows of one table come from one function of core/emit, so the first names the columns of all.
       const startedAt = clock.now();
-      await clickhouse.insert(table, Object.keys(first), rows);
-      onInserted?.(table, rows.length, clock.now() - startedAt);
+      let stored = 0;
+      try {
+        await clickhouse.insert(table, Object.keys(first), rows);
+        stored = rows.length;
+      } finally {
+        onInserted?.(table, stored, clock.now() - startedAt);
+      }
     },
   };
 }

@@ -4,19 +4,38 @@
  * Nothing here is chosen; select.ts does that. Snapshots may be added in any order and more than once: the
  * index is a set, kept sorted by time, so what it answers does not depend on how it was filled.
  */
+import { hash63 } from "./hash.ts";
 import type { Node, Snapshot } from "./snapshot.ts";
 import { modelKey } from "./normalise.ts";
 import type { Claim } from "./select.ts";
 
 /** A node as one snapshot saw it: the candidates of one entry, before the choice among its items. */
-export interface Sighting {
-  readonly timeMs: number;
-  readonly snapshotUid: string;
+export class Sighting {
   readonly node: IndexedNode;
-  /** Tie-breaks of its items, kept by select.ts once they were needed. */
-  ties: bigint[] | undefined;
-  /** What was claimed on it lately, see `claimsOf`. */
-  claims: KnownClaim[] | undefined;
+  readonly #snapshot: Added;
+  /** What was needed of it lately; few of all that there are have it. */
+  lately: Lately | undefined;
+
+  constructor(snapshot: Added, node: IndexedNode) {
+    this.#snapshot = snapshot;
+    this.node = node;
+  }
+
+  get timeMs(): number {
+    return this.#snapshot.timeMs;
+  }
+
+  get snapshotUid(): string {
+    return this.#snapshot.uid;
+  }
+}
+
+/** What can be found again of a sighting. */
+export interface Lately {
+  /** Tie-breaks of its items. */
+  readonly ties: readonly bigint[];
+  /** What was claimed on it: most observations of a node claim the same. */
+  readonly claims: KnownClaim[];
 }
 
 /** A claim of an observation that names a url, and all that it depends on beside the sighting. */
@@ -36,14 +55,15 @@ export interface IndexedNode extends Node {
 
 /** What is kept of a snapshot itself: its nodes are those of its sightings, which others state alike. */
 interface Added {
+  readonly uid: string;
   readonly timeMs: number;
   readonly nodeCount: number;
 }
 
 const NONE: readonly Sighting[] = [];
 
-/** Sightings whose claims are kept: those that present observations choose, and few of all that there are. */
-const MOST_CLAIMED = 4_096;
+/** Sightings of which something is kept that can be found again. */
+const MOST_LATELY = 4_096;
 
 export class CandidateIndex {
   readonly #snapshots = new Map<string, Added>();
@@ -51,8 +71,8 @@ export class CandidateIndex {
   readonly #byWallet = new Map<string, Sighting[]>();
   readonly #nodes = new Map<string, IndexedNode>();
   /** A ring: who comes takes the place of who has been here for longest. */
-  readonly #claimed: Sighting[] = [];
-  #nextClaimed = 0;
+  readonly #lately: Sighting[] = [];
+  #nextLately = 0;
   #sightings = 0;
   #forgottenUpToMs = -Infinity;
 
@@ -69,10 +89,11 @@ export class CandidateIndex {
   /** Adds a snapshot; false when it is there already or older than what the bound has dropped. */
   add(snapshot: Snapshot): boolean {
     if (this.#snapshots.has(snapshot.uid) || snapshot.timeMs <= this.#forgottenUpToMs) return false;
-    this.#snapshots.set(snapshot.uid, { timeMs: snapshot.timeMs, nodeCount: snapshot.nodes.length });
-    for (const node of snapshot.nodes) {
-      const { timeMs, uid: snapshotUid } = snapshot;
-      const sighting = { timeMs, snapshotUid, node: this.#intern(node), ties: undefined, claims: undefined };
+    const { uid, timeMs, nodes } = snapshot;
+    const added = { uid, timeMs, nodeCount: nodes.length };
+    this.#snapshots.set(uid, added);
+    for (const node of nodes) {
+      const sighting = new Sighting(added, this.#intern(node));
       this.#sightings++;
       if (node.url !== "") insertInto(this.#byUrl, node.url, sighting);
       insertInto(this.#byWallet, node.canonical, sighting);
@@ -91,16 +112,16 @@ export class CandidateIndex {
     return this.#byWallet.get(wallet) ?? NONE;
   }
 
-  /** Where claims on a sighting are kept, until many others have had some; most observations of a node claim the same. */
-  claimsOf(sighting: Sighting): KnownClaim[] {
-    if (sighting.claims === undefined) {
-      const before = this.#claimed[this.#nextClaimed];
-      if (before !== undefined) before.claims = undefined;
-      this.#claimed[this.#nextClaimed] = sighting;
-      this.#nextClaimed = (this.#nextClaimed + 1) % MOST_CLAIMED;
-      sighting.claims = [];
+  /** What observations that choose a sighting need of it, kept until many others were chosen. */
+  latelyOf(sighting: Sighting): Lately {
+    if (sighting.lately === undefined) {
+      const before = this.#lately[this.#nextLately];
+      if (before !== undefined) before.lately = undefined;
+      this.#lately[this.#nextLately] = sighting;
+      this.#nextLately = (this.#nextLately + 1) % MOST_LATELY;
+      sighting.lately = { ties: tiesOf(sighting), claims: [] };
     }
-    return sighting.claims;
+    return sighting.lately;
   }
 
   /**
@@ -139,6 +160,11 @@ export class CandidateIndex {
     }
     return indexed;
   }
+}
+
+/** The hash of each candidate's content, snapshot uid included. */
+export function tiesOf({ node, snapshotUid }: Sighting): bigint[] {
+  return node.items.map((item) => hash63(JSON.stringify([node.canonical, node.hot, node.url, item, snapshotUid])));
 }
 
 function insertInto(tracks: Map<string, Sighting[]>, key: string, sighting: Sighting): void {

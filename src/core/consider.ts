@@ -3,7 +3,7 @@
  * became of it. Nothing is chosen here: the choice is `select`'s, and a candidate is compared with it by the rank that
  * `select` compares by. For people who ask why; the processor never calls it.
  */
-import type { CandidateIndex, Sighting } from "./candidates.ts";
+import { type CandidateIndex, type Sighting, tiesOf } from "./candidates.ts";
 import {
   freshnessOf,
   gradeOf,
@@ -15,7 +15,7 @@ import {
   outranks,
   type Rank,
 } from "./evidence.ts";
-import { bestItem, levelAt, type Observation, type Selection, tiesOf, type Ttl } from "./select.ts";
+import { bestItem, levelAt, type Observation, type Selection, type Ttl } from "./select.ts";
 
 /**
  * Why a candidate is not the choice. Stable, for programs; in the order in which they are decided:

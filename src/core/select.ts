@@ -25,7 +25,6 @@ import {
   levelOf,
   type Rank,
 } from "./evidence.ts";
-import { hash63 } from "./hash.ts";
 import { modelName, rowPipeline } from "./normalise.ts";
 
 /** Raised whenever the same events would be attributed otherwise; part of the generation's hash. */
@@ -132,7 +131,7 @@ function unclaimed(level: Level): Selection {
 }
 
 function selectByUrl(observation: Observation, candidates: CandidateIndex, ttl: Ttl): Selection {
-  const found = best(observation, candidates.ofUrl(observation.url), ttl);
+  const found = best(observation, candidates, candidates.ofUrl(observation.url), ttl);
   if (found === "incompatible") return unclaimed(LEVEL.modelIncompatible);
   if (found !== undefined) return found;
   const elsewhere = observation.address !== "" && within(candidates.ofWallet(observation.address), observation, ttl);
@@ -141,7 +140,7 @@ function selectByUrl(observation: Observation, candidates: CandidateIndex, ttl: 
 
 function selectByWallet(observation: Observation, candidates: CandidateIndex, ttl: Ttl): Selection {
   const track = candidates.ofWallet(observation.address);
-  const found = best(observation, track, ttl);
+  const found = best(observation, candidates, track, ttl);
   if (found === undefined) return unclaimed(LEVEL.nothingKnown);
   if (found === "incompatible") return unclaimed(LEVEL.modelIncompatible);
   const canonical = found.chosen!.sighting.node.canonical;
@@ -192,6 +191,7 @@ export function bestItem(modelKeys: readonly string[], hint: string): boolean | 
  */
 function best(
   observation: Observation,
+  candidates: CandidateIndex,
   track: readonly Sighting[],
   ttl: Ttl,
 ): Selection | "incompatible" | undefined {
@@ -226,7 +226,7 @@ function best(
     }
   }
   if (tied.length === 0) return "incompatible";
-  return breakTie(grade, tied, hint);
+  return breakTie(grade, tied, hint, candidates);
 }
 
 /** The highest level that the fields of an observation allow. */
@@ -236,12 +236,12 @@ function highestOf(observation: Observation): Level {
 }
 
 /** Among equal grades the content decides, by a hash, so that no order of arrival ever does. */
-function breakTie(grade: Grade, tied: readonly Sighting[], hint: string): Selection {
+function breakTie(grade: Grade, tied: readonly Sighting[], hint: string, candidates: CandidateIndex): Selection {
   const wanted = isModelEqual(grade) ? hint : "";
   let selection: Selection | undefined;
   for (const sighting of tied) {
     const keys = sighting.node.modelKeys;
-    const ties = tiesOf(sighting);
+    const { ties } = candidates.latelyOf(sighting);
     for (let item = 0; item < keys.length; item++) {
       if (hint !== "" && keys[item] !== wanted) continue;
       const tie = ties[item]!;
@@ -249,15 +249,6 @@ function breakTie(grade: Grade, tied: readonly Sighting[], hint: string): Select
     }
   }
   return selection!;
-}
-
-/** The hash of each candidate's content, snapshot uid included. */
-export function tiesOf(sighting: Sighting): bigint[] {
-  const { node, snapshotUid } = sighting;
-  sighting.ties ??= node.items.map((item) =>
-    hash63(JSON.stringify([node.canonical, node.hot, node.url, item, snapshotUid]))
-  );
-  return sighting.ties;
 }
 
 const CONFIDENCE: Readonly<Record<number, number>> = {
@@ -302,7 +293,7 @@ export function claimOf(observation: Observation, selection: Selection, candidat
   if (observation.url === "") return claimOfGroup(observation, selection, candidates);
   const { address, hint } = observation;
   const degree = degreeOf(selection.grade);
-  const claims = candidates.claimsOf(sighting);
+  const { claims } = candidates.latelyOf(sighting);
   const known = claims.find((one) =>
     one.degree === degree && one.item === item && one.hint === hint && one.address === address
   );

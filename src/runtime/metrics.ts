@@ -26,6 +26,8 @@ export interface Readings {
   readonly feedTimes: ReadonlyMap<string, number>;
   readonly open: { readonly stream: number; readonly bucket: number };
   readonly sessions: number;
+  /** What is held up: an attempt failed and is repeated, or takes too long. */
+  readonly stalled: { readonly partitions: number; readonly rollup: number };
   readonly bucketEntries: ReadonlyMap<string, number> | undefined;
   readonly dirtyMinutes: Backlog | undefined;
   readonly counts: ReadonlyMap<string, number>;
@@ -91,6 +93,7 @@ export class Metrics {
     "kept",
   );
   readonly #sessions = this.#gauge("sessions", "Sessions in memory");
+  readonly #stalled = this.#gauge("stalled", "Partitions and rollups whose work is held up", "work");
   readonly #entries = this.#gauge("bucket_entries", "Entries of a bucket, those of all processes", "bucket");
   readonly #dirty = this.#gauge("dirty_minutes", "Minutes that wait to be recomputed, for all workers");
   readonly #dirtyAge = this.#gauge("dirty_minutes_seconds", "How long the oldest of these has waited");
@@ -107,7 +110,7 @@ export class Metrics {
     "From an event's time to its correction",
     DELAY_SECONDS,
   );
-  readonly #insert = this.#histogram("insert_seconds", "Inserts that succeeded", REQUEST_SECONDS, "table");
+  readonly #insert = this.#histogram("insert_seconds", "Inserts, those that failed too", REQUEST_SECONDS, "table");
   readonly #bucket = this.#histogram("bucket_seconds", "Requests to buckets", REQUEST_SECONDS, "bucket", "operation");
   readonly #recompute = this.#histogram("rollup_recompute_seconds", "Recomputing the minutes in hand", REQUEST_SECONDS);
 
@@ -129,7 +132,7 @@ export class Metrics {
     for (const eventTimeMs of correctedMs) this.#correction.observe(secondsBetween(eventTimeMs, nowMs));
   };
 
-  /** Observes an insert that succeeded. */
+  /** Observes an insert; of one that failed no row was accepted. */
   readonly inserted = (table: string, rowCount: number, tookMs: number): void => {
     this.#insert.observe({ table }, tookMs / 1_000);
     this.#rows.inc({ table }, rowCount);
@@ -148,7 +151,8 @@ export class Metrics {
 
   /** The page, in Prometheus' text format. */
   async page(readings: Readings): Promise<string> {
-    const { isReady, isUp, generation, backlogs, feedTimes, open, sessions, bucketEntries, dirtyMinutes } = readings;
+    const { isReady, isUp, generation, backlogs, feedTimes, open, sessions, stalled, bucketEntries, dirtyMinutes } =
+      readings;
     const nowMs = Date.now();
     this.#ready.set(isReady ? 1 : 0);
     for (const [dependency, up] of Object.entries(isUp)) this.#up.set({ dependency }, up ? 1 : 0);
@@ -163,6 +167,7 @@ export class Metrics {
     for (const [source, timeMs] of feeds) this.#feedDelay.set({ source }, secondsBetween(timeMs, nowMs));
     for (const [kept, count] of Object.entries(open)) this.#open.set({ kept }, count);
     this.#sessions.set(sessions);
+    for (const [work, count] of Object.entries(stalled)) this.#stalled.set({ work }, count);
     for (const [bucket, count] of bucketEntries ?? []) this.#entries.set({ bucket }, count);
     this.#dirty.set(dirtyMinutes?.pending ?? NaN);
     this.#dirtyAge.set(dirtyMinutes?.pending === 0 ? 0 : secondsBetween(dirtyMinutes?.oldestMs ?? NaN, nowMs));

@@ -100,6 +100,11 @@ export class Processor {
     return this.#sum(({ sessionCount }) => sessionCount);
   }
 
+  /** How many of these partitions have a batch that is held up. */
+  get stalledCount(): number {
+    return [...this.#owned.values()].filter(({ pipeline }) => pipeline.isAway).length;
+  }
+
   /** How far each source's snapshot feed has come, as the event time of its newest snapshot. */
   get feedTimes(): ReadonlyMap<string, number> {
     return this.#feed.times();

@@ -18,6 +18,8 @@ export interface ArrivalOptions {
 export interface Tally {
   events: number;
   late: number;
+  /** Of the late and the repeated ones those that came before their time, since `MOST_HELD` others were on their way. */
+  hastened: number;
   duplicates: number;
   malformed: number;
   bytes: number;
@@ -33,12 +35,13 @@ export const LATENESS_MS = { least: 1_000, most: 1_920_000 } as const;
 const REPEAT_MS = 5_000;
 
 /** Messages that are on their way at once; with more, the next to come is handed over before its time. */
-const MOST_HELD = 50_000;
+export const MOST_HELD = 50_000;
 
 const encoder = new TextEncoder();
 
 export function newTally(): Tally {
-  return { events: 0, late: 0, duplicates: 0, malformed: 0, bytes: 0, types: {}, fromMs: Infinity, toMs: -Infinity };
+  const none = { events: 0, late: 0, hastened: 0, duplicates: 0, malformed: 0, bytes: 0 };
+  return { ...none, types: {}, fromMs: Infinity, toMs: -Infinity };
 }
 
 /** The messages in the order in which they arrive; `tally` is kept as they are taken. */
@@ -55,7 +58,10 @@ export function* arrivals(events: Iterable<Event>, options: ArrivalOptions, tall
     return bytes;
   };
   for (const { atMs, envelope } of events) {
-    for (; held.least <= atMs || count > MOST_HELD; count--) yield handed(held.pop()!);
+    for (; held.least <= atMs || count > MOST_HELD; count--) {
+      if (held.least > atMs) tally.hastened++;
+      yield handed(held.pop()!);
+    }
     const text = JSON.stringify(envelope);
     const bytes = encoder.encode(text);
     tally.events++;

@@ -16,7 +16,7 @@ import { ConsumerSource } from "../../src/nats/source.ts";
 import { State } from "../../src/runtime/state.ts";
 import { Core, messageOf } from "./core.ts";
 import { timeOf } from "./load.ts";
-import type { Block, InsertCost } from "./inserts.ts";
+import type { Block, FormatCost, InsertCost } from "./inserts.ts";
 import { begin, printedBy, type Rig } from "./rig.ts";
 import { emptyConsumer } from "./throughput.ts";
 import { cpu } from "./used.ts";
@@ -36,6 +36,8 @@ export interface Budget {
   readonly volumes: Volumes;
   /** Of the stage that inserts, by table: rows and microseconds of CPU an event. */
   readonly tables: readonly { readonly table: string; readonly rows: number; readonly micros: number }[];
+  /** Microseconds of the engine's CPU to read the rows of an event in a format, and their bytes. */
+  readonly formats: readonly FormatCost[];
 }
 
 /** What an event brings with it, on the average of the mix. */
@@ -161,6 +163,9 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
         "compare-and-set, one request an entry; then entries of a batch in one message",
       ),
     ],
+    formats: inserts.formats.map(({ format, micros, bytes }) => (
+      { format, micros: each(micros), bytes: Math.round(bytes / load.length) }
+    )),
     tables: inserts.tables.map((one) => ({ ...one, micros: each(one.micros) })).toSorted((a, b) => b.micros - a.micros),
   };
 

@@ -4,9 +4,10 @@
  *     node inserts.js FOLDER
  *
  * FOLDER holds `blocks.json`, a list of `Block`, and their files. Each goes into a table that keeps nothing and into its
- * own, in the order of the list, with the merges until none is left.
+ * own, in the order of the list, with the merges until none is left. Then what came of them is read by the engine once
+ * more, in each format that it could be sent in.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openClickHouse } from "../../src/clickhouse/client.ts";
 import { openEmbedded } from "../../src/clickhouse/embedded.ts";
@@ -30,7 +31,17 @@ export interface InsertCost {
   /** On disk, compressed. */
   readonly bytes: number;
   readonly tables: readonly { readonly table: string; readonly rows: number; readonly micros: number }[];
+  readonly formats: readonly FormatCost[];
 }
+
+/** What it takes the engine to read the rows of all tables in a format, and their size. */
+export interface FormatCost {
+  readonly format: string;
+  readonly micros: number;
+  readonly bytes: number;
+}
+
+const FORMATS = ["Native", "RowBinary", "JSONCompactEachRow", "JSONEachRow"];
 
 const folder = process.argv[2]!;
 const blocks = JSON.parse(readFileSync(join(folder, "blocks.json"), "utf8")) as Block[];
@@ -68,6 +79,24 @@ const [stored] = await engine.rows<{ bytes: string }>(
   "SELECT sum(bytes_on_disk) AS bytes FROM system.parts WHERE active AND database = currentDatabase()",
   undefined,
 );
+const formats: FormatCost[] = [];
+for (const format of FORMATS) {
+  let micros = 0;
+  let bytes = 0;
+  for (const [table, { columns }] of new Map(blocks.map((block) => [block.table, block]))) {
+    const names = columns.join(", ");
+    const file = join(folder, `${table}.${format}`);
+    await engine.command(
+      `SELECT ${names} FROM ${table} INTO OUTFILE '${file}' COMPRESSION 'none' FORMAT ${format}`,
+      {},
+    );
+    const from = `FROM INFILE '${file}' COMPRESSION 'none' FORMAT ${format}`;
+    micros += await cpu(() => engine.command(`INSERT INTO null_${table} (${names}) ${from}`, undefined));
+    bytes += statSync(file).size;
+    rmSync(file);
+  }
+  formats.push({ format, micros, bytes });
+}
 await engine.close();
 await clickhouse.close();
 const cost: InsertCost = {
@@ -75,6 +104,7 @@ const cost: InsertCost = {
   floor,
   bytes: Number(stored?.bytes),
   tables: [...tables].map(([table, of]) => ({ table, ...of })),
+  formats,
 };
 console.log(JSON.stringify(cost));
 process.exit(0);

@@ -116,6 +116,10 @@ export function textOf(result: Result, baseline: Result | undefined): string {
     ...budget.tables.slice(0, 8).map(({ table, rows, micros }) =>
       `    ${table.padEnd(44)} ${String(micros).padStart(6)}  ${whole(rows)} rows`
     ),
+    "  the rows of an event, read by the engine and not kept",
+    ...budget.formats.map(({ format, micros, bytes }) =>
+      `    ${format.padEnd(44)} ${micros} us, ${whole(bytes)} bytes`
+    ),
     "",
     `An event is ${whole(streamBytes)} bytes in the stream, ${rows} rows of ${whole(tableBytes)} bytes in ClickHouse,`,
     `and ${stateWrites} writes of ${whole(stateBytes)} bytes to buckets; a capability message takes ${

@@ -7,8 +7,8 @@ import { describe } from "../helpers/suite.ts";
 const TTL = { beforeMs: 1_000, afterMs: 1_000 };
 const NODES = 5_000;
 
-describe("claims on a sighting", (test) => {
-  test("are the same claim again, and are forgotten when many others have had some", () => {
+describe("what is kept of a sighting", (test) => {
+  test("is the same claim again, and forgotten when many others were chosen", () => {
     const candidates = new CandidateIndex();
     const nodes = Array.from({ length: NODES }, (_, nth) => ({
       canonical: `0xc${nth}`,
@@ -27,10 +27,10 @@ describe("claims on a sighting", (test) => {
     assert.is(first.gpu, "g0");
     assert.is(claimOn(0), first);
     assert.is.not(claimOn(0, "0xelse").level, first.level, "of another wallet it is another claim");
-    assert.is(sightingOf(0).claims?.length, 2);
+    assert.is(sightingOf(0).lately?.claims.length, 2);
     for (let nth = 1; nth < NODES; nth++) claimOn(nth);
-    assert.is(sightingOf(0).claims, undefined);
-    assert.is(sightingOf(NODES - 1).claims?.length, 1);
+    assert.is(sightingOf(0).lately, undefined);
+    assert.is(sightingOf(NODES - 1).lately?.claims.length, 1);
     assert.equal(claimOn(0), first);
   });
 });

@@ -200,9 +200,17 @@ describe("a running process", (test) => {
             const age = async () =>
               (await pages.value('latecomer_lag_seconds{partition="0"}'))!;
             await eventually("for more than two seconds", async () => await age() > 2);
+            const stalled = () => pages.value('latecomer_stalled{work="partitions"}');
+            assert.is(await stalled(), 1);
+            const inserts = 'latecomer_insert_seconds_count{table="raw_ai_stream_status"}';
+            assert.ok((await pages.value(inserts))! > 0, "inserts that fail are timed");
+            const rows = 'latecomer_rows_inserted_total{table="raw_ai_stream_status"}';
+            assert.is(await pages.value(rows), 0);
             assert.ok((await pages.value("latecomer_attempts_failed_total"))! > 0);
             await mend(line, "refuses");
             await eventually("none waits", async () => await age() === 0, 20_000);
+            assert.is(await pages.value(rows), 3);
+            await eventually("nothing is held up", async () => await stalled() === 0);
           })),
     ));
 

@@ -8,7 +8,7 @@ import * as assert from "uvu/assert";
 import { planOf } from "../../src/cli/simulate.ts";
 import { decode } from "../../src/core/decode.ts";
 import { LatecomerError } from "../../src/errors.ts";
-import { type ArrivalOptions, arrivals, LATENESS_MS, newTally } from "../../src/simulate/arrivals.ts";
+import { type ArrivalOptions, arrivals, LATENESS_MS, MOST_HELD, newTally } from "../../src/simulate/arrivals.ts";
 import { Draw } from "../../src/simulate/draw.ts";
 import { networkOf } from "../../src/simulate/network.ts";
 import { type Event, trafficOf, type TrafficOptions } from "../../src/simulate/traffic.ts";
@@ -158,6 +158,19 @@ describe("the arrivals", (test) => {
     for (const one of others) assert.is(decoded(new TextEncoder().encode(one)).outcome, "rejected", one);
     assert.is(new Set(faulty.filter((one) => known.has(one))).size, 20_000, "none is lost");
     assert.is(faulty.length - new Set(faulty).size, tally.duplicates);
+  });
+
+  test("are no more on their way at once than memory has room for, and the tally says which came sooner for it", () => {
+    const count = MOST_HELD + 10_000;
+    const tally = newTally();
+    let handed = 0;
+    for (const _ of arrivals(first(count, { sessions: 50_000 }), { ...PLAIN, late: 1 }, tally)) {
+      assert.ok(tally.events - ++handed <= MOST_HELD);
+    }
+    assert.is(handed, count);
+    assert.ok(tally.hastened > 0 && tally.hastened <= 10_000, `${tally.hastened}`);
+    const few = newTally();
+    for (const _ of arrivals(first(20_000), FAULTY, few)) assert.is(few.hastened, 0);
   });
 
   test("are late by seconds mostly, and never by more than what was seen", () => {
