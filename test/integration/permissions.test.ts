@@ -42,6 +42,8 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
     "$JS.API.STREAM.DELETE.LIVEPEER_EVENTS",
     "$JS.API.STREAM.MSG.DELETE.LIVEPEER_EVENTS",
     "$JS.API.CONSUMER.DELETE.LIVEPEER_EVENTS.attributor-p0-1-1-1",
+    "$JS.API.CONSUMER.CREATE.LIVEPEER_DIRTY_MINUTES.other",
+    "$JS.API.CONSUMER.MSG.NEXT.LIVEPEER_DIRTY_MINUTES.rollup",
     "$JS.ACK.LIVEPEER_EVENTS.attributor-p0-1-1-1.1.1.1.1.1",
   ],
   processor: [
@@ -156,13 +158,18 @@ function withCommands(use: (as: As, server: RoleServer, folder: string) => Promi
   });
 }
 
-/** Takes a mark from the queue of minutes, as a process that recomputes them does. */
-async function takeMark(nc: NatsConnection): Promise<void> {
+/** Makes and loads the consumers that workers share. */
+async function makeConsumers(nc: NatsConnection): Promise<void> {
   const jsm = await nc.jetstreamManager();
   for (const { stream, config } of wantedConsumers()) {
     await jsm.consumers.add(stream, config);
     await jsm.consumers.info(stream, config.durable_name!);
   }
+}
+
+/** Takes a mark from the queue of minutes, as a process that recomputes them does. */
+async function takeMark(nc: NatsConnection): Promise<void> {
+  await makeConsumers(nc);
   const mark = await nc.jetstream().pull("LIVEPEER_DIRTY_MINUTES", "rollup");
   assert.is(mark.subject, MARK);
   assert.ok(await mark.ackAck());
@@ -214,6 +221,7 @@ const BESIDES: readonly [role: string, work: (nc: NatsConnection) => Promise<unk
     const { leases } = await openBuckets(nc);
     assert.equal((await leases.entries()).map(({ key }) => key), ["member.other"]);
     await leases.remove("member.other");
+    await makeConsumers(nc);
   }],
   ["rollup", async (nc) => {
     const findings = await checkNats(resolveConfig({}, { streamRetentionMs: "6d" }), nc);
