@@ -22,7 +22,9 @@ import {
   withRoleServer,
 } from "../helpers/nats-roles.ts";
 import { describe } from "../helpers/suite.ts";
+import { bytesOf, statusWire } from "../helpers/wire.ts";
 
+const STRESS = fileURLToPath(new URL("../fixtures/ordering-stress", import.meta.url));
 const LOG = fileURLToPath(new URL(`../fixtures/production/${GATEWAY_LOG}`, import.meta.url));
 
 /** A status sample of the log. */
@@ -33,7 +35,6 @@ const MARK = "dirty.daydream.1";
 /** What each user must be refused, as subjects. */
 const REFUSED: Readonly<Record<string, readonly string[]>> = {
   operator: [
-    "events.daydream.stream_trace.0",
     "dlq.daydream.null_payload.x",
     "dirty.daydream.1",
     "$KV.checkpoints.0",
@@ -41,7 +42,10 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
     "$KV.workflow_sessions.daydream.a",
     "$JS.API.STREAM.DELETE.LIVEPEER_EVENTS",
     "$JS.API.STREAM.MSG.DELETE.LIVEPEER_EVENTS",
+    "$JS.API.STREAM.MSG.DELETE.LIVEPEER_DLQ",
     "$JS.API.CONSUMER.DELETE.LIVEPEER_EVENTS.attributor-p0-1-1-1",
+    "$JS.API.CONSUMER.CREATE.LIVEPEER_DIRTY_MINUTES.other",
+    "$JS.API.CONSUMER.MSG.NEXT.LIVEPEER_DIRTY_MINUTES.rollup",
     "$JS.ACK.LIVEPEER_EVENTS.attributor-p0-1-1-1.1.1.1.1.1",
   ],
   processor: [
@@ -129,26 +133,28 @@ const ON_OCCASION: Readonly<Record<string, string>> = {
   "$JS.API.CONSUMER.INFO.*.*": "the server is slow to list",
 };
 
+/**
+ * Whoever only looks may remove no consumer, nor those that it has made, which go by themselves: ranges that are read,
+ * places in time, and the nameless one that tells the server's clock.
+ */
+const OWN_CONSUMER = /^\$JS\.API\.CONSUMER\.DELETE\.(\w+\.range-\w+|LIVEPEER_EVENTS\.since-\w+|KV_checkpoints\.\w+)$/;
+
 function sound(what: string, { code, out, err }: Ended): string {
   assert.is(code, 0, `${what}: ${out}${err}`);
   return out;
 }
 
 /** As `role`, against a served engine; each command in the test's folder. */
-type As = (role: string, ...args: string[]) => Promise<string>;
+type Run = (role: string, ...args: string[]) => Promise<Ended>;
 
-function withCommands(use: (as: As, server: RoleServer, folder: string) => Promise<void>): Promise<void> {
+function withCommands(use: (run: Run, server: RoleServer, folder: string) => Promise<void>): Promise<void> {
   return inFolder(async (folder) => {
     const engine = await serveClickHouse(join(folder, "clickhouse"));
     try {
       await withRoleServer(folder, async (server) => {
         const env = { CLICKHOUSE_URL: engine.url, LATECOMER_PARTITIONS: "8", LATECOMER_TABLE_RETENTION: "none" };
-        const as: As = async (role, ...args) =>
-          sound(
-            `${role}: ${args.join(" ")}`,
-            await latecomer(args, { cwd: folder, env: { ...env, ...server.env(role) } }),
-          );
-        await use(as, server, folder);
+        const run: Run = (role, ...args) => latecomer(args, { cwd: folder, env: { ...env, ...server.env(role) } });
+        await use(run, server, folder);
       });
     } finally {
       await engine.close();
@@ -156,13 +162,18 @@ function withCommands(use: (as: As, server: RoleServer, folder: string) => Promi
   });
 }
 
-/** Takes a mark from the queue of minutes, as a process that recomputes them does. */
-async function takeMark(nc: NatsConnection): Promise<void> {
+/** Makes and loads the consumers that workers share. */
+async function makeConsumers(nc: NatsConnection): Promise<void> {
   const jsm = await nc.jetstreamManager();
   for (const { stream, config } of wantedConsumers()) {
     await jsm.consumers.add(stream, config);
     await jsm.consumers.info(stream, config.durable_name!);
   }
+}
+
+/** Takes a mark from the queue of minutes, as a process that recomputes them does. */
+async function takeMark(nc: NatsConnection): Promise<void> {
+  await makeConsumers(nc);
   const mark = await nc.jetstream().pull("LIVEPEER_DIRTY_MINUTES", "rollup");
   assert.is(mark.subject, MARK);
   assert.ok(await mark.ackAck());
@@ -214,6 +225,7 @@ const BESIDES: readonly [role: string, work: (nc: NatsConnection) => Promise<unk
     const { leases } = await openBuckets(nc);
     assert.equal((await leases.entries()).map(({ key }) => key), ["member.other"]);
     await leases.remove("member.other");
+    await makeConsumers(nc);
   }],
   ["rollup", async (nc) => {
     const findings = await checkNats(resolveConfig({}, { streamRetentionMs: "6d" }), nc);
@@ -232,7 +244,9 @@ const BESIDES: readonly [role: string, work: (nc: NatsConnection) => Promise<unk
 
 describe("the users of deploy/nats", (test) => {
   test("do all of their work, with every permission that they have and no other", () =>
-    withCommands(async (as, server, folder) => {
+    withCommands(async (run, server, folder) => {
+      const as = async (role: string, ...args: string[]) =>
+        sound(`${role}: ${args.join(" ")}`, await run(role, ...args));
       await as("operator", "init");
       await as("operator", "init", "--force", "--stream-retention", "6d", "--raise-generation");
       writeFileSync(join(folder, "broken.jsonl"), "no JSON\n");
@@ -240,25 +254,42 @@ describe("the users of deploy/nats", (test) => {
       const first = JSON.parse(await as("processor", "run", "--until-drained", "--json"));
       assert.is(first.counts.accepted, 65);
       assert.is(first.counts.rejected, 1);
-      await Promise.all([as("operator", "doctor"), as("reader", "verify"), as("reader", "audit", "--schedules", "1")]);
-      await Promise.all([as("reader", "doctor"), as("replay", "replay", "--from-seq", "1", "--compare")]);
-      await as("reader", "explain", STATUS_ID, "--source", "daydream");
-      await as("reader", "what-if", "--ttl-before", "1h");
+      const { groups } = JSON.parse(await as("reader", "dlq", "list", "--json"));
+      const letter = String(groups[0].examples[0]);
+      await as("reader", "dlq", "show", letter);
+      writeFileSync(join(folder, "mended.json"), bytesOf(statusWire()));
+      await as("operator", "dlq", "republish", "--seq", letter, "--from", join(folder, "mended.json"), "--yes");
+      await as("processor", "run", "--until-drained");
+      const refused = ["dlq", "list", "--reason", groups[0].reason, "--json"];
+      assert.is(JSON.parse(await as("operator", ...refused)).groups[0].recovered, 1);
+      await Promise.all([as("reader", "verify"), as("reader", "audit", "--schedules", "1")]);
+      // It finds no rows of the last day, which is wrong; of NATS it asks how far the processors are.
+      const [triage] = await Promise.all([
+        run("reader", "triage", "--json"),
+        as("replay", "replay", "--from-seq", "1", "--compare"),
+      ]);
+      assert.is(JSON.parse(triage.out).lag.unknown, "", triage.err);
+      await Promise.all([
+        as("reader", "explain", STATUS_ID, "--source", "daydream"),
+        as("reader", "what-if", "--ttl-before", "1h"),
+        as("reader", "cutover", "plan"),
+      ]);
       await as("replay", "replay", "--from-seq", "1", "--backfill");
       await as("rollup", "run", "--roles", "rollup", "--until-drained");
       await as("replay", "replay", "--from-seq", "1", "--keep");
       const { replays } = JSON.parse(await as("replay", "replay", "list", "--json"));
       await as("replay", "replay", "drop", replays[0].id);
       for (const [role, work] of BESIDES) await withRole(server, role, work);
+      await Promise.all([
+        as("publisher", "simulate", "--source", "daydream", "--count", "1"),
+        as("publisher", "load-fixtures", STRESS, "--source", "daydream"),
+      ]);
       await as("operator", "forget-source", "daydream", "--apply");
 
-      const strange = server.refused().filter(({ user, subject }) =>
-        // What doctor tries is nobody's; what it may not look at it calls unknown.
-        !/latecomer-doctor/.test(subject) && (user !== "reader" || !/CONSUMER\.DELETE/.test(subject)) &&
-        !(/^(operator|reader)$/.test(user) &&
-          /\.(PURGE|MSG\.GET)\.KV_|KV_replays|CONSUMER\.LIST|DIRTY_MINUTES|^\$SYS/.test(subject))
-      );
+      const strange = server.refused().filter(({ user, subject }) => user !== "reader" || !OWN_CONSUMER.test(subject));
       assert.equal(strange, [], "refused");
+      // Last, because it tries what is not this user's and tells what is refused: doctor.test.ts holds that.
+      await Promise.all([as("operator", "doctor"), as("reader", "doctor")]);
       const published = server.published();
       const idle = [...publishPermissions()].flatMap(([user, permissions]) =>
         permissions
