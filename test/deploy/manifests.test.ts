@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
 import { resolveConfig } from "../../src/config.ts";
 import { flawsOf, KUBERNETES_FOLDER, readManifest, render, type Resource, settingsOf } from "../helpers/kubernetes.ts";
+import { typeErrorsOf, typesOf } from "../helpers/kubernetes-types.ts";
 import { documentedMetrics, promProblems } from "../helpers/prometheus.ts";
 import { scriptsOf } from "../helpers/runbook.ts";
 import { describe } from "../helpers/suite.ts";
@@ -82,6 +83,27 @@ describe("the manifests as files", (test) => {
     assert.match(broken(({ spec }) => spec.readinessProbe = {})[0]!, /readinessProbe/);
     assert.match(broken(({ spec }) => spec.replicas = "2")[0]!, /replicas/);
     assert.match(broken(({ spec }) => delete spec.template.spec.securityContext)[0]!, /securityContext/);
+  });
+
+  test("have the fields of Kubernetes' published types, where the kind is its own", () => {
+    const resources = manifests.flatMap(readManifest);
+    const brought = new Set(resources.filter((one) => typesOf(one) === undefined).map(({ kind }) => kind));
+    assert.equal([...brought].sort(), ["Consumer", "ScaledObject", "ServiceMonitor", "Stream"]);
+    assert.equal(typeErrorsOf(resources), []);
+    const wrong: [RegExp, (deployment: Resource) => void][] = [
+      [/'"readinesProbe"' does not exist/, (deployment) => containerOf(deployment).readinesProbe = {}],
+      [/'"gracePeriod"' does not exist/, ({ spec }) => spec.template.spec.gracePeriod = 30],
+      [/'string' is not assignable to type 'number'/, ({ spec }) => spec.replicas = "2"],
+      [/'selector' is missing/, ({ spec }) => delete spec.selector],
+      [/no exported member .*'Deploy'/, (deployment) => Object.assign(deployment, { kind: "Deploy" })],
+    ];
+    const broken = wrong.map(([, change]) => {
+      const deployment = structuredClone(one(base, "Deployment"));
+      change(deployment);
+      return deployment;
+    });
+    const errors = typeErrorsOf(broken).join("\n");
+    for (const [error] of wrong) assert.match(errors, error);
   });
 
   test("are named by their kustomizations, every one of them", () => {
@@ -257,7 +279,7 @@ describe("the overlays, rendered", (test) => {
     test(`${overlay} has known fields alone, one namespace, its settings, and streams as often as they say`, () => {
       const resources = render(overlay);
       if (resources === undefined) return;
-      assert.equal(resources.flatMap(flawsOf), []);
+      assert.equal([...resources.flatMap(flawsOf), ...typeErrorsOf(resources)], []);
       assert.equal(resources.filter(({ metadata }) => metadata.namespace !== namespaceOf(overlay)), []);
       const { metadata, data } = one(resources, "ConfigMap");
       assert.equal(data, { ...settingsOf(overlay) });

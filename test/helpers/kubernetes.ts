@@ -1,6 +1,6 @@
 /**
- * The resources of `deploy/k8s`: rendered by kubectl, and held against shapes that know the fields we use and no other,
- * so that a misspelt or misplaced one is found as the API server would find it.
+ * The resources of `deploy/k8s`: rendered by kubectl, and held against shapes of ours that know the fields and values we
+ * use and no other. That Kubernetes has these fields is for its types to say (kubernetes-types.ts).
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
