@@ -1,6 +1,4 @@
 /** What Grafana is given has the shape that it reads, and asks nothing that a dashboard may not ask. */
-import { readFileSync } from "node:fs";
-import { parser } from "@prometheus-io/lezer-promql";
 import * as assert from "uvu/assert";
 import {
   alertRules,
@@ -13,40 +11,13 @@ import {
   prometheusQueries,
   provisioned,
 } from "../helpers/grafana.ts";
+import { documentedMetrics, promProblems } from "../helpers/prometheus.ts";
 import { readsOf, refusedReads, UNREADABLE } from "../helpers/readers.ts";
 import { describe } from "../helpers/suite.ts";
 
 const GRID_WIDTH = 24;
 
 const UNITS = { m: 60, h: 3_600 } as const;
-
-/** Labels by metric, as `deploy/METRICS.md` lists them. */
-function documentedMetrics(): Map<string, Set<string>> {
-  const text = readFileSync(new URL("../../deploy/METRICS.md", import.meta.url), "utf8");
-  const names = (cell: string) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name!);
-  const lines = text.split("\n").filter((line) => line.startsWith("| `")).map((line) => line.split("|").slice(1));
-  return new Map(
-    lines.flatMap(([metrics = "", labels = ""]) => names(metrics).map((metric) => [metric, new Set(names(labels))])),
-  );
-}
-
-/** What is wrong with a query over Prometheus: its syntax, a metric that there is not, a label that no metric has. */
-function promProblems(expr: string, metrics: ReadonlyMap<string, ReadonlySet<string>>): string[] {
-  const sent = expr.replaceAll("$__rate_interval", "5m");
-  const problems: string[] = [];
-  const asked = [...sent.matchAll(/\b(?:latecomer|process|nodejs)_\w+/g)].map(([name]) => name.replace(/_bucket$/, ""));
-  if (asked.length === 0) problems.push("no metric");
-  for (const name of asked) if (!metrics.has(name)) problems.push(`no metric ${name}`);
-  const known = new Set(["le", "instance", ...asked.flatMap((name) => [...metrics.get(name) ?? []])]);
-  parser.parse(sent).iterate({
-    enter: ({ type, from, to }) => {
-      const text = sent.slice(from, to);
-      if (type.isError) problems.push(`not understood at ${from}`);
-      if (type.name === "LabelName" && !known.has(text)) problems.push(`no label ${text}`);
-    },
-  });
-  return problems;
-}
 
 function repeated(values: readonly unknown[]): unknown[] {
   return values.filter((value, at) => values.indexOf(value) !== at);

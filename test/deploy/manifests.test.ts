@@ -5,11 +5,19 @@ import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
 import { resolveConfig } from "../../src/config.ts";
-import { flawsOf, KUBERNETES_FOLDER, readManifest, render, type Resource } from "../helpers/kubernetes.ts";
+import { flawsOf, KUBERNETES_FOLDER, readManifest, render, type Resource, settingsOf } from "../helpers/kubernetes.ts";
+import { typeErrorsOf, typesOf } from "../helpers/kubernetes-types.ts";
+import { documentedMetrics, promProblems } from "../helpers/prometheus.ts";
+import { scriptsOf } from "../helpers/runbook.ts";
 import { describe } from "../helpers/suite.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const HEALTH_PORT = 8_080;
+const OVERLAYS = ["single", "ha"];
+
+/** What Node takes beside heap and buffers, which were 106 and 91 of 315 MiB (5,000 events/s, five minutes of lateness). */
+const BESIDE_MIB = 118;
+/** What one takes outside the heap, in bytes (deploy/CONFIGURATION.md, src/core/matched.ts, src/core/seen.ts). */
+const BYTES_OF_ONE = { maxOpen: 64, maxSessions: 1_400, maxSeen: 40 } as const;
 
 const files = (readdirSync(KUBERNETES_FOLDER, { recursive: true }) as string[]).filter((file) =>
   file.endsWith(".yaml")
@@ -18,20 +26,38 @@ const kustomizations = files.filter((file) => file.endsWith("kustomization.yaml"
 /** Whole resources; a patch is a part of one. */
 const manifests = files.filter((file) => !kustomizations.includes(file) && !file.endsWith("spread.yaml"));
 
-function one(resources: readonly Resource[], kind: string, name?: string): Resource {
-  const found = resources.filter((each) => each.kind === kind && (name === undefined || each.metadata.name === name));
-  assert.is(found.length, 1, `${kind} ${name ?? ""}`);
-  return found[0]!;
+/** The resources of a folder, as its files have them. */
+function resourcesOf(folder: string): Resource[] {
+  return manifests.filter((file) => dirname(file) === folder).flatMap(readManifest);
 }
 
-/** The settings of an overlay as the pods get them. */
-function settingsOf(resources: readonly Resource[]) {
-  return resolveConfig(one(resources, "ConfigMap").data);
+const base = resourcesOf("base");
+const ha = resourcesOf("overlays/ha");
+/** Whatever makes pods. */
+const workloads = [...base, ...ha].filter(({ spec }) => spec?.template !== undefined);
+
+function containerOf({ spec }: Resource) {
+  return spec.template.spec.containers[0];
 }
 
-function rendered(overlay: string, holds: (resources: readonly Resource[]) => void): void {
-  const resources = render(overlay);
-  if (resources !== undefined) holds(resources);
+function textOf(path: string): string {
+  return readFileSync(join(ROOT, path), "utf8");
+}
+
+/** The first group of every place where the pattern matches. */
+function found(text: string, pattern: RegExp): string[] {
+  return [...text.matchAll(pattern)].map(([, group]) => group!);
+}
+
+function one(resources: readonly Resource[], kind: string): Resource {
+  const [first, ...more] = resources.filter((each) => each.kind === kind);
+  assert.ok(first !== undefined && more.length === 0, kind);
+  return first!;
+}
+
+function namespaceOf(overlay: string): string {
+  const [{ namespace }] = readManifest(`overlays/${overlay}/kustomization.yaml`) as [Resource];
+  return namespace;
 }
 
 function covers(selector: Record<string, string>, labels: Readonly<Record<string, string>>): boolean {
@@ -59,6 +85,27 @@ describe("the manifests as files", (test) => {
     assert.match(broken(({ spec }) => delete spec.template.spec.securityContext)[0]!, /securityContext/);
   });
 
+  test("have the fields of Kubernetes' published types, where the kind is its own", () => {
+    const resources = manifests.flatMap(readManifest);
+    const brought = new Set(resources.filter((one) => typesOf(one) === undefined).map(({ kind }) => kind));
+    assert.equal([...brought].sort(), ["Consumer", "ScaledObject", "ServiceMonitor", "Stream"]);
+    assert.equal(typeErrorsOf(resources), []);
+    const wrong: [RegExp, (deployment: Resource) => void][] = [
+      [/'"readinesProbe"' does not exist/, (deployment) => containerOf(deployment).readinesProbe = {}],
+      [/'"gracePeriod"' does not exist/, ({ spec }) => spec.template.spec.gracePeriod = 30],
+      [/'string' is not assignable to type 'number'/, ({ spec }) => spec.replicas = "2"],
+      [/'selector' is missing/, ({ spec }) => delete spec.selector],
+      [/no exported member .*'Deploy'/, (deployment) => Object.assign(deployment, { kind: "Deploy" })],
+    ];
+    const broken = wrong.map(([, change]) => {
+      const deployment = structuredClone(one(base, "Deployment"));
+      change(deployment);
+      return deployment;
+    });
+    const errors = typeErrorsOf(broken).join("\n");
+    for (const [error] of wrong) assert.match(errors, error);
+  });
+
   test("are named by their kustomizations, every one of them", () => {
     const named = new Set<string>();
     for (const file of kustomizations) {
@@ -80,10 +127,9 @@ describe("the manifests as files", (test) => {
   test("hold no secret: what is one comes from a Secret", () => {
     const held = manifests.flatMap(readManifest).filter(({ kind }) => kind === "Secret");
     assert.equal(held, []);
-    for (const file of ["base/deployment.yaml", "base/init-job.yaml"]) {
-      const [{ spec }] = readManifest(file) as [Resource];
-      for (const { name, value } of spec.template.spec.containers[0].env) {
-        if (/URL/.test(name)) assert.is(value, undefined, `${file}: ${name}`);
+    for (const workload of workloads) {
+      for (const { name, value } of containerOf(workload).env) {
+        if (/URL/.test(name)) assert.is(value, undefined, `${workload.kind}: ${name}`);
       }
     }
   });
@@ -95,84 +141,155 @@ describe("the manifests as files", (test) => {
   });
 });
 
-for (const overlay of ["single", "ha"]) {
-  describe(`the overlay ${overlay}`, (test) => {
-    test("renders to resources whose every field is known, all in one namespace", () =>
-      rendered(overlay, (resources) => {
-        assert.equal(resources.flatMap(flawsOf), []);
-        assert.equal(resources.filter(({ metadata }) => metadata.namespace !== "latecomer"), []);
-      }));
-
-    test("gives the processes settings that they take, and no more variables with their prefix", () =>
-      rendered(overlay, (resources) => {
-        settingsOf(resources);
-        for (const { spec } of [one(resources, "Deployment"), one(resources, "Job")]) {
-          const [{ env, envFrom }] = spec.template.spec.containers;
-          assert.is(envFrom[0].configMapRef.name, one(resources, "ConfigMap").metadata.name);
-          const stated = env.map((
-            { name, value }: { name: string; value?: string },
-          ) => [name, value ?? "tls://nats:4222"]);
-          resolveConfig({ ...Object.fromEntries(stated), CLICKHOUSE_URL: "https://clickhouse:8443" });
-        }
-      }));
-
-    test("selects the pods that are meant, and probes the port that they open", () =>
-      rendered(overlay, (resources) => {
-        const { selector, template } = one(resources, "Deployment").spec;
-        const init = one(resources, "Job").spec.template.metadata.labels;
-        const { labels } = template.metadata;
-        assert.ok(covers(selector.matchLabels, labels));
-        assert.not.ok(covers(selector.matchLabels, init), "the Deployment leaves the Job's pod alone");
-        const { spec: service } = one(resources, "Service");
-        assert.ok(covers(service.selector, labels));
-        assert.not.ok(covers(service.selector, init));
-        const { podSelector } = one(resources, "NetworkPolicy").spec;
-        assert.ok(covers(podSelector.matchLabels, labels) && covers(podSelector.matchLabels, init));
-        const [container] = template.spec.containers;
-        assert.equal(container.ports, [{ name: "http", containerPort: HEALTH_PORT }]);
-        const { data } = resources.find(({ kind, metadata }) =>
-          kind === "ConfigMap" && /settings/.test(metadata.name)
-        )!;
-        assert.is(data.LATECOMER_HTTP_PORT, String(HEALTH_PORT));
-        assert.is(container.readinessProbe.httpGet.path, "/readyz");
-        for (const name of ["startupProbe", "livenessProbe"]) assert.is(container[name].httpGet.path, "/healthz");
-        for (const name of ["startupProbe", "livenessProbe", "readinessProbe"]) {
-          assert.is(container[name].httpGet.port, "http");
-        }
-      }));
+describe("the manifests together", (test) => {
+  test("give the processes settings that they take, and no more variables with their prefix", () => {
+    for (const overlay of OVERLAYS) {
+      for (const workload of workloads) {
+        const { env, envFrom } = containerOf(workload);
+        assert.is(envFrom[0].configMapRef.name, "latecomer-settings");
+        const stated = env.map((
+          { name, value }: { name: string; value?: string },
+        ) => [name, value ?? "tls://nats:4222"]);
+        const secret = { ...Object.fromEntries(stated), CLICKHOUSE_URL: "https://clickhouse:8443" };
+        resolveConfig({ ...settingsOf(overlay), ...secret });
+      }
+    }
   });
-}
 
-describe("the overlay ha", (test) => {
-  test("has a pod for every partition at most, and partitions as the NATS server makes them", () =>
-    rendered("ha", (resources) => {
-      const { partitions } = settingsOf(resources);
-      const { spec } = one(resources, "ScaledObject");
-      assert.is(spec.maxReplicaCount, partitions);
-      assert.ok(spec.minReplicaCount >= 2);
-      assert.is(spec.scaleTargetRef.name, one(resources, "Deployment").metadata.name);
-      assert.is(one(resources, "Deployment").spec.replicas, undefined, "the number of pods is KEDA's");
-      const ingest = readFileSync(join(ROOT, "deploy/nats/ingest.conf"), "utf8");
-      assert.is(Number(/partition\((\d+),3\)/.exec(ingest)?.[1]), partitions);
+  test("select the pods that are meant, and probe the port that they open", () => {
+    const deployment = one(base, "Deployment");
+    const { labels } = deployment.spec.template.metadata;
+    const init = one(base, "Job").spec.template.metadata.labels;
+    const { matchLabels } = deployment.spec.selector;
+    assert.ok(covers(matchLabels, labels));
+    assert.not.ok(covers(matchLabels, init), "the Deployment leaves the Job's pod alone");
+    const { spec: service } = one(base, "Service");
+    assert.ok(covers(service.selector, labels));
+    assert.not.ok(covers(service.selector, init));
+    const { podSelector } = one(base, "NetworkPolicy").spec;
+    assert.ok(covers(podSelector.matchLabels, labels) && covers(podSelector.matchLabels, init));
+    const container = containerOf(deployment);
+    const containerPort = Number(settingsOf("single").LATECOMER_HTTP_PORT);
+    assert.equal(container.ports, [{ name: "http", containerPort }]);
+    assert.is(service.ports[0].port, containerPort);
+    for (const name of ["startupProbe", "livenessProbe", "readinessProbe"]) {
+      const { path, port } = container[name].httpGet;
+      assert.equal([path, port], [name === "readinessProbe" ? "/readyz" : "/healthz", "http"]);
+    }
+  });
+
+  test("let pods reach what the runbook names, on the ports that it and NATS have", () => {
+    const runbook = textOf("deploy/RUNBOOK.md");
+    const script = scriptsOf("Install on Kubernetes").join();
+    const egress: { to?: { podSelector: { matchLabels: Record<string, string> } }[]; ports: { port: number }[] }[] =
+      one(base, "NetworkPolicy").spec.egress;
+    const rules = egress.filter(({ ports }) => ports[0]!.port !== 53);
+    const [nats, clickhouse, ...more] = rules.map(({ ports }) => ports.map(({ port }) => String(port)));
+    assert.equal(more, []);
+    for (const file of ["nats-2.9.conf", "nats-2.10.conf"]) {
+      assert.equal(found(textOf(`deploy/nats/${file}`), /^listen: "[\d.]+:(\d+)"$/gm), nats, file);
+    }
+    assert.equal([...new Set(found(script, /tls:\/\/\w+:…@[\w.]+:(\d+)/g))], nats);
+    assert.equal([...new Set(found(script, /https:\/\/…:(\d+)/g))], clickhouse);
+    const [[label, value]] = Object.entries(rules[0]!.to![0]!.podSelector.matchLabels) as [[string, string]];
+    assert.ok(runbook.includes(`as pods labelled \`${label}: ${value}\``));
+  });
+
+  test("take the Secrets that the runbook makes, with users that NATS has, and each key from where it lies", () => {
+    const script = scriptsOf("Install on Kubernetes").join().replace(/\\\n/g, "");
+    const made = found(script, /create secret generic (.*)/g).map((line) =>
+      found(line, /--from-(?:file|literal)=([\w.-]+?)(?:=|$)/g).map((key) => `${line.split(" ")[0]} ${key}`)
+    );
+    const taken = workloads.flatMap((workload) => {
+      const { env, volumeMounts: [mount] } = containerOf(workload);
+      const [{ secret }] = workload.spec.template.spec.volumes;
+      const [{ key, path }] = secret.items;
+      const ca = env.find(({ name }: { name: string }) => name === "NATS_CA");
+      assert.is(ca.value, `${mount.mountPath}/${path}`);
+      const refs = env.flatMap(({ valueFrom }: { valueFrom?: { secretKeyRef?: { name: string; key: string } } }) =>
+        valueFrom?.secretKeyRef ?? []
+      );
+      return [{ name: secret.secretName, key }, ...refs].map(({ name, key }) => `${name} ${key}`);
+    });
+    assert.equal([...new Set(taken)].sort(), made.flat().sort());
+    const roles = ["processor", "operator"];
+    assert.equal(found(script, /generic latecomer-(\w+) .*tls:/g), roles);
+    assert.equal(found(script, /tls:\/\/(\w+):/g), roles);
+    const users = found(textOf("deploy/nats/accounts.conf"), /\buser: (\w+)/g);
+    assert.equal(roles.filter((role) => !users.includes(role)), []);
+    assert.equal([...new Set(found(script, /(?:-n|namespace) (\w+)/g))], [...new Set(OVERLAYS.map(namespaceOf))]);
+  });
+
+  test("leave a pod room for its heap, for what is bounded beside it, and for Node", () => {
+    // One pod may hold all partitions, `all` too.
+    const held = Math.max(...OVERLAYS.map((overlay) => {
+      const settings = resolveConfig(settingsOf(overlay));
+      const bounded = Object.entries(BYTES_OF_ONE) as [keyof typeof BYTES_OF_ONE, number][];
+      return (settings.partitions + 1) * bounded.reduce((sum, [name, bytes]) => sum + settings[name] * bytes, 0);
     }));
+    for (const workload of workloads) {
+      const { env, resources } = containerOf(workload);
+      const { value: options } = env.find(({ name }: { name: string }) => name === "NODE_OPTIONS");
+      const [, old, semi] = /^--max-old-space-size=(\d+) --max-semi-space-size=(\d+)$/.exec(options)!;
+      const heap = Number(old) + 3 * Number(semi);
+      const most = heap + BESIDE_MIB + (workload.kind === "Deployment" ? held / 2 ** 20 : 0);
+      const limit = Number(/^(\d+)Mi$/.exec(resources.limits.memory)![1]);
+      assert.ok(most <= limit, `${workload.metadata.name} may take ${most.toFixed()} MiB of ${limit}`);
+    }
+  });
 
-  test("keeps streams as many times and as long as the processes think", () =>
-    rendered("ha", (resources) => {
-      const { replicas, streamRetentionMs } = settingsOf(resources);
+  test("have a pod for every partition at most, and partitions as the NATS server makes them", () => {
+    const { partitions } = resolveConfig(settingsOf("ha"));
+    const { spec } = one(ha, "ScaledObject");
+    const deployment = one(base, "Deployment");
+    assert.is(spec.maxReplicaCount, partitions);
+    assert.ok(spec.minReplicaCount >= 2);
+    assert.is(spec.scaleTargetRef.name, deployment.metadata.name);
+    assert.is(deployment.spec.replicas, undefined, "the number of pods is KEDA's");
+    assert.equal(found(textOf("deploy/nats/ingest.conf"), /partition\((\d+),3\)/g), [String(partitions)]);
+  });
+
+  test("scale by a metric that the pods have, of their namespace, from a Prometheus that reaches them", () => {
+    const { query, serverAddress } = one(ha, "ScaledObject").spec.triggers[0].metadata;
+    assert.equal(promProblems(query, documentedMetrics(), ["namespace"]), [], query);
+    assert.equal(found(query, /\{namespace="([^"]*)"\}/g), [namespaceOf("ha")]);
+    const [{ from }] = one(base, "NetworkPolicy").spec.ingress;
+    const { matchLabels } = from[0].namespaceSelector;
+    assert.equal(matchLabels, { "kubernetes.io/metadata.name": new URL(serverAddress).hostname.split(".")[1] });
+  });
+
+  test("watch and guard the Deployment's pods", () => {
+    const { labels } = one(base, "Deployment").spec.template.metadata;
+    assert.ok(covers(one(ha, "PodDisruptionBudget").spec.selector.matchLabels, labels));
+    const { metadata, spec } = one(base, "Service");
+    const monitor = one(ha, "ServiceMonitor").spec;
+    assert.ok(covers(monitor.selector.matchLabels, metadata.labels ?? {}));
+    assert.is(monitor.endpoints[0].port, spec.ports[0].name);
+  });
+
+  test("keep events as long as the processes think", () => {
+    const { streamRetentionMs } = resolveConfig(settingsOf("ha"));
+    const { spec } = resourcesOf("streams").find(({ spec }) => spec.name === "LIVEPEER_EVENTS")!;
+    assert.is(spec.maxAge, `${streamRetentionMs / 1_000}s`);
+  });
+});
+
+describe("the overlays, rendered", (test) => {
+  for (const overlay of OVERLAYS) {
+    test(`${overlay} has known fields alone, one namespace, its settings, and streams as often as they say`, () => {
+      const resources = render(overlay);
+      if (resources === undefined) return;
+      assert.equal([...resources.flatMap(flawsOf), ...typeErrorsOf(resources)], []);
+      assert.equal(resources.filter(({ metadata }) => metadata.namespace !== namespaceOf(overlay)), []);
+      const { metadata, data } = one(resources, "ConfigMap");
+      assert.equal(data, { ...settingsOf(overlay) });
+      for (const kind of ["Deployment", "Job"]) {
+        assert.is(containerOf(one(resources, kind)).envFrom[0].configMapRef.name, metadata.name);
+      }
+      const { replicas } = resolveConfig(data);
       const streams = resources.filter(({ kind }) => kind === "Stream");
-      assert.is(streams.length, 10);
+      assert.is(streams.length, overlay === "ha" ? 10 : 0);
       assert.equal(streams.map(({ spec }) => spec.replicas), streams.map(() => replicas));
-      const events = streams.find(({ spec }) => spec.name === "LIVEPEER_EVENTS")!;
-      assert.is(events.spec.maxAge, `${streamRetentionMs / 1_000}s`);
-    }));
-
-  test("watches and guards the Deployment's pods", () =>
-    rendered("ha", (resources) => {
-      const { labels } = one(resources, "Deployment").spec.template.metadata;
-      assert.ok(covers(one(resources, "PodDisruptionBudget").spec.selector.matchLabels, labels));
-      const { metadata, spec } = one(resources, "Service");
-      const monitor = one(resources, "ServiceMonitor").spec;
-      assert.ok(covers(monitor.selector.matchLabels, metadata.labels ?? {}));
-      assert.is(monitor.endpoints[0].port, spec.ports[0].name);
-    }));
+    });
+  }
 });

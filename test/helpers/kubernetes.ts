@@ -1,11 +1,12 @@
 /**
- * The resources of `deploy/k8s`: rendered by kubectl, and held against shapes that know the fields we use and no other,
- * so that a misspelt or misplaced one is found as the API server would find it.
+ * The resources of `deploy/k8s`: rendered by kubectl, and held against shapes of ours that know the fields and values we
+ * use and no other. That Kubernetes has these fields is for its types to say (kubernetes-types.ts).
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseEnv } from "node:util";
 import * as v from "valibot";
 import { parseAllDocuments } from "yaml";
 
@@ -264,6 +265,13 @@ export function readDocuments(yaml: string): Resource[] {
 
 export function readManifest(name: string): Resource[] {
   return readDocuments(readFileSync(join(KUBERNETES_FOLDER, name), "utf8"));
+}
+
+/** The settings that an overlay gives the processes, out of its files. */
+export function settingsOf(overlay: string): NodeJS.Dict<string> {
+  const [{ configMapGenerator = [] }] = readManifest(`overlays/${overlay}/kustomization.yaml`) as [Resource];
+  const changed: string[] = configMapGenerator.flatMap(({ literals = [] }: { literals?: string[] }) => literals);
+  return parseEnv([readFileSync(join(KUBERNETES_FOLDER, "base/settings.env"), "utf8"), ...changed].join("\n"));
 }
 
 /** What kubectl makes of an overlay; undefined, said on stdout, where there is none that is new enough. */
