@@ -37,6 +37,8 @@ export async function startRig(): Promise<Rig> {
   const folder = mkdtempSync(join(temporaryFolder(), "latecomer-bench-"));
   // For the rows that the embedded engine is given as files, here and in the processes of the bench.
   process.env.TMPDIR = folder;
+  // As in the image.
+  process.env.MALLOC_MMAP_THRESHOLD_ = "65536";
   await ensureNatsServer();
   const nats = await startNatsServer({ folder: join(folder, "nats") });
   const engine = forked("engine.js", [join(folder, "engine")]);

@@ -18,6 +18,8 @@ const OVERLAYS = ["single", "ha"];
 const BESIDE_MIB = 118;
 /** What one takes outside the heap, in bytes (deploy/CONFIGURATION.md, src/core/matched.ts, src/core/seen.ts). */
 const BYTES_OF_ONE = { maxOpen: 64, maxSessions: 1_400, maxSeen: 40 } as const;
+/** What a node as one snapshot saw it takes of the heap, in bytes: measured, with its places in the index. */
+const SIGHTING_BYTES = 110;
 
 const files = (readdirSync(KUBERNETES_FOLDER, { recursive: true }) as string[]).filter((file) =>
   file.endsWith(".yaml")
@@ -221,9 +223,10 @@ describe("the manifests together", (test) => {
   });
 
   test("leave a pod room for its heap, for what is bounded beside it, and for Node", () => {
+    const all = OVERLAYS.map((overlay) => resolveConfig(settingsOf(overlay)));
+    const sightings = Math.max(...all.map(({ maxSightings }) => maxSightings)) * SIGHTING_BYTES;
     // One pod may hold all partitions, `all` too.
-    const held = Math.max(...OVERLAYS.map((overlay) => {
-      const settings = resolveConfig(settingsOf(overlay));
+    const held = Math.max(...all.map((settings) => {
       const bounded = Object.entries(BYTES_OF_ONE) as [keyof typeof BYTES_OF_ONE, number][];
       return (settings.partitions + 1) * bounded.reduce((sum, [name, bytes]) => sum + settings[name] * bytes, 0);
     }));
@@ -232,6 +235,7 @@ describe("the manifests together", (test) => {
       const { value: options } = env.find(({ name }: { name: string }) => name === "NODE_OPTIONS");
       const [, old, semi] = /^--max-old-space-size=(\d+) --max-semi-space-size=(\d+)$/.exec(options)!;
       const heap = Number(old) + 3 * Number(semi);
+      assert.ok(workload.kind !== "Deployment" || sightings / 2 ** 20 <= Number(old) / 2, "sightings fill the heap");
       const most = heap + BESIDE_MIB + (workload.kind === "Deployment" ? held / 2 ** 20 : 0);
       const limit = Number(/^(\d+)Mi$/.exec(resources.limits.memory)![1]);
       assert.ok(most <= limit, `${workload.metadata.name} may take ${most.toFixed()} MiB of ${limit}`);
