@@ -6,9 +6,11 @@ import { parser } from "@prometheus-io/lezer-promql";
 export function documentedMetrics(): Map<string, Set<string>> {
   const text = readFileSync(new URL("../../deploy/METRICS.md", import.meta.url), "utf8");
   const names = (cell: string) => [...cell.matchAll(/`(\w+)`/g)].map(([, name]) => name!);
+  // Behind a colon stand the values of a label.
+  const labelsIn = (cell: string) => cell.split(";").flatMap((part) => names(part.split(":")[0]!));
   const lines = text.split("\n").filter((line) => line.startsWith("| `")).map((line) => line.split("|").slice(1));
   return new Map(
-    lines.flatMap(([metrics = "", labels = ""]) => names(metrics).map((metric) => [metric, new Set(names(labels))])),
+    lines.flatMap(([metrics = "", labels = ""]) => names(metrics).map((metric) => [metric, new Set(labelsIn(labels))])),
   );
 }
 
@@ -35,4 +37,16 @@ export function promProblems(
     },
   });
   return problems;
+}
+
+/** The labels that each metric of a page has; of a histogram those of all its buckets. */
+export function labelsOn(page: string): Map<string, Set<string>> {
+  const found = new Map<string, Set<string>>();
+  for (const [, sample, labels = ""] of page.matchAll(/^(\w+)(?:\{(.*)\})? /gm)) {
+    const name = sample!.replace(/_(bucket|sum|count)$/, "");
+    const known = found.get(name) ?? new Set();
+    for (const [, label] of labels.matchAll(/(\w+)="/g)) if (label !== "le") known.add(label!);
+    found.set(name, known);
+  }
+  return found;
 }

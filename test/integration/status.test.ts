@@ -19,6 +19,7 @@ import {
 } from "../helpers/cluster.ts";
 import { bytesOf, node, snapshot, status, trace, type Wire } from "../helpers/events.ts";
 import { type Line, withLine } from "../helpers/line.ts";
+import { documentedMetrics, labelsOn } from "../helpers/prometheus.ts";
 import { describe } from "../helpers/suite.ts";
 
 interface Pages {
@@ -130,13 +131,15 @@ describe("a running process", (test) => {
         for (const [series, holds] of Object.entries(expected)) {
           await eventually(series, async () => holds((await pages.value(series)) ?? NaN), 10_000);
         }
-        const listed = [
-          ...readFileSync(new URL("../../deploy/METRICS.md", import.meta.url), "utf8")
-            .matchAll(/^\| (`.*?) \|/gm),
-        ].flatMap(([_, cell]) => cell!.split(", "))
-          .map((name) => name.replaceAll("`", "")).filter((name) => !name.startsWith("/")).sort();
-        const shown = [...(await pages.metrics()).matchAll(/^# TYPE (\S+)/gm)].map(([_, name]) => name!).sort();
+        const documented = documentedMetrics();
+        const page = await pages.metrics();
+        const shown = [...page.matchAll(/^# TYPE (\S+)/gm)].map(([_, name]) => name!).sort();
+        const listed = [...documented.keys()].sort();
         assert.equal(listed, shown, "deploy/METRICS.md lists what the page shows, and nothing else");
+        for (const [name, labels] of labelsOn(page)) {
+          if (!name.startsWith("latecomer_")) continue;
+          assert.equal([...labels].sort(), [...documented.get(name)!].sort(), `the labels of ${name}`);
+        }
       })));
 
   for (const mode of ["refuses", "hangs"] as const) {
