@@ -9,6 +9,7 @@ import { flawsOf, KUBERNETES_FOLDER, readManifest, render, type Resource, settin
 import { typeErrorsOf, typesOf } from "../helpers/kubernetes-types.ts";
 import { documentedMetrics, promProblems } from "../helpers/prometheus.ts";
 import { scriptsOf } from "../helpers/runbook.ts";
+import { POD } from "../bench/rig.ts";
 import { describe } from "../helpers/suite.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -234,6 +235,7 @@ describe("the manifests together", (test) => {
       const { env, resources } = containerOf(workload);
       const { value: options } = env.find(({ name }: { name: string }) => name === "NODE_OPTIONS");
       const [, old, semi] = /^--max-old-space-size=(\d+) --max-semi-space-size=(\d+)$/.exec(options)!;
+      if (workload.kind === "Deployment") assert.is(options, POD.join(" "), "what the bench runs with");
       const heap = Number(old) + 3 * Number(semi);
       assert.ok(workload.kind !== "Deployment" || sightings / 2 ** 20 <= Number(old) / 2, "sightings fill the heap");
       const most = heap + BESIDE_MIB + (workload.kind === "Deployment" ? held / 2 ** 20 : 0);
