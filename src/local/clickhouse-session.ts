@@ -62,7 +62,7 @@ const DEFAULTS: ReadonlyMap<string, string> = new Map([
 /** The engine works in libuv's four threads: two are left for files and compression. */
 const STATEMENTS_MAX = 2;
 
-/** Two inserts at once take a third more CPU than one after the other (measured on two cores). */
+/** They share one connection; and two at once take a third more CPU than one after the other (measured on two cores). */
 const INSERTS_MAX = 1;
 
 /** The statements of one folder. */

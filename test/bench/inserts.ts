@@ -88,7 +88,7 @@ for (const format of FORMATS) {
     const file = join(folder, `${table}.${format}`);
     await engine.command(
       `SELECT ${names} FROM ${table} INTO OUTFILE '${file}' COMPRESSION 'none' FORMAT ${format}`,
-      {},
+      undefined,
     );
     const from = `FROM INFILE '${file}' COMPRESSION 'none' FORMAT ${format}`;
     micros += await cpu(() => engine.command(`INSERT INTO null_${table} (${names}) ${from}`, undefined));

@@ -5,11 +5,11 @@ import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
 import { resolveConfig } from "../../src/config.ts";
+import { POD } from "../bench/rig.ts";
 import { flawsOf, KUBERNETES_FOLDER, readManifest, render, type Resource, settingsOf } from "../helpers/kubernetes.ts";
 import { typeErrorsOf, typesOf } from "../helpers/kubernetes-types.ts";
 import { documentedMetrics, promProblems } from "../helpers/prometheus.ts";
 import { scriptsOf } from "../helpers/runbook.ts";
-import { POD } from "../bench/rig.ts";
 import { describe } from "../helpers/suite.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
@@ -235,10 +235,13 @@ describe("the manifests together", (test) => {
       const { env, resources } = containerOf(workload);
       const { value: options } = env.find(({ name }: { name: string }) => name === "NODE_OPTIONS");
       const [, old, semi] = /^--max-old-space-size=(\d+) --max-semi-space-size=(\d+)$/.exec(options)!;
-      if (workload.kind === "Deployment") assert.is(options, POD.join(" "), "what the bench runs with");
+      const isProcessor = workload.kind === "Deployment";
+      if (isProcessor) {
+        assert.is(options, POD.join(" "), "what the bench runs with");
+        assert.ok(sightings / 2 ** 20 <= Number(old) / 2, "sightings fill the heap");
+      }
       const heap = Number(old) + 3 * Number(semi);
-      assert.ok(workload.kind !== "Deployment" || sightings / 2 ** 20 <= Number(old) / 2, "sightings fill the heap");
-      const most = heap + BESIDE_MIB + (workload.kind === "Deployment" ? held / 2 ** 20 : 0);
+      const most = heap + BESIDE_MIB + (isProcessor ? held / 2 ** 20 : 0);
       const limit = Number(/^(\d+)Mi$/.exec(resources.limits.memory)![1]);
       assert.ok(most <= limit, `${workload.metadata.name} may take ${most.toFixed()} MiB of ${limit}`);
     }
