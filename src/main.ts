@@ -5,11 +5,13 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { runProgram } from "./cli/program.ts";
 import { EXIT } from "./errors.ts";
+import { keepRowsYoung } from "./runtime/heap.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
   version: string;
 };
 
+keepRowsYoung();
 const stopping = new AbortController();
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {

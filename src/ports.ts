@@ -75,10 +75,10 @@ export interface MessageSource {
    * seconds.
    */
   read(most: number, waitMs: number): Promise<StoredMessage[]>;
-  /** Acknowledges everything up to a sequence that was read. */
+  /** True when messages are at hand: the next read does not wait. */
+  hasMore(): boolean;
+  /** Acknowledges what was read up to a sequence, as far as it was read at once with nothing beyond. */
   ack(streamSequence: number): Promise<void>;
-  /** Tells the server that what was read is still being worked on, so that it is not sent again. */
-  working(): void;
   /**
    * The last message of the stream, of any partition, when up to there it holds nothing for this one that was not
    * read and acknowledged; undefined when there is more to read, or it cannot be told now.
@@ -95,8 +95,16 @@ export interface LiveSource extends MessageSource {
 
 /** Where rows go. An insert may be repeated; rows fold by their keys. */
 export interface Sink {
-  /** Returns when the rows are durable. */
-  write(table: Table, rows: readonly Row[]): Promise<void>;
+  /** Begins a batch. Several may be open, and are stored each on its own. */
+  begin(): RowBatch;
+}
+
+/** Rows that become durable together. */
+export interface RowBatch {
+  /** Adds rows of a table, of which the batch need not keep the objects. Throws what is wrong with them, for good. */
+  add(table: Table, rows: readonly Row[]): void;
+  /** Returns when all rows are durable. After a failure it may be called again, and stores what is not there yet. */
+  store(): Promise<void>;
 }
 
 /** Where minutes are marked for the rollup. A mark that stands already is made again, as the newest. */

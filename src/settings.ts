@@ -226,7 +226,7 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
   },
   batchRows: {
     env: "LATECOMER_BATCH_ROWS",
-    fallback: "10000",
+    fallback: "20000",
     help: "messages or facts that end a batch; eight other rows of a table count as one",
     more: "16 MiB of messages end it too.",
     ...count(1, 1_000_000),

@@ -6,7 +6,7 @@ import { openEmbedded } from "./embedded.ts";
 import type { Engine, OpenOptions, Params } from "./engine.ts";
 import { type Attempt, translateError } from "./errors.ts";
 import { LatecomerError } from "../errors.ts";
-import { encodeRows, type InsertRow } from "./native.ts";
+import { Block, type InsertRow } from "./native.ts";
 import { maskPassword, openServer } from "./server.ts";
 
 export type { ClientLog, OpenOptions, Params } from "./engine.ts";
@@ -26,15 +26,29 @@ export interface ClickHouse {
    * held in memory, so page by key what may be large.
    */
   rows<T = Record<string, unknown>>(sql: string, params?: Params): Promise<T[]>;
-  /**
-   * Stores the rows in one insert and resolves when they are stored; no rows is nothing to do. Integers beyond
-   * 2⁵³ go as decimal text. NULL for a column that is not Nullable is an error, not a default.
-   */
+  /** Stores the rows in one insert into a table of the database, and resolves when they are stored; no rows is nothing to do. */
   insert(table: string, columns: readonly string[], rows: readonly InsertRow[]): Promise<void>;
+  /** Begins an insert whose rows come a few at a time. */
+  prepare(table: string, columns: readonly string[]): Insert;
+  /** Asks how the tables' rows are written, which inserts otherwise ask when they run, and keep their rows until then. */
+  learn(): Promise<void>;
   /** Resolves when the server answers, rejects when it does not. */
   ping(): Promise<void>;
   /** Waits for what runs and releases everything; may be called twice. */
   close(): Promise<void>;
+}
+
+/** Rows on their way into a table. Nothing is sent before `run`. */
+export interface Insert {
+  /** How many were added. */
+  readonly rowCount: number;
+  /**
+   * Adds rows. Integers beyond 2⁵³ go as decimal text. NULL for a column that is not Nullable is an error, not a
+   * default; what is wrong with a row is thrown here or by `run`, and is final.
+   */
+  add(rows: readonly InsertRow[]): void;
+  /** Stores all of them in one insert, and resolves when they are stored. May be called again when it failed. */
+  run(): Promise<void>;
 }
 
 /**
@@ -60,48 +74,76 @@ function facade(description: string, engine: Engine): ClickHouse {
       throw translateError(error, facts);
     }
   };
-  const known = new Map<string, ReadonlyMap<string, string>>();
-  /** The types of a table's columns, which say how the rows must be written. */
-  const typesOf = async (table: string, columns: readonly string[]): Promise<string[]> => {
-    let types = known.get(table);
-    if (types === undefined) {
-      const [name, database] = table.split(".").reverse();
-      const found = await engine.rows<{ name: string; type: string }>(
-        `SELECT name, type FROM system.columns
-         WHERE table = {name:String} AND database = if({database:String} = '', currentDatabase(), {database:String})`,
-        { name, database: database ?? "" },
-      );
-      types = new Map(found.map((column) => [column.name, column.type]));
-      if (types.size > 0) known.set(table, types);
+  /** By table and column. */
+  const known = new Map<string, Map<string, string>>();
+  /** Asks for the types of columns, which say how rows must be written. */
+  const learn = async (): Promise<void> => {
+    const found = await engine.rows<{ table: string; name: string; type: string }>(
+      "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()",
+      undefined,
+    );
+    known.clear();
+    for (const { table, name, type } of found) {
+      const columns = known.get(table) ?? new Map();
+      known.set(table, columns.set(name, type));
     }
-    return columns.map((column) => {
-      const type = types.get(column);
-      if (type === undefined) {
-        throw new LatecomerError("COLUMN_MISSING", "fatal", `the table ${table} has no column ${column}`);
-      }
-      return type;
-    });
+  };
+  const prepare = (table: string, columns: readonly string[]): Insert => {
+    let rowCount = 0;
+    let block: Block | undefined;
+    // Until the types are known; whoever adds rows does not wait.
+    let waiting: InsertRow[] = [];
+    const begin = (): Block => {
+      const made = new Block(columns, columns.map((column) => typeOf(table, column, known.get(table))));
+      made.add(waiting);
+      waiting = [];
+      return made;
+    };
+    return {
+      get rowCount() {
+        return rowCount;
+      },
+      add: (rows) => {
+        rowCount += rows.length;
+        if (known.has(table)) block ??= begin();
+        if (block !== undefined) block.add(rows);
+        else for (const row of rows) waiting.push(row);
+      },
+      run: async () => {
+        if (rowCount === 0) return;
+        await attempt(`insert ${rowCount} rows into ${table}`, true, async () => {
+          if (block === undefined && !known.has(table)) await learn();
+          block ??= begin();
+          try {
+            await engine.insert(table, columns, block.bytes());
+          } catch (error) {
+            known.clear(); // The table may have changed under us; the next insert looks again.
+            throw error;
+          }
+        });
+      },
+    };
   };
   return {
     description,
     command: (sql, params) => attempt(`run ${headOf(sql)}`, false, () => engine.command(sql, params)),
     rows: <T>(sql: string, params?: Params) => attempt(`run ${headOf(sql)}`, false, () => engine.rows<T>(sql, params)),
     insert: async (table, columns, rows) => {
-      if (rows.length === 0) return;
-      await attempt(`insert ${rows.length} rows into ${table}`, true, async () => {
-        const types = await typesOf(table, columns);
-        const block = encodeRows(columns, types, rows);
-        try {
-          await engine.insert(table, columns, block);
-        } catch (error) {
-          known.delete(table); // The table may have changed under us; the next attempt looks again.
-          throw error;
-        }
-      });
+      const one = prepare(table, columns);
+      one.add(rows);
+      await one.run();
     },
+    prepare,
+    learn: () => attempt("read the types of columns", false, learn),
     ping: () => attempt("reach ClickHouse", false, () => engine.ping()),
     close: () => attempt("close ClickHouse", false, () => engine.close()),
   };
+}
+
+function typeOf(table: string, column: string, types: ReadonlyMap<string, string> | undefined): string {
+  const type = types?.get(column);
+  if (type !== undefined) return type;
+  throw new LatecomerError("COLUMN_MISSING", "fatal", `the table ${table} has no column ${column}`);
 }
 
 /** Enough of a statement to recognise it in a message. */

@@ -1,6 +1,8 @@
 /**
  * Rows in ClickHouse's Native format: what an insert sends. Column after column, so that here as in the engine one loop
  * reads all values of a type, and a name that many rows share goes once (LowCardinality). Texts go as the bytes they are.
+ * A block takes rows a few at a time, and nothing of them but these bytes outlives that: a batch of objects would be
+ * copied by the garbage collector, twice, before it is sent.
  *
  * Values that a type cannot hold are errors of ours and throw; nothing is cut or wrapped.
  */
@@ -10,23 +12,35 @@ import { LatecomerError } from "../errors.ts";
 /** Writes the values of a column; `undefined` counts as NULL. */
 type Write = (out: Output, values: readonly unknown[]) => void;
 
-/** A buffer that grows. */
+/** The first piece of an output: most columns of most tables have a handful of rows in a batch; and the largest usual. */
+const FIRST_BYTES = 256;
+const MOST_BYTES = 262_144;
+
+/** Bytes in pieces, so that nothing is copied when there are more. */
 class Output {
-  bytes = Buffer.allocUnsafe(1 << 16);
+  readonly #full: Uint8Array[] = [];
+  /** The piece that is being filled, and up to where it is. */
+  bytes = Buffer.allocUnsafe(FIRST_BYTES);
   view = viewOf(this.bytes);
   at = 0;
 
-  /** Makes sure that so many bytes fit, and returns where they begin; may replace the buffer. */
+  /** Makes sure that so many bytes fit in one piece, and returns where they begin; may replace the piece. */
   room(size: number): number {
+    if (this.at + size > this.bytes.length) {
+      this.#full.push(this.bytes.subarray(0, this.at));
+      this.bytes = Buffer.allocUnsafe(Math.max(Math.min(2 * this.bytes.length, MOST_BYTES), size));
+      this.view = viewOf(this.bytes);
+      this.at = 0;
+    }
     const from = this.at;
     this.at += size;
-    if (this.at > this.bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(this.bytes.length * 2, this.at));
-      this.bytes.copy(larger, 0, 0, from);
-      this.bytes = larger;
-      this.view = viewOf(larger);
-    }
     return from;
+  }
+
+  /** Puts all of it behind these pieces. */
+  addTo(pieces: Uint8Array[]): void {
+    for (const piece of this.#full) pieces.push(piece);
+    pieces.push(this.bytes.subarray(0, this.at));
   }
 
   varint(value: number): void {
@@ -171,32 +185,86 @@ const FIXED: Readonly<Record<string, Write>> = {
   Float64: float(8),
 };
 
-/** Which of them are NULL, then all of them, with a value that does not count in the place of each NULL. */
-function nullable(inner: Write, instead: string | number): Write {
-  return (out, values) => {
-    let at = out.room(values.length);
-    const { bytes } = out;
+/** The values of a column, as many as were added. */
+interface Column {
+  /** Throws when one of them does not fit; the column is of no use then. */
+  add(values: readonly unknown[]): void;
+  /** Puts the bytes of all of them behind these pieces. */
+  addTo(pieces: Uint8Array[]): void;
+}
+
+/** Values one after the other. */
+class Plain implements Column {
+  readonly #write: Write;
+  readonly #out = new Output();
+
+  constructor(write: Write) {
+    this.#write = write;
+  }
+
+  add(values: readonly unknown[]): void {
+    this.#write(this.#out, values);
+  }
+
+  addTo(pieces: Uint8Array[]): void {
+    this.#out.addTo(pieces);
+  }
+}
+
+/** Which values are NULL, then all of them, with one that does not count in the place of each NULL. */
+class Nullable implements Column {
+  readonly #nulls = new Output();
+  readonly #inner: Column;
+  readonly #instead: string | number;
+
+  constructor(inner: Column, instead: string | number) {
+    this.#inner = inner;
+    this.#instead = instead;
+  }
+
+  add(values: readonly unknown[]): void {
+    let at = this.#nulls.room(values.length);
+    const { bytes } = this.#nulls;
     const there = new Array<unknown>(values.length);
     for (let nth = 0; nth < values.length; nth++) {
       const value = values[nth];
       bytes[at++] = isNull(value) ? 1 : 0;
-      there[nth] = isNull(value) ? instead : value;
+      there[nth] = isNull(value) ? this.#instead : value;
     }
-    inner(out, there);
-  };
+    this.#inner.add(there);
+  }
+
+  addTo(pieces: Uint8Array[]): void {
+    this.#nulls.addTo(pieces);
+    this.#inner.addTo(pieces);
+  }
 }
 
 /** Where each list ends, counted from the first, then what they hold, one list after the other. */
-function lists(inner: Write): Write {
-  return (out, values) => {
+class Lists implements Column {
+  readonly #ends = new Output();
+  readonly #inner: Column;
+  #held = 0;
+
+  constructor(inner: Column) {
+    this.#inner = inner;
+  }
+
+  add(values: readonly unknown[]): void {
     const held: unknown[] = [];
     for (let nth = 0; nth < values.length; nth++) {
       const list = values[nth] as readonly unknown[];
       for (let at = 0; at < list.length; at++) held.push(list[at]);
-      out.uint64(held.length);
+      this.#ends.uint64(this.#held + held.length);
     }
-    inner(out, held);
-  };
+    this.#held += held.length;
+    this.#inner.add(held);
+  }
+
+  addTo(pieces: Uint8Array[]): void {
+    this.#ends.addTo(pieces);
+    this.#inner.addTo(pieces);
+  }
 }
 
 /** The names follow with the column, and no dictionary of the server's is meant. */
@@ -204,99 +272,156 @@ const DICTIONARY_VERSION = 1;
 const HAS_NAMES = 0x600;
 
 /** The names that there are, then for each row the number of its name; the number 0 of nullable ones is NULL. */
-function lowCardinality(isNullable: boolean): Write {
-  return (out, values) => {
-    const names: unknown[] = isNullable ? [""] : [];
-    const known = new Map<unknown, number>();
-    const numbers = new Uint32Array(values.length);
-    let last: unknown;
-    let number = 0;
-    for (let at = 0; at < values.length; at++) {
-      const value = values[at];
-      if (isNullable && isNull(value)) continue;
-      // Most are the same as the one before them.
-      if (value !== last || known.size === 0) {
-        last = value;
-        const found = known.get(value);
-        number = found ?? names.length;
-        if (found === undefined) known.set(value, names.push(value) - 1);
-      }
-      numbers[at] = number;
+class Names implements Column {
+  readonly #isNullable: boolean;
+  readonly #known = new Map<unknown, number>();
+  readonly #names = new Output();
+  #nameCount = 0;
+  #numbers = new Uint32Array(FIRST_BYTES / 4);
+  #rowCount = 0;
+  #last: unknown;
+  #lastNumber = 0;
+
+  constructor(isNullable: boolean) {
+    this.#isNullable = isNullable;
+    if (isNullable) this.#name("");
+  }
+
+  add(values: readonly unknown[]): void {
+    const from = this.#rowCount;
+    this.#rowCount += values.length;
+    if (this.#rowCount > this.#numbers.length) {
+      const larger = new Uint32Array(Math.max(this.#rowCount, 2 * this.#numbers.length));
+      larger.set(this.#numbers.subarray(0, from));
+      this.#numbers = larger;
     }
-    const width = names.length <= 256 ? 0 : names.length <= 65_536 ? 1 : 2;
-    out.uint64(DICTIONARY_VERSION);
-    out.uint64(HAS_NAMES + width);
-    out.uint64(names.length);
-    texts(out, names);
-    out.uint64(numbers.length);
+    const numbers = this.#numbers;
+    for (let nth = 0; nth < values.length; nth++) {
+      const value = values[nth];
+      if (this.#isNullable && isNull(value)) {
+        numbers[from + nth] = 0;
+        continue;
+      }
+      // Most are the same as the one before them.
+      if (value !== this.#last || this.#known.size === 0) {
+        const known = this.#known.get(value);
+        this.#lastNumber = known ?? this.#name(value);
+        if (known === undefined) this.#known.set(value, this.#lastNumber);
+        this.#last = value;
+      }
+      numbers[from + nth] = this.#lastNumber;
+    }
+  }
+
+  addTo(pieces: Uint8Array[]): void {
+    const width = this.#nameCount <= 256 ? 0 : this.#nameCount <= 65_536 ? 1 : 2;
+    const head = new Output();
+    head.uint64(DICTIONARY_VERSION);
+    head.uint64(HAS_NAMES + width);
+    head.uint64(this.#nameCount);
+    head.addTo(pieces);
+    this.#names.addTo(pieces);
+    const count = new Output();
+    count.uint64(this.#rowCount);
+    count.addTo(pieces);
+    const numbers = this.#numbers.subarray(0, this.#rowCount);
     const packed = width === 0 ? Uint8Array.from(numbers) : width === 1 ? Uint16Array.from(numbers) : numbers;
-    const at = out.room(packed.byteLength);
-    out.bytes.set(new Uint8Array(packed.buffer), at);
-  };
+    pieces.push(new Uint8Array(packed.buffer, packed.byteOffset, packed.byteLength));
+  }
+
+  /** The number of a name that was not there. */
+  #name(name: unknown): number {
+    this.#names.text(name);
+    return this.#nameCount++;
+  }
 }
 
 function isNull(value: unknown): value is null | undefined {
   return value === null || value === undefined;
 }
 
-/** How a type is written. Instants are ticks of their type: milliseconds for `DateTime64(3)`. */
-function writerOf(type: string): Write {
+/** The column of a type. Instants are ticks of their type: milliseconds for `DateTime64(3)`. */
+function columnOf(type: string): Column {
   const fixed = FIXED[type];
-  if (fixed !== undefined) return fixed;
-  if (type === "LowCardinality(String)") return lowCardinality(false);
-  if (type === "LowCardinality(Nullable(String))") return lowCardinality(true);
+  if (fixed !== undefined) return new Plain(fixed);
+  if (type === "LowCardinality(String)") return new Names(false);
+  if (type === "LowCardinality(Nullable(String))") return new Names(true);
   const [, wrapper, inner = ""] = /^(Nullable|Array)\((.*)\)$/.exec(type) ?? [];
-  if (wrapper === "Nullable") return nullable(writerOf(inner), inner === "String" ? "" : 0);
+  if (wrapper === "Nullable") return new Nullable(columnOf(inner), inner === "String" ? "" : 0);
   // The names of all lists' values would have to go before the lists.
-  if (wrapper === "Array" && !inner.includes("LowCardinality(")) return lists(writerOf(inner));
-  if (type.startsWith("DateTime64(")) return FIXED.Int64!;
-  if (type.startsWith("DateTime(") || type === "DateTime") return FIXED.UInt32!;
+  if (wrapper === "Array" && !inner.includes("LowCardinality(")) return new Lists(columnOf(inner));
+  if (type.startsWith("DateTime64(")) return new Plain(FIXED.Int64!);
+  if (type.startsWith("DateTime(") || type === "DateTime") return new Plain(FIXED.UInt32!);
   throw new TypeError(`no writer for the column type ${type}`);
 }
 
 /** One row to insert: its values in the order of the columns, or by column name (an absent name is NULL). */
 export type InsertRow = readonly unknown[] | Readonly<Record<string, unknown>>;
 
-/**
- * Rows as one block of Native. A value that its type cannot hold throws ROW_INVALID (fatal), which names row and column
- * and not the value.
- */
-export function encodeRows(
-  columns: readonly string[],
-  types: readonly string[],
-  rows: readonly InsertRow[],
-): Uint8Array {
-  const short = rows.findIndex((row) => Array.isArray(row) && row.length !== columns.length);
-  if (short >= 0) {
-    const { length } = rows[short] as readonly unknown[];
-    throw invalid(`row ${short + 1}: ${length} values for ${columns.length} columns`);
+/** Rows of a table as one block of Native, while it is filled. */
+export class Block {
+  readonly #names: readonly string[];
+  readonly #types: readonly string[];
+  readonly #columns: readonly Column[];
+  #rowCount = 0;
+
+  /** Types in the order of the columns. */
+  constructor(columns: readonly string[], types: readonly string[]) {
+    this.#names = columns;
+    this.#types = types;
+    this.#columns = types.map(columnOf);
   }
-  const out = new Output();
-  out.varint(columns.length);
-  out.varint(rows.length);
-  const values = new Array<unknown>(rows.length);
-  for (const [column, name] of columns.entries()) {
-    const type = types[column]!;
-    const write = writerOf(type);
-    for (let at = 0; at < rows.length; at++) {
-      const row = rows[at] as Readonly<Record<string | number, unknown>>;
-      values[at] = row[Array.isArray(row) ? column : name];
+
+  /**
+   * Adds rows, of which nothing is kept. A value that its type cannot hold throws ROW_INVALID (fatal), which names row
+   * and column and not the value; the block is of no use then.
+   */
+  add(rows: readonly InsertRow[]): void {
+    const names = this.#names;
+    const short = rows.findIndex((row) => Array.isArray(row) && row.length !== names.length);
+    if (short >= 0) {
+      const { length } = rows[short] as readonly unknown[];
+      throw invalid(`row ${this.#rowCount + short + 1}: ${length} values for ${names.length} columns`);
     }
-    out.text(name);
-    out.text(type);
-    try {
-      write(out, values);
-    } catch {
-      const at = values.findIndex((value) => !canWrite(write, value));
-      throw invalid(`column ${name}, row ${at + 1}: the value does not fit ${type}`);
+    const values = new Array<unknown>(rows.length);
+    for (let column = 0; column < names.length; column++) {
+      const name = names[column]!;
+      for (let at = 0; at < rows.length; at++) {
+        const row = rows[at] as Readonly<Record<string | number, unknown>>;
+        values[at] = row[Array.isArray(row) ? column : name];
+      }
+      try {
+        this.#columns[column]!.add(values);
+      } catch {
+        const type = this.#types[column]!;
+        const at = values.findIndex((value) => !fits(type, value));
+        throw invalid(`column ${name}, row ${this.#rowCount + at + 1}: the value does not fit ${type}`);
+      }
     }
+    this.#rowCount += rows.length;
   }
-  return out.bytes.subarray(0, out.at);
+
+  /** All rows that were added. */
+  bytes(): Uint8Array {
+    const pieces: Uint8Array[] = [];
+    const head = new Output();
+    head.varint(this.#columns.length);
+    head.varint(this.#rowCount);
+    head.addTo(pieces);
+    for (const [nth, column] of this.#columns.entries()) {
+      const name = new Output();
+      name.text(this.#names[nth]);
+      name.text(this.#types[nth]);
+      name.addTo(pieces);
+      column.addTo(pieces);
+    }
+    return Buffer.concat(pieces);
+  }
 }
 
-function canWrite(write: Write, value: unknown): boolean {
+function fits(type: string, value: unknown): boolean {
   try {
-    write(new Output(), [value]);
+    columnOf(type).add([value]);
     return true;
   } catch {
     return false;

@@ -9,12 +9,12 @@
  * The last three tell the rows of the range from others, and the evidence that the stream has lost from what it holds.
  * Rows are compared and copied in slices by a hash of their key, so that no query holds more than one in memory.
  */
-import type { Row, Table } from "../core/emit/row.ts";
 import { type Fact, factOf, FACTS } from "../core/facts.ts";
 import type { Identity } from "../core/identity.ts";
 import type { Minute } from "../core/minute.ts";
-import type { SequenceRange, Sink } from "../ports.ts";
+import type { RowBatch, SequenceRange, Sink } from "../ports.ts";
 import type { IncompleteSession } from "../replay/sessions.ts";
+import { beginBatch } from "./batch.ts";
 import type { ClickHouse } from "./client.ts";
 import { requireSingleServer } from "./cluster.ts";
 import { contentColumns, type Digest, digests, insertedColumns } from "./digest.ts";
@@ -86,6 +86,7 @@ export class ShadowTables implements Sink {
        (source LowCardinality(String), session String, why LowCardinality(String), stream_sequence UInt64)
        ENGINE = ReplacingMergeTree ORDER BY (source, session)`,
     );
+    await this.#clickhouse.learn();
   }
 
   async drop(): Promise<void> {
@@ -95,14 +96,16 @@ export class ShadowTables implements Sink {
   }
 
   /** Takes the rows of facts, and of the archive who is who; everything else a replay has no use for. */
-  async write(table: Table, rows: readonly Row[]): Promise<void> {
-    const [first] = rows;
-    if (first === undefined) return;
-    if (table === "raw_streaming_events") {
-      await this.#clickhouse.insert(this.#name("messages"), ["stream_sequence", "stream_ts", "source", "uid"], rows);
-    } else if (factOf(table) !== undefined) {
-      await this.#clickhouse.insert(this.#name(table), Object.keys(first), rows);
-    }
+  begin(): RowBatch {
+    return beginBatch({
+      prepare: (table, columns) => {
+        if (table === "raw_streaming_events") {
+          return this.#clickhouse.prepare(this.#name("messages"), ["stream_sequence", "stream_ts", "source", "uid"]);
+        }
+        return factOf(table) === undefined ? undefined : this.#clickhouse.prepare(this.#name(table), columns);
+      },
+      run: (_, insert) => insert.run(),
+    });
   }
 
   async noteSnapshots(snapshots: readonly Identity[]): Promise<void> {

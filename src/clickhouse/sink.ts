@@ -5,10 +5,11 @@
  * never for a batch alone; so a sink that is told to stop has decided its last insert after a second.
  */
 import type { Counts } from "../core/effects.ts";
-import type { Row, Table } from "../core/emit/row.ts";
+import type { Table } from "../core/emit/row.ts";
 import { factOf } from "../core/facts.ts";
 import type { Clock, Log, Sink } from "../ports.ts";
-import type { ClickHouse } from "./client.ts";
+import { beginBatch } from "./batch.ts";
+import type { ClickHouse, Insert } from "./client.ts";
 
 /** How old what a sink knows of the writers may be. */
 const WRITERS_MAX_AGE_MS = 1_000;
@@ -29,38 +30,34 @@ export interface SinkPorts {
 }
 
 export function openSink(clickhouse: ClickHouse, { clock, log, counts, onInserted }: SinkPorts): Sink {
+  clickhouse.learn().catch(() => {}); // Inserts ask again.
   const writerOf = knownWriters(clickhouse, clock);
   /** Rows withheld since the fact was last ours. */
   const withheld = new Map<Table, number>();
-  return {
-    write: async (table: Table, rows: readonly Row[]) => {
-      const [first] = rows;
-      if (first === undefined) return;
-      if (factOf(table) !== undefined) {
-        const writer = await writerOf(table);
-        const before = withheld.get(table);
-        if (writer !== "latecomer") {
-          if (before === undefined) {
-            log.warn({ fact: table, writer }, "another writes this fact: its rows are withheld");
-          }
-          withheld.set(table, (before ?? 0) + rows.length);
-          counts.set("rows_withheld", (counts.get("rows_withheld") ?? 0) + rows.length);
-          return;
-        }
-        if (before !== undefined) log.info({ fact: table, withheld: before }, "this fact is written again");
-        withheld.delete(table);
+  const run = async (table: Table, insert: Insert) => {
+    const { rowCount } = insert;
+    if (factOf(table) !== undefined) {
+      const writer = await writerOf(table);
+      const before = withheld.get(table);
+      if (writer !== "latecomer") {
+        if (before === undefined) log.warn({ fact: table, writer }, "another writes this fact: its rows are withheld");
+        withheld.set(table, (before ?? 0) + rowCount);
+        counts.set("rows_withheld", (counts.get("rows_withheld") ?? 0) + rowCount);
+        return;
       }
-      // The rows of one table come from one function of core/emit, so the first names the columns of all.
-      const startedAt = clock.now();
-      let stored = 0;
-      try {
-        await clickhouse.insert(table, Object.keys(first), rows);
-        stored = rows.length;
-      } finally {
-        onInserted?.(table, stored, clock.now() - startedAt);
-      }
-    },
+      if (before !== undefined) log.info({ fact: table, withheld: before }, "this fact is written again");
+      withheld.delete(table);
+    }
+    const startedAt = clock.now();
+    let stored = 0;
+    try {
+      await insert.run();
+      stored = rowCount;
+    } finally {
+      onInserted?.(table, stored, clock.now() - startedAt);
+    }
   };
+  return { begin: () => beginBatch({ prepare: (table, columns) => clickhouse.prepare(table, columns), run }) };
 }
 
 /** Answers who writes a fact, `""` when nobody does, from what was asked within the last second. */

@@ -4,8 +4,10 @@
  * written sooner.
  */
 import { fitsBytes } from "./bytes.ts";
+import type { Outcome } from "./emit/archive.ts";
 import type { Row, Table } from "./emit/row.ts";
 import type { Minute } from "./minute.ts";
+import type { ObservedEvent } from "./observed.ts";
 
 /** A span of event time, both ends included, in milliseconds. */
 export interface Span {
@@ -82,7 +84,12 @@ export type Counts = Map<string, number>;
 
 export interface Effects {
   readonly deadLetters: readonly DeadLetter[];
+  /** Without those that `takeRows` has handed over. */
   readonly rows: ReadonlyMap<Table, readonly Row[]>;
+  /** How many messages had an outcome, by outcome and type. */
+  readonly messages: ReadonlyMap<Outcome, ReadonlyMap<string, number>>;
+  /** How many rows of observations had a reason to be unattributed (blank: none), by kind and reason. */
+  readonly findings: ReadonlyMap<ObservedEvent["kind"], ReadonlyMap<string, number>>;
   /** The minutes of the rollup that have to be recomputed once the rows are durable. */
   readonly dirtyMinutes: readonly Minute[];
   readonly state: readonly StateChange[];

@@ -48,9 +48,11 @@ export const FACTS: readonly Fact[] = [
   { ...ATTRIBUTED, table: "fact_lifecycle_edge_coverage", time: "signal_ts", retentionDays: 180 },
 ];
 
+const BY_TABLE: ReadonlyMap<string, Fact> = new Map(FACTS.map((fact) => [fact.table, fact]));
+
 /** The fact that a table holds, undefined for a table of another kind. */
 export function factOf(table: string): Fact | undefined {
-  return FACTS.find((fact) => fact.table === table);
+  return BY_TABLE.get(table);
 }
 
 /** Whose fact a row is, as one text: the table's name and the values of the key, a line each. */

@@ -2,7 +2,6 @@
  * The minutes of the rollup. A minute is recomputed whole, so whoever writes a row of a sample marks its minute as dirty;
  * which one it is depends on the sample's time alone, and never changes.
  */
-import type { Row } from "./emit/row.ts";
 import { decodeToken, encodeToken } from "./subject.ts";
 
 /** A minute of a source. */
@@ -14,15 +13,22 @@ export interface Minute {
 
 const MINUTE_MS = 60_000;
 
-/** The minutes in which rows of `fact_stream_status_samples` lie, each once, by source and time. */
-export function minutesOf(samples: readonly Row[]): Minute[] {
-  const starts = new Map<string, Set<number>>();
-  for (const { source, sample_ts } of samples) {
-    const of = starts.get(source as string) ?? new Set();
-    starts.set(source as string, of.add(Math.floor(sample_ts as number / MINUTE_MS) * MINUTE_MS));
+/** The minutes in which samples lie, each once. */
+export class Minutes {
+  readonly #starts = new Map<string, Set<number>>();
+
+  /** Adds the minute of a sample of that time. */
+  add(source: string, sampleMs: number): void {
+    let of = this.#starts.get(source);
+    if (of === undefined) this.#starts.set(source, of = new Set());
+    of.add(Math.floor(sampleMs / MINUTE_MS) * MINUTE_MS);
   }
-  return [...starts].sort(([a], [b]) => a < b ? -1 : 1)
-    .flatMap(([source, of]) => [...of].sort((a, b) => a - b).map((startMs) => ({ source, startMs })));
+
+  /** By source and time. */
+  all(): Minute[] {
+    return [...this.#starts].sort(([a], [b]) => a < b ? -1 : 1)
+      .flatMap(([source, of]) => [...of].sort((a, b) => a - b).map((startMs) => ({ source, startMs })));
+  }
 }
 
 /** The subject of a mark: `dirty.<source>.<minute>`, the minute as the Unix seconds at which it starts. */

@@ -11,15 +11,14 @@ import type { UnmatchedEntry } from "./entry.ts";
 import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, unknownRow } from "./emit/archive.ts";
 import { edgeRow, ingestRow } from "./emit/lifecycle.ts";
-import { NewestRows } from "./emit/newest.ts";
 import type { Row, Table } from "./emit/row.ts";
 import { statusRow } from "./emit/status.ts";
 import { addTypedRows } from "./emit/typed.ts";
 import type { StoredMessage, TelemetryEvent } from "./event.ts";
 import type { Applied, SnapshotFeed } from "./feed.ts";
-import type { FactTable } from "./facts.ts";
+import { factOf } from "./facts.ts";
 import { judge, type Judged } from "./judge.ts";
-import { minutesOf } from "./minute.ts";
+import { Minutes } from "./minute.ts";
 import { edgeOf, namesOrchestrator, type ObservedEvent, sampleOf } from "./observed.ts";
 import { SeenEvents } from "./seen.ts";
 import { Sessions, type SessionsSettings } from "./session/sessions.ts";
@@ -112,12 +111,13 @@ export class PartitionState {
     const outcome = this.#outcomeOf(message, decoded);
     this.#rows("raw_streaming_events").push(archiveRow(message, decoded, outcome));
     this.#count(outcome);
+    addTo(this.#batch.messages, outcome, decoded.envelope.type);
     if (decoded.outcome === "rejected") this.#reject(message, decoded);
     else if (decoded.outcome === "ignored") this.#ignore(message, decoded);
     else if (outcome === "accepted") this.#accept(message, decoded.event, judged);
     this.#takenSeq = message.streamSequence;
     this.#takenAtMs = message.streamTimeMs;
-    this.#batch.messages++;
+    this.#batch.count++;
     this.#batch.bytes += message.bytes.length;
   }
 
@@ -153,11 +153,26 @@ export class PartitionState {
 
   /** What waits to be sealed, in messages or facts, whichever are more; 0 means that a batch would be empty. */
   get pending(): number {
-    const { messages, rows, facts } = this.#batch;
-    let most = messages;
-    for (const list of rows.values()) most = Math.max(most, Math.ceil(list.length / FANNED_OUT));
-    for (const list of facts.values()) most = Math.max(most, list.size);
+    const { count, rows, taken } = this.#batch;
+    let most = count;
+    for (const [table, list] of rows) {
+      const rowCount = list.length + (taken.get(table) ?? 0);
+      most = Math.max(most, factOf(table) === undefined ? Math.ceil(rowCount / FANNED_OUT) : rowCount);
+    }
     return most === 0 && (this.#attribution.hasEntries || this.#sessions.hasWork) ? 1 : most;
+  }
+
+  /** Hands over the rows that came since the last call. What comes later in the batch adds others, and changes none. */
+  takeRows(): ReadonlyMap<Table, readonly Row[]> {
+    const { rows, taken } = this.#batch;
+    const handed = new Map<Table, readonly Row[]>();
+    for (const [table, list] of rows) {
+      if (list.length === 0) continue;
+      handed.set(table, list);
+      taken.set(table, (taken.get(table) ?? 0) + list.length);
+      rows.set(table, []);
+    }
+    return handed;
   }
 
   /** Bytes of the messages that wait to be sealed. */
@@ -200,14 +215,11 @@ export class PartitionState {
     const streamedSeq = this.#attribution.leastStreamedSequence;
     const takenSeq = this.#takenSeq;
     const rewindBound = streamedSeq ?? takenSeq + 1;
-    const sessions = this.#sessions.seal(rewindBound, this.#takenAtMs, (table, row) => this.#fact(table, row));
+    const sessions = this.#sessions.seal(rewindBound, this.#takenAtMs, (table, row) => this.#rows(table).push(row));
     this.#lastSession = sessions.at(-1)?.key ?? this.#lastSession;
-    const { facts, deadLetters, state, costs, counts, correctedMs } = this.#batch;
-    const rows = new Map<Table, Row[]>();
-    // The facts first: they are waited for.
-    for (const [table, newest] of facts) rows.set(table, newest.all());
-    for (const [table, list] of this.#batch.rows) rows.set(table, list);
-    const dirtyMinutes = minutesOf(rows.get("fact_stream_status_samples") ?? []);
+    const { messages, findings, minutes, deadLetters, state, costs, counts, correctedMs } = this.#batch;
+    const rows = this.takeRows();
+    const dirtyMinutes = minutes.all();
     const { doneSeq: doneBefore, doneAtMs: doneBeforeAtMs } = this.#start;
     const progress = {
       doneSeq: Math.max(doneBefore, takenSeq),
@@ -222,7 +234,18 @@ export class PartitionState {
     };
     this.#batch = newBatch();
     const changes = [...state, ...sessions, ...unmatched];
-    return { rows, dirtyMinutes, deadLetters, state: changes, costs, counts, correctedMs, progress };
+    return {
+      rows,
+      messages,
+      findings,
+      dirtyMinutes,
+      deadLetters,
+      state: changes,
+      costs,
+      counts,
+      correctedMs,
+      progress,
+    };
   }
 
   #outcomeOf({ streamSequence }: StoredMessage, decoded: Decoded): Outcome {
@@ -245,7 +268,8 @@ export class PartitionState {
       case "ai_stream_events":
         return this.#note(event, sessionKey!, message);
       case "stream_ingest_metrics":
-        return this.#fact("fact_stream_ingest_samples", ingestRow(event, this.#settings.generation));
+        this.#rows("fact_stream_ingest_samples").push(ingestRow(event, this.#settings.generation));
+        return;
       case "network_capabilities":
         this.#batch.state.push(snapshot!);
         if (event.payload.unreadable > 0) this.#count("capability_entries_unreadable", event.payload.unreadable);
@@ -271,18 +295,13 @@ export class PartitionState {
 
   #emitFinding(observed: ObservedEvent, { selection, claim }: Finding): void {
     const { generation } = this.#settings;
-    if (observed.kind === "sample") {
-      this.#fact("fact_stream_status_samples", statusRow(observed, claim, selection, generation));
-    } else this.#fact("fact_stream_trace_edges", edgeRow(observed, claim, selection, generation));
-  }
-
-  #fact(table: FactTable, row: Row): void {
-    let rows = this.#batch.facts.get(table);
-    if (rows === undefined) {
-      rows = new NewestRows();
-      this.#batch.facts.set(table, rows);
+    addTo(this.#batch.findings, observed.kind, claim.reason);
+    if (observed.kind === "edge") {
+      this.#rows("fact_stream_trace_edges").push(edgeRow(observed, claim, selection, generation));
+      return;
     }
-    rows.put(row);
+    this.#rows("fact_stream_status_samples").push(statusRow(observed, claim, selection, generation));
+    this.#batch.minutes.add(observed.source, observed.eventTimeMs);
   }
 
   #ignore(message: StoredMessage, decoded: Decoded & { outcome: "ignored" }): void {
@@ -345,10 +364,14 @@ export class PartitionState {
 }
 
 interface Batch {
-  messages: number;
+  count: number;
   bytes: number;
+  readonly messages: Map<Outcome, Map<string, number>>;
+  readonly findings: Map<ObservedEvent["kind"], Map<string, number>>;
+  readonly minutes: Minutes;
   readonly rows: Map<Table, Row[]>;
-  readonly facts: Map<FactTable, NewestRows>;
+  /** How many rows of a table were handed over. */
+  readonly taken: Map<Table, number>;
   readonly deadLetters: DeadLetter[];
   readonly state: StateChange[];
   readonly costs: Cost[];
@@ -358,14 +381,24 @@ interface Batch {
 
 function newBatch(): Batch {
   return {
-    messages: 0,
+    count: 0,
     bytes: 0,
+    messages: new Map(),
+    findings: new Map(),
+    minutes: new Minutes(),
     rows: new Map(),
-    facts: new Map(),
+    taken: new Map(),
     deadLetters: [],
     state: [],
     costs: [],
     counts: new Map(),
     correctedMs: [],
   };
+}
+
+/** Counts one more of a kind and a value. */
+function addTo<Kind>(counts: Map<Kind, Map<string, number>>, kind: Kind, value: string): void {
+  let values = counts.get(kind);
+  if (values === undefined) counts.set(kind, values = new Map());
+  values.set(value, (values.get(value) ?? 0) + 1);
 }

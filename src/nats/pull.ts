@@ -21,7 +21,7 @@ import {
 } from "nats";
 
 /** Messages and bytes of one request; two may be under way. */
-const BATCH = 2_048;
+const BATCH = 512;
 const BATCH_BYTES = 8 * 1_048_576;
 
 /** Bytes of unread messages at which no more are asked for. */

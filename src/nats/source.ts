@@ -23,8 +23,11 @@ const SLICE_BYTES = 1_048_576;
 /** The consumer goes this long after its reader has. */
 const INACTIVE_MS = 5 * 60_000;
 
-/** What is not acknowledged for so long, and not said to be in work, is sent again: that shows as a gap. */
-const ACK_WAIT_MS = 5 * 60_000;
+/**
+ * What is not acknowledged for so long is sent again, which nobody needs: whoever loses a message makes another
+ * consumer. A batch may wait for ClickHouse for hours, and shows as a repeat after them.
+ */
+const ACK_WAIT_MS = 24 * 3_600_000;
 
 /** How long an ack may wait for the server's reply. */
 const ACK_TIMEOUT_MS = 5_000;
@@ -61,8 +64,8 @@ export class ConsumerSource implements LiveSource {
   #isSameStream = false;
   #lastHeard = performance.now();
   #wasSilent = false;
-  /** Messages of the present consumer that were read and not acknowledged, oldest first. */
-  #unacknowledged: PulledMessage[] = [];
+  /** The last messages of what was read of the present consumer at a time and is not acknowledged, oldest first. */
+  #unacknowledged: Pick<PulledMessage, "streamSequence" | "reply">[] = [];
 
   constructor(nc: NatsConnection, jsm: JetStreamManager, reading: Reading) {
     this.#nc = nc;
@@ -120,11 +123,15 @@ export class ConsumerSource implements LiveSource {
     }
     this.#lastHeard = performance.now();
     this.#wasSilent = false;
-    this.#unacknowledged.push(...messages);
     const last = messages.at(-1)!;
+    this.#unacknowledged.push({ streamSequence: last.streamSequence, reply: last.reply });
     this.#lastSequence = last.streamSequence;
     this.#know({ streamSequence: last.streamSequence, storedAtMs: last.streamTimeMs });
     return messages;
+  }
+
+  hasMore(): boolean {
+    return this.#pull !== undefined && !this.#pull.isEmpty;
   }
 
   async ack(streamSequence: number): Promise<void> {
@@ -140,11 +147,6 @@ export class ConsumerSource implements LiveSource {
       // The checkpoint has it already; a consumer that takes no ack is of no use any more.
       this.#pull?.break("an ack was not answered");
     }
-  }
-
-  working(): void {
-    // Each message has a clock of its own at the server, also under AckPolicy All.
-    if (!this.#nc.isClosed()) { for (const { reply } of this.#unacknowledged) this.#nc.publish(reply, "+WPI"); }
   }
 
   async drainedUpTo(): Promise<StreamPosition | undefined> {

@@ -28,12 +28,12 @@ export class BoundedSource implements MessageSource {
     return own;
   }
 
-  ack(streamSequence: number): Promise<void> {
-    return this.#source.ack(streamSequence);
+  hasMore(): boolean {
+    return !this.#isEnded && this.#source.hasMore();
   }
 
-  working(): void {
-    this.#source.working();
+  ack(streamSequence: number): Promise<void> {
+    return this.#source.ack(streamSequence);
   }
 
   async drainedUpTo(): Promise<StreamPosition | undefined> {

@@ -4,11 +4,10 @@
  */
 import { readCheckpoint } from "../core/checkpoint.ts";
 import type { Counts } from "../core/effects.ts";
-import type { Row } from "../core/emit/row.ts";
 import type { SnapshotFeed } from "../core/feed.ts";
 import { PartitionState, type StepSettings } from "../core/step.ts";
 import { LatecomerError } from "../errors.ts";
-import type { Bucket, Clock, Log, ReplayedStream, Sink } from "../ports.ts";
+import type { Bucket, Clock, Log, ReplayedStream, RowBatch, Sink } from "../ports.ts";
 import { PartitionPipeline } from "../runtime/pipeline.ts";
 import { DRAIN_DEADLINE_MS } from "../runtime/processor.ts";
 import type { State } from "../runtime/state.ts";
@@ -94,7 +93,7 @@ export async function derive(
   const pipeline = new PartitionPipeline({ ...stepping, partition: progressKey(id), contentHash: hash }, state, {
     source: shuffled ?? bounded,
     stream,
-    sink: shuffled === undefined ? sink : { write: (table, rows) => sink.write(table, inPlace(rows, shuffled)) },
+    sink: shuffled === undefined ? sink : { begin: () => inPlace(sink.begin(), shuffled) },
     state: {
       // Nothing of a replay is open, and the snapshots of the range are among its evidence already.
       write: (changes) => sessions.write(changes.filter(({ bucket }) => bucket === "workflow_sessions")),
@@ -133,10 +132,16 @@ export async function derive(
   return { record, isDone, doneSeq: reached?.doneSeq ?? doneSeq, counts };
 }
 
-/** Rows of messages under the sequences that these have in the stream. */
-function inPlace(rows: readonly Row[], source: ShuffledSource): readonly Row[] {
-  if (rows[0]?.stream_sequence === undefined) return rows;
-  return rows.map((row) => ({ ...row, stream_sequence: source.originOf(row.stream_sequence as number)! }));
+/** The same batch, its messages under the sequences that they have in the stream. */
+function inPlace(batch: RowBatch, source: ShuffledSource): RowBatch {
+  return {
+    add: (table, rows) => {
+      if (rows[0]?.stream_sequence === undefined) return batch.add(table, rows);
+      const placed = rows.map((row) => ({ ...row, stream_sequence: source.originOf(row.stream_sequence as number)! }));
+      batch.add(table, placed);
+    },
+    store: () => batch.store(),
+  };
 }
 
 /** The name of a replay's consumer. */

@@ -34,7 +34,7 @@ export interface ReplaySettings extends DeriveSettings {
 export type ReplayTables = Pick<
   ShadowTables,
   | "create"
-  | "write"
+  | "begin"
   | "noteSnapshots"
   | "noteLeftOut"
   | "leftOut"

@@ -58,14 +58,14 @@ export class ShuffledSource implements MessageSource {
     return taken;
   }
 
+  hasMore(): boolean {
+    return this.#ready.length > 0 || this.#source.hasMore();
+  }
+
   ack(streamSequence: number): Promise<void> {
     const upTo = this.rewindOf(streamSequence) - 1;
     this.#blocks = this.#blocks.filter(({ toSeq }) => toSeq > streamSequence);
     return this.#source.ack(upTo);
-  }
-
-  working(): void {
-    this.#source.working();
   }
 
   async drainedUpTo(): Promise<StreamPosition | undefined> {

@@ -8,8 +8,6 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { StartFinding } from "../core/checkpoint.ts";
 import type { Effects } from "../core/effects.ts";
-import type { Outcome } from "../core/emit/archive.ts";
-import type { Row } from "../core/emit/row.ts";
 import { EVENT_TYPES } from "../core/noise.ts";
 import type { Backlog, Bucket, Buckets, RollupStore } from "../ports.ts";
 
@@ -63,10 +61,8 @@ const START_FINDINGS: Readonly<Record<Exclude<StartFinding["kind"], "no_checkpoi
   head_expired: true,
 };
 
-/** Facts whose rows say whether they are attributed. */
-const ATTRIBUTED_FACTS = ["fact_stream_status_samples", "fact_stream_trace_edges"] as const;
-
-const OUTCOMES: readonly Outcome[] = ["accepted", "rejected", "ignored", "duplicate"];
+/** Facts whose rows say whether they are attributed, by what is observed. */
+const FACT_OF = { sample: "fact_stream_status_samples", edge: "fact_stream_trace_edges" } as const;
 
 const REQUEST_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const DELAY_SECONDS = [1, 5, 15, 60, 300, 900, 3_600, 21_600, 86_400, 259_200];
@@ -115,16 +111,15 @@ export class Metrics {
   readonly #recompute = this.#histogram("rollup_recompute_seconds", "Recomputing the minutes in hand", REQUEST_SECONDS);
 
   /** Observes a batch that was committed. */
-  readonly committed = ({ rows, deadLetters, correctedMs }: Effects): void => {
-    const archived = rows.get("raw_streaming_events") ?? [];
-    for (const outcome of OUTCOMES) {
-      for (const [type, count] of tally(archived.filter((row) => row.outcome === outcome), "type")) {
+  readonly committed = ({ messages, findings, deadLetters, correctedMs }: Effects): void => {
+    for (const [outcome, types] of messages) {
+      for (const [type, count] of types) {
         this.#events.inc({ outcome, type: EVENT_TYPES.has(type) ? type : "other" }, count);
       }
     }
-    for (const fact of ATTRIBUTED_FACTS) {
-      for (const [reason, count] of tally(rows.get(fact) ?? [], "unattributed_reason")) {
-        this.#attributions.inc({ fact, result: reason === "" ? "attributed" : reason }, count);
+    for (const [kind, reasons] of findings) {
+      for (const [reason, count] of reasons) {
+        this.#attributions.inc({ fact: FACT_OF[kind], result: reason === "" ? "attributed" : reason }, count);
       }
     }
     for (const { reason } of deadLetters) this.#deadLetters.inc({ reason });
@@ -221,16 +216,6 @@ function timing<Arguments extends unknown[], Result>(
       histogram.observe((performance.now() - started) / 1_000);
     }
   };
-}
-
-/** How many rows have each value of a column. */
-function tally(rows: readonly Row[], column: string): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (const row of rows) {
-    const value = row[column] as string;
-    counts.set(value, (counts.get(value) ?? 0) + 1);
-  }
-  return counts;
 }
 
 function secondsBetween(fromMs: number, toMs: number): number {

@@ -11,11 +11,21 @@
  */
 import type { Gap } from "../core/checkpoint.ts";
 import type { Counts, Effects } from "../core/effects.ts";
+import type { Row, Table } from "../core/emit/row.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { judge } from "../core/judge.ts";
 import type { PartitionState } from "../core/step.ts";
 import { formatInstant } from "../core/time.ts";
-import type { Clock, DeadLetterQueue, DirtyMinutes, EventStream, Log, MessageSource, Sink } from "../ports.ts";
+import type {
+  Clock,
+  DeadLetterQueue,
+  DirtyMinutes,
+  EventStream,
+  Log,
+  MessageSource,
+  RowBatch,
+  Sink,
+} from "../ports.ts";
 import { type OnRetry, Retries } from "./retry.ts";
 import type { State } from "./state.ts";
 
@@ -50,9 +60,6 @@ const MOST_BATCH_BYTES = 16 * 1_048_576;
 /** A step of a commit that takes longer than this hangs: an insert takes milliseconds. */
 const HANGING_MS = 5_000;
 
-/** How often the server is told that unacknowledged messages are in work; well within its patience. */
-const WORKING_MS = 60_000;
-
 /** How often a partition looks whether the stream has passed it: with nothing new for it, or by its expiring head. */
 const LOOK_MS = 5_000;
 
@@ -64,12 +71,12 @@ export class PartitionPipeline {
   readonly #retries: Retries;
   /** Aborted when the pipeline is to leave at once, without waiting for what is away. */
   readonly #abandon = new AbortController();
+  #rows: RowBatch;
   #stopping = false;
   #commit: Promise<void> | undefined;
   #firstPendingAt: number | undefined;
   /** When the step of the commit began that is under way. */
   #committingSince: number | undefined;
-  #toldWorkingAt = 0;
   #lookedAt = 0;
   /** Up to here a gap has been noted. */
   #gapSeenTo = 0;
@@ -82,6 +89,7 @@ export class PartitionPipeline {
     this.#state = state;
     this.#ports = ports;
     this.#counts = counts;
+    this.#rows = ports.sink.begin();
     const { clock, random, log } = ports;
     const onRetry: OnRetry = (error, attempt, pauseMs) => {
       this.#count("attempts_failed", 1);
@@ -144,7 +152,6 @@ export class PartitionPipeline {
     this.#lookedAt = clock.now();
     try {
       while (!this.#stopping) {
-        this.#tellWorking();
         if (clock.now() - this.#lookedAt >= LOOK_MS) await this.#retries.run(() => this.#look());
         const room = Math.max(1, batchRows - this.#state.pending);
         const messages = await this.#retries.run(() => source.read(room, lingerMs));
@@ -152,8 +159,9 @@ export class PartitionPipeline {
         if (this.#state.pending === 0) continue;
         this.#firstPendingAt ??= clock.now();
         const isFull = this.#state.pending >= batchRows || this.#state.pendingBytes >= MOST_BATCH_BYTES;
-        const isDue = clock.now() - this.#firstPendingAt >= lingerMs;
-        if (isFull) await this.#committed();
+        // While more is at hand nobody waits less for a smaller batch, and ClickHouse works the more the smaller they are.
+        const isDue = clock.now() - this.#firstPendingAt >= lingerMs && !source.hasMore();
+        if (isFull) await this.#commit;
         if (this.#failure !== undefined) break;
         if (isFull || (isDue && this.#commit === undefined)) this.#startCommit();
       }
@@ -182,24 +190,11 @@ export class PartitionPipeline {
       for (const { key, value } of entries) this.#state.admit(key, value);
     }
     for (const [at, message] of messages.entries()) this.#state.take(message, judged[at]!);
+    this.#add(this.#state.takeRows());
   }
 
-  /** Waits for the batch in flight, however long that takes. */
-  async #committed(): Promise<void> {
-    const { clock } = this.#ports;
-    while (this.#commit !== undefined) {
-      const waiting = new AbortController();
-      await Promise.race([this.#commit, clock.sleep(WORKING_MS, waiting.signal)]);
-      waiting.abort();
-      this.#tellWorking();
-    }
-  }
-
-  #tellWorking(): void {
-    const { clock, source } = this.#ports;
-    if (this.#commit === undefined || clock.now() - this.#toldWorkingAt < WORKING_MS) return;
-    this.#toldWorkingAt = clock.now();
-    source.working();
+  #add(rows: ReadonlyMap<Table, readonly Row[]>): void {
+    for (const [table, list] of rows) this.#rows.add(table, list);
   }
 
   /**
@@ -233,29 +228,23 @@ export class PartitionPipeline {
 
   #startCommit(): void {
     const effects = this.#state.seal();
+    this.#add(effects.rows);
+    const rows = this.#rows;
+    this.#rows = this.#ports.sink.begin();
     this.#firstPendingAt = undefined;
-    this.#toldWorkingAt = this.#ports.clock.now();
-    this.#commit = this.#commitBatch(effects).catch((error) => {
+    this.#commit = this.#commitBatch(effects, rows).catch((error) => {
       // Nothing may be committed after a batch that failed: its messages would count as done.
       this.#failure = error;
       this.#stopping = true;
     }).finally(() => this.#commit = undefined);
   }
 
-  async #commitBatch(effects: Effects): Promise<void> {
-    const { deadLetters, rows, dirtyMinutes, state: changes, costs, counts, progress } = effects;
-    const { deadLetters: queue, dirtyMinutes: marks, sink, state, source, log } = this.#ports;
+  async #commitBatch(effects: Effects, rows: RowBatch): Promise<void> {
+    const { deadLetters, dirtyMinutes, state: changes, costs, counts, progress } = effects;
+    const { deadLetters: queue, dirtyMinutes: marks, state, source, log } = this.#ports;
     const { partition, generation, contentHash: hash } = this.#settings;
     if (deadLetters.length > 0) await this.#step(() => queue.publish(deadLetters));
-    // In any order, for rows of different tables do not lean on each other; and each again until it is there, for where
-    // every second insert fails ten of them never succeed together.
-    const unwritten = new Map(rows);
-    await this.#step(() =>
-      Promise.all([...unwritten].map(async ([table, list]) => {
-        await sink.write(table, list);
-        unwritten.delete(table);
-      }))
-    );
+    await this.#step(() => rows.store());
     // Only now: whoever recomputes a minute before its rows are there would finish the mark without them.
     if (dirtyMinutes.length > 0) await this.#step(() => marks.mark(dirtyMinutes));
     const untold = changes.filter(({ bucket }) => bucket !== "capability_snapshots");

@@ -39,6 +39,8 @@ const answering = (answer: () => Record<string, unknown>[]): ClickHouse => ({
   command: () => Promise.resolve(),
   rows: <T>() => Promise.resolve().then(answer) as Promise<T[]>,
   insert: () => Promise.resolve(),
+  prepare: () => ({ rowCount: 0, add: () => {}, run: () => Promise.resolve() }),
+  learn: () => Promise.resolve(),
   ping: () => Promise.resolve(),
   close: () => Promise.resolve(),
 });

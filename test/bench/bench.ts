@@ -12,12 +12,14 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openClickHouse } from "../../src/clickhouse/client.ts";
 import { startProcessor } from "../../src/cli/run.ts";
+import type { Config } from "../../src/config.ts";
 import { publishMessages } from "../../src/nats/publish.ts";
 import { openLog } from "../../src/runtime/log.ts";
 import { bytesOf } from "../helpers/events.ts";
 import { USUAL_MS, usualSession, usualSnapshots } from "../helpers/usual-session.ts";
 import { budgetOf } from "./budget.ts";
 import { Core } from "./core.ts";
+import type { Empty } from "./empty.ts";
 import { emptyRssMb, live } from "./live.ts";
 import { productionLoad, waitingSamples } from "./load.ts";
 import { chartOf, type Figure, type Result, textOf } from "./report.ts";
@@ -27,14 +29,14 @@ import type { Cost } from "./sessions.ts";
 import type { ObservationCost } from "./observations.ts";
 import type { Steady } from "./steady.ts";
 import { storm } from "./storm.ts";
-import { decodeAll, deriveAll, embedded, type EmbeddedRun, emptyConsumer, overHttp, type Run } from "./throughput.ts";
+import { decodeAll, deriveAll, endToEnd, type Run } from "./throughput.ts";
 
 const { values: flags } = parseArgs({
   options: { quick: { type: "boolean", default: false }, "save-baseline": { type: "boolean", default: false } },
 });
 const isQuick = flags.quick;
 
-const EVENTS = Number(process.env.BENCH_EVENTS ?? (isQuick ? 20_000 : 120_000));
+const EVENTS = Number(process.env.BENCH_EVENTS ?? (isQuick ? 20_000 : 240_000));
 const RUNS = Number(process.env.BENCH_RUNS ?? (isQuick ? 1 : 3));
 
 /** The greatest rate of live traffic, in events a second. */
@@ -99,25 +101,26 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
   const bytes = load.reduce((sum, message) => sum + message.length, 0);
   const runs: Record<string, number[]> = {};
   const note = (name: string, perSecond: number) => (runs[name] ??= []).push(perSecond);
-  const within: EmbeddedRun[] = [];
-  const over: Run[] = [];
+  const within: Run[] = [];
+  const remote: Run[] = [];
+  const over: Config = { ...rig.config, clickhouseUrl: rig.httpUrl };
   for (let run = 0; run < RUNS; run++) {
     progress(`rates, run ${run + 1} of ${RUNS}`);
     await beginEmpty(rig, rig.config);
     await publish(rig, load);
-    note("empty consumer", await emptyConsumer(rig.nc, EVENTS, 1));
-    note("empty consumer, one ack in 1,024", await emptyConsumer(rig.nc, EVENTS, 1_024));
+    note("empty consumer", emptyRate(rig, 1));
+    note("empty consumer, one ack in 1,024", emptyRate(rig, 1_024));
     note("decode", decodeAll(load));
     note("the core after decode, no I/O", deriveAll(load));
-    const inOne = await embedded(rig, EVENTS, `bench_embedded_${run}`);
+    const inOne = await endToEnd(rig, load, { ...rig.config, database: `bench_embedded_${run}` });
     note("end to end, embedded", inOne.perSecond);
     within.push(inOne);
-    const one = await overHttp(rig, load, `bench_http_${run}`, 1);
+    const one = await endToEnd(rig, load, { ...over, database: `bench_http_${run}` });
     note("end to end, HTTP", one.perSecond);
-    over.push(one);
+    remote.push(one);
   }
   progress("two processes");
-  const two = await overHttp(rig, load, "bench_two", 2);
+  const two = await endToEnd(rig, load, { ...over, database: "bench_two", partitions: 2 }, 2);
   progress("budget");
   await beginEmpty(rig, rig.config);
   await publish(rig, load);
@@ -150,7 +153,7 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
       ofEmptyConsumer: median(of) / empty,
     })),
     embedded: medianOf(within),
-    processes: { one: medianOf(over), two },
+    processes: { one: medianOf(remote), two },
     budget,
     live: lives,
     emptyRssMb: emptyRss,
@@ -186,8 +189,13 @@ function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)]!;
 }
 
-function medianOf<Run extends { readonly perSecond: number }>(runs: readonly Run[]): Run {
+function medianOf(runs: readonly Run[]): Run {
   return runs.toSorted((a, b) => a.perSecond - b.perSecond)[runs.length >> 1]!;
+}
+
+/** The rate of an empty consumer, in a process of its own as the processors are. */
+function emptyRate({ config }: Rig, messagesPerAck: number): number {
+  return (JSON.parse(printedBy("empty.js", [config.natsUrl, EVENTS, messagesPerAck])) as Empty).perSecond;
 }
 
 /** The size of the entry of a session of twenty events on four snapshots. */

@@ -6,7 +6,7 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openClickHouse } from "../../src/clickhouse/client.ts";
-import { encodeRows } from "../../src/clickhouse/native.ts";
+import { Block } from "../../src/clickhouse/native.ts";
 import { decode } from "../../src/core/decode.ts";
 import type { Effects } from "../../src/core/effects.ts";
 import type { StoredMessage } from "../../src/core/event.ts";
@@ -16,7 +16,7 @@ import { ConsumerSource } from "../../src/nats/source.ts";
 import { State } from "../../src/runtime/state.ts";
 import { Core, messageOf } from "./core.ts";
 import { timeOf } from "./load.ts";
-import type { Block, FormatCost, InsertCost } from "./inserts.ts";
+import type { BlockFile, FormatCost, InsertCost } from "./inserts.ts";
 import { begin, printedBy, type Rig } from "./rig.ts";
 import { emptyConsumer } from "./throughput.ts";
 import { cpu } from "./used.ts";
@@ -77,25 +77,38 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
 
   const spent = { judge: 0, core: 0, encode: 0, state: 0 };
   const moved = { rows: 0, stateWrites: 0, stateBytes: 0 };
-  const blocks: Block[] = [];
+  const blocks: BlockFile[] = [];
   const folder = mkdtempSync(join(rig.folder, "blocks-"));
   const state = new State(await openBuckets(rig.nc));
   const sealed: Effects[] = [];
   const core = new Core({}, (effects) => sealed.push(effects));
-  const write = async ({ rows, state: changes }: Effects) => {
+  const filling = new Map<string, { readonly block: Block; readonly columns: readonly string[]; rows: number }>();
+  const encode = (rows: Effects["rows"]) => {
     for (const [table, list] of rows) {
-      const columns = Object.keys(list[0] ?? {});
-      const typesOf = columns.map((column) => types.get(`${table}.${column}`)!);
-      let block: Uint8Array | undefined;
-      spent.encode += await cpu(() => block = encodeRows(columns, typesOf, list));
-      const file = `${blocks.length}.native`;
-      writeFileSync(join(folder, file), block!);
-      blocks.push({ file, table, columns, rows: list.length });
+      let filled = filling.get(table);
+      if (filled === undefined) {
+        const columns = Object.keys(list[0]!);
+        const block = new Block(columns, columns.map((column) => types.get(`${table}.${column}`)!));
+        filling.set(table, filled = { block, columns, rows: 0 });
+      }
+      filled.block.add(list);
+      filled.rows += list.length;
+      moved.rows += list.length;
     }
+  };
+  const write = async ({ rows, state: changes }: Effects) => {
+    spent.encode += await cpu(() => encode(rows));
+    for (const [table, { block, ...one }] of filling) {
+      let bytes: Uint8Array;
+      spent.encode += await cpu(() => bytes = block.bytes());
+      const file = `${blocks.length}.native`;
+      writeFileSync(join(folder, file), bytes!);
+      blocks.push({ file, table, ...one });
+    }
+    filling.clear();
     spent.state += await cpu(() => state.write(changes));
     moved.stateWrites += changes.length;
     for (const { value } of changes) moved.stateBytes += value?.length ?? 0;
-    for (const list of rows.values()) moved.rows += list.length;
   };
   const snapshots: StoredMessage[] = [];
   for (let from = 0; from < load.length; from += SLICE) {
@@ -107,6 +120,7 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
     spent.core += await cpu(() =>
       messages.forEach(({ bytes, streamTimeMs }, at) => core.take(bytes, streamTimeMs, judged[at]))
     );
+    spent.encode += await cpu(() => encode(core.state.takeRows()));
     snapshots.push(...messages.filter((_, at) => judged[at]!.snapshot !== undefined));
     for (const effects of sealed.splice(0)) await write(effects);
   }

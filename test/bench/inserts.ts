@@ -3,7 +3,7 @@
  *
  *     node inserts.js FOLDER
  *
- * FOLDER holds `blocks.json`, a list of `Block`, and their files. Each goes into a table that keeps nothing and into its
+ * FOLDER holds `blocks.json`, a list of `BlockFile`, and their files. Each goes into a table that keeps nothing and into its
  * own, in the order of the list, with the merges until none is left. Then what came of them is read by the engine once
  * more, in each format that it could be sent in.
  */
@@ -16,7 +16,7 @@ import { resolveConfig } from "../../src/config.ts";
 import { cpu } from "./used.ts";
 
 /** Encoded rows of one table. */
-export interface Block {
+export interface BlockFile {
   readonly file: string;
   readonly table: string;
   readonly columns: readonly string[];
@@ -44,7 +44,7 @@ export interface FormatCost {
 const FORMATS = ["Native", "RowBinary", "JSONCompactEachRow", "JSONEachRow"];
 
 const folder = process.argv[2]!;
-const blocks = JSON.parse(readFileSync(join(folder, "blocks.json"), "utf8")) as Block[];
+const blocks = JSON.parse(readFileSync(join(folder, "blocks.json"), "utf8")) as BlockFile[];
 const place = join(folder, "engine");
 const config = resolveConfig({}, { clickhouseUrl: `chdb:${place}` });
 const { clickhouseUrl, database } = config;

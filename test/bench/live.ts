@@ -3,6 +3,7 @@
  * memory of a consumer that does nothing.
  */
 import { LATENESS_MS } from "./core.ts";
+import type { Empty } from "./empty.ts";
 import { beginEmpty, POD, printing, publish, requireStored, type Rig, Worker } from "./rig.ts";
 import type { WorkerCost } from "./worker.ts";
 
@@ -16,7 +17,7 @@ export interface Live extends WorkerCost {
 export async function live(rig: Rig, load: readonly Uint8Array[], rate: number, database: string): Promise<Live> {
   const own = { ...rig.config, clickhouseUrl: rig.httpUrl, database, allowedLatenessMs: LATENESS_MS };
   await beginEmpty(rig, own);
-  const worker = new Worker(own, POD);
+  const worker = new Worker(own, POD, true);
   const { secondsToReady } = await worker.ready;
   const started = performance.now();
   await publish(rig, load, 1, rate);
@@ -30,7 +31,7 @@ export async function live(rig: Rig, load: readonly Uint8Array[], rate: number, 
 /** The most memory, in MiB, of a consumer in a process of its own that does nothing with the same traffic. */
 export async function emptyRssMb(rig: Rig, load: readonly Uint8Array[], rate: number): Promise<number> {
   await beginEmpty(rig, rig.config);
-  const rssMb = printing("empty.js", [rig.config.natsUrl, load.length], POD);
+  const printed = printing("empty.js", [rig.config.natsUrl, load.length, 1_024], POD);
   await publish(rig, load, 1, rate);
-  return Number(await rssMb);
+  return (JSON.parse(await printed) as Empty).rssMb;
 }

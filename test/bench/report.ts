@@ -7,7 +7,7 @@ import type { Cost } from "./sessions.ts";
 import type { ObservationCost } from "./observations.ts";
 import type { Steady } from "./steady.ts";
 import type { Storm } from "./storm.ts";
-import type { EmbeddedRun, Run } from "./throughput.ts";
+import type { Run } from "./throughput.ts";
 
 /** Over the runs, and as a ratio to the median of the empty consumer in the same run of the bench. */
 export interface Figure {
@@ -24,7 +24,7 @@ export interface Result {
   readonly loadBefore: number;
   readonly workload: { readonly events: number; readonly averageBytes: number; readonly runs: number };
   readonly figures: readonly Figure[];
-  readonly embedded: EmbeddedRun;
+  readonly embedded: Run;
   readonly processes: { readonly one: Run; readonly two: Run };
   readonly budget: Budget;
   readonly live: readonly Live[];
@@ -92,7 +92,7 @@ export function textOf(result: Result, baseline: Result | undefined): string {
     say(name, `${whole(median)} events/s, ${range}; ${ofEmptyConsumer.toFixed(2)} of the empty consumer${change}`);
   }
   const { cpu } = result.embedded;
-  say("embedded", `CPU an event: process with engine ${rounded(cpu.process)}, nats-server ${rounded(cpu.nats)} us`);
+  say("embedded", `CPU an event: process with engine ${rounded(cpu.processors)}, nats-server ${rounded(cpu.nats)} us`);
   for (
     const [name, { perSecond, cpu }] of [["one process", processes.one], ["two processes", processes.two]] as const
   ) {
@@ -186,7 +186,7 @@ function sharesOf({ cores, figures, embedded, processes, budget }: Result): stri
   };
   const { one: { cpu: over } } = processes;
   return [
-    ...say(EMBEDDED_SHARE, "embedded", embedded.cpu.nats, engine, embedded.cpu.process - engine),
+    ...say(EMBEDDED_SHARE, "embedded", embedded.cpu.nats, engine, embedded.cpu.processors - engine),
     ...say(HTTP_SHARE, "over HTTP", over.nats, over.engine, over.processors),
   ];
 }

@@ -1,5 +1,6 @@
 /** The servers of a run, and processors beside them: a nats-server, the engine over HTTP, each a process of its own. */
 import { type ChildProcess, execFile, execFileSync, fork } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -99,8 +100,8 @@ export class Worker {
   readonly #child: ChildProcess;
   readonly ready: Promise<Ready>;
 
-  constructor(config: Config, flags: readonly string[] = FAST) {
-    this.#child = forked("worker.js", [JSON.stringify(config)], flags);
+  constructor(config: Config, flags: readonly string[] = FAST, isTimed = false) {
+    this.#child = forked("worker.js", [JSON.stringify(config), isTimed ? "timed" : ""], flags);
     this.ready = answer(this.#child);
   }
 
@@ -118,9 +119,12 @@ export class Worker {
     this.#child.kill("SIGCONT");
   }
 
+  /** Resolves when the process has ended, and with it the engine that it may hold. */
   async stop(): Promise<void> {
     await this.ask("stop");
+    const ended = once(this.#child, "exit");
     this.#child.disconnect();
+    await ended;
   }
 }
 

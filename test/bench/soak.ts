@@ -29,7 +29,7 @@ interface Point {
 const rig = await startRig();
 const own = { ...rig.config, clickhouseUrl: rig.httpUrl, database: "bench_soak", allowedLatenessMs: LATENESS_MS };
 await beginEmpty(rig, own);
-const worker = new Worker(own, POD);
+const worker = new Worker(own, POD, true);
 await worker.ready;
 const points: Point[] = [];
 const started = performance.now();

@@ -1,32 +1,25 @@
 /** Rates: from a consumer that does nothing to rows in ClickHouse, all of the same events. */
 import { AckPolicy, DeliverPolicy, type NatsConnection } from "nats";
-import { openClickHouse } from "../../src/clickhouse/client.ts";
-import { startProcessor } from "../../src/cli/run.ts";
 import type { Config } from "../../src/config.ts";
 import { decode } from "../../src/core/decode.ts";
 import { judge } from "../../src/core/judge.ts";
-import { openLog } from "../../src/runtime/log.ts";
 import { Core, messageOf } from "./core.ts";
 import { timeOf } from "./load.ts";
-import { begin, beginEmpty, publish, requireStored, type Rig, Worker } from "./rig.ts";
-import { cpu } from "./used.ts";
+import { beginEmpty, publish, requireStored, type Rig, Worker } from "./rig.ts";
 
-/** What a run over processes of their own took; CPU in microseconds an event, of nats-server without publishing. */
+/**
+ * What a run took; CPU in microseconds an event, of the engine where it is a process of its own, of nats-server without
+ * publishing.
+ */
 export interface Run {
   readonly perSecond: number;
   readonly cpu: { readonly processors: number; readonly engine: number; readonly nats: number };
 }
 
-/** The same with the engine in the process. */
-export interface EmbeddedRun {
-  readonly perSecond: number;
-  readonly cpu: { readonly process: number; readonly nats: number };
-}
-
 type Load = readonly Uint8Array[];
 
-/** The part of a load that a process of its own reads before it is measured. */
-const WARMING = 1 / 6;
+/** The part of a load that a process reads before it is measured. */
+export const WARMING = 1 / 3;
 
 /**
  * Events a second read once through the client's own `consume()`, doing nothing with them but an ack. With an ack for
@@ -71,41 +64,22 @@ export function deriveAll(load: Load): number {
   return load.length / (performance.now() - started) * 1_000;
 }
 
-/** From the start of a processor without state until every row is stored and every message acknowledged. */
-export async function embedded(rig: Rig, count: number, database: string): Promise<EmbeddedRun> {
-  const own = { ...rig.config, database };
-  await begin(rig, own);
-  const clickhouse = await openClickHouse(own.clickhouseUrl, { database });
-  const natsBefore = (await rig.serversCpu()).nats;
-  const started = performance.now();
-  let perSecond = 0;
-  const micros = await cpu(async () => {
-    const processor = await startProcessor(own, rig.nc, clickhouse, openLog("error", false));
-    await processor.drained();
-    perSecond = count / (performance.now() - started) * 1_000;
-    await processor.stop();
-  });
-  const nats = (await rig.serversCpu()).nats - natsBefore;
-  await clickhouse.close();
-  await requireStored(own, count);
-  return { perSecond, cpu: { process: micros / count, nats: nats / count } };
-}
-
-/** As many events through so many processors in processes of their own, and the engine over HTTP in another. */
-export async function overHttp(rig: Rig, load: Load, database: string, processes: 1 | 2): Promise<Run> {
-  const partitions = processes;
-  const own: Config = { ...rig.config, clickhouseUrl: rig.httpUrl, database, partitions };
+/**
+ * As many events through so many processors, each in a process of its own that has compiled its code on a part of them. The
+ * engine is in the one process, or over HTTP in another.
+ */
+export async function endToEnd(rig: Rig, load: Load, own: Config, processes: 1 | 2 = 1): Promise<Run> {
   await beginEmpty(rig, own);
   const workers = Array.from({ length: processes }, () => new Worker(own));
   await Promise.all(workers.map(({ ready }) => ready));
   // A second owner gets its share of the partitions when leases are next looked at.
   if (processes > 1) await new Promise((resolve) => setTimeout(resolve, 10_000));
   const warming = Math.ceil(WARMING * load.length);
-  await publish(rig, load.slice(0, warming), partitions);
+  await publish(rig, load.slice(0, warming), processes);
   const warm = await Promise.all(workers.map((worker) => worker.ask("drained")));
   // The rest waits when they go on: batches of what came between would be small, and their parts merged later.
   for (const worker of workers) worker.pause();
-  await publish(rig, load.slice(warming), partitions);
+  await publish(rig, load.slice(warming), processes);
   const before = await rig.serversCpu();
   const started = performance.now();
   for (const worker of workers) worker.resume();

@@ -9,6 +9,7 @@ import { type ClickHouse, openClickHouse } from "../../src/clickhouse/client.ts"
 import { startProcessor } from "../../src/cli/run.ts";
 import type { Config } from "../../src/config.ts";
 import { connectNats } from "../../src/nats/connection.ts";
+import { keepRowsYoung } from "../../src/runtime/heap.ts";
 import { openLog } from "../../src/runtime/log.ts";
 import { peakRssMb } from "./used.ts";
 
@@ -33,6 +34,8 @@ export interface Ready {
 }
 
 const config = JSON.parse(process.argv[2]!) as Config;
+/** To note when each sample is stored and there costs several microseconds an event. */
+const isTimed = process.argv[3] === "timed";
 let latencies: number[] = [];
 let messages = 0;
 let gcMs = 0;
@@ -47,21 +50,34 @@ function timed(clickhouse: ClickHouse): ClickHouse {
   const storedAt = new Map<string, number>();
   return {
     ...clickhouse,
-    async insert(table, columns, rows) {
-      if (table === "raw_streaming_events") {
-        for (const row of rows as readonly Record<string, string | number>[]) {
-          if (row.type === "ai_stream_status") storedAt.set(row.uid as string, row.stream_ts as number);
-        }
-        messages += rows.length;
-      }
-      await clickhouse.insert(table, columns, rows);
-      if (table !== "fact_stream_status_samples") return;
-      const now = Date.now();
-      for (const { source_event_uid: uid } of rows as readonly Record<string, string>[]) {
-        const at = storedAt.get(uid!);
-        if (at !== undefined) latencies.push(now - at);
-        storedAt.delete(uid!);
-      }
+    prepare(table, columns) {
+      const insert = clickhouse.prepare(table, columns);
+      const uids: string[] = [];
+      return {
+        get rowCount() {
+          return insert.rowCount;
+        },
+        add(rows) {
+          insert.add(rows);
+          if (table === "raw_streaming_events") {
+            for (const row of rows as readonly Record<string, string | number>[]) {
+              if (row.type === "ai_stream_status") storedAt.set(row.uid as string, row.stream_ts as number);
+            }
+            messages += rows.length;
+          } else if (table === "fact_stream_status_samples") {
+            for (const { source_event_uid: uid } of rows as readonly Record<string, string>[]) uids.push(uid!);
+          }
+        },
+        async run() {
+          await insert.run();
+          const now = Date.now();
+          for (const uid of uids) {
+            const at = storedAt.get(uid);
+            if (at !== undefined) latencies.push(now - at);
+            storedAt.delete(uid);
+          }
+        },
+      };
     },
   };
 }
@@ -86,9 +102,10 @@ function cost(): WorkerCost {
   };
 }
 
+keepRowsYoung();
 const nc = await connectNats(config);
 const clickhouse = await openClickHouse(config.clickhouseUrl, { database: config.database });
-const processor = await startProcessor(config, nc, timed(clickhouse), openLog("error", false));
+const processor = await startProcessor(config, nc, isTimed ? timed(clickhouse) : clickhouse, openLog("error", false));
 process.on("message", async (asked) => {
   if (asked === "drained") await processor.drained();
   if (asked === "stop") await processor.stop();

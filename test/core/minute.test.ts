@@ -1,12 +1,10 @@
 /** Which minutes of the rollup a batch makes dirty, and the subjects that say so. */
 import * as assert from "uvu/assert";
-import { minutesOf, minuteSubject, readMinuteSubject } from "../../src/core/minute.ts";
+import { Minutes, minuteSubject, readMinuteSubject } from "../../src/core/minute.ts";
 import { Core } from "../bench/core.ts";
 import { bytesOf, type Wire } from "../helpers/events.ts";
 import { A, B, KNOWN, request, sample } from "../helpers/session-events.ts";
 import { describe } from "../helpers/suite.ts";
-
-const row = (source: string, sampleMs: number) => ({ source, sample_ts: sampleMs });
 
 /** The minutes that a batch of these makes dirty, counted from 1970. */
 function dirtied(core: Core, ...wires: Wire[]): number[] {
@@ -16,23 +14,22 @@ function dirtied(core: Core, ...wires: Wire[]): number[] {
   return dirtyMinutes.map(({ startMs }) => startMs / 60_000);
 }
 
-describe("minutesOf()", (test) => {
-  test("names each minute once, by source and time", () => {
-    const rows = [
-      row("b", 119_999),
-      row("a", 120_000),
-      row("b", 60_000),
-      row("a", 0),
-      row("a", 59_999),
-      row("a", 660_000),
-    ];
-    assert.equal(minutesOf(rows), [
+describe("minutes", (test) => {
+  test("are each there once, by source and time", () => {
+    const minutes = new Minutes();
+    assert.equal(minutes.all(), []);
+    minutes.add("b", 119_999);
+    minutes.add("a", 120_000);
+    minutes.add("b", 60_000);
+    minutes.add("a", 0);
+    minutes.add("a", 59_999);
+    minutes.add("a", 660_000);
+    assert.equal(minutes.all(), [
       { source: "a", startMs: 0 },
       { source: "a", startMs: 120_000 },
       { source: "a", startMs: 660_000 },
       { source: "b", startMs: 60_000 },
     ]);
-    assert.equal(minutesOf([]), []);
   });
 });
 

@@ -175,10 +175,19 @@ export class Cluster {
     gone.catch(() => {});
     const steered: ClickHouse = {
       ...clickhouse,
-      insert: async (table, columns, rows) => {
-        await Promise.race([gone, beforeInsert(table, rows.length)]);
-        await Promise.race([gone, Promise.resolve()]);
-        await clickhouse.insert(table, columns, rows);
+      prepare: (table, columns) => {
+        const insert = clickhouse.prepare(table, columns);
+        return {
+          get rowCount() {
+            return insert.rowCount;
+          },
+          add: (rows) => insert.add(rows),
+          run: async () => {
+            await Promise.race([gone, beforeInsert(table, insert.rowCount)]);
+            await Promise.race([gone, Promise.resolve()]);
+            await insert.run();
+          },
+        };
       },
     };
     const processor = await within("processor started", startProcessor(config, nc, steered, this.journal));

@@ -53,12 +53,14 @@ export class ListedSource implements MessageSource {
     return Promise.resolve(taken);
   }
 
+  hasMore(): boolean {
+    return this.#rest.length > 0;
+  }
+
   ack(streamSequence: number): Promise<void> {
     this.acks.push(streamSequence);
     return Promise.resolve();
   }
-
-  working(): void {}
 
   drainedUpTo(): Promise<StreamPosition | undefined> {
     const last = { streamSequence: this.#lastSeq, storedAtMs: 0 };

@@ -9,6 +9,7 @@ import { State } from "../../src/runtime/state.ts";
 import { bytesOf, stored, subjectOf, type Wire } from "../helpers/events.ts";
 import { MemoryBucket, WaitedClock } from "../helpers/replayed.ts";
 import { A, KNOWN, sample } from "../helpers/session-events.ts";
+import { sinkOf } from "../helpers/sinks.ts";
 import { describe } from "../helpers/suite.ts";
 import { DEFAULTS } from "../helpers/world.ts";
 
@@ -28,13 +29,14 @@ function pipelineOf(event: Wire, sink: Sink) {
   const clock = new WaitedClock();
   const messages = [stored(subjectOf(event, 1), bytesOf(event.envelope), 1, 4_000_000_000_000)];
   const source: Partial<MessageSource> = {
+    hasMore: () => messages.length > 0,
     read: (_, waitMs) => messages.length > 0 ? Promise.resolve(messages.splice(0)) : clock.sleep(waitMs).then(() => []),
     ack: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
-  const [bucket, snapshots] = [new MemoryBucket(), new CountedBucket()];
+  const [bucket, checkpoints, snapshots] = [new MemoryBucket(), new MemoryBucket(), new CountedBucket()];
   const buckets: Partial<Buckets> = {
-    checkpoints: bucket,
+    checkpoints,
     unmatched_status: bucket,
     workflow_sessions: bucket,
     capability_snapshots: snapshots,
@@ -61,44 +63,52 @@ function pipelineOf(event: Wire, sink: Sink) {
     await clock.pass(1_000);
     return await ended;
   };
-  return { clock, snapshots, stop };
+  return { clock, checkpoints, snapshots, stop };
 }
 
 describe("a commit", (test) => {
-  test("writes a table until its rows are there, and no other again", async () => {
-    const writes = new Map<string, number>();
-    const { clock, stop } = pipelineOf(sample(1_000, A), {
-      write: (table) => {
-        const count = (writes.get(table) ?? 0) + 1;
-        writes.set(table, count);
-        const isThere = table !== "fact_workflow_sessions" || count > 2;
-        return isThere ? Promise.resolve() : Promise.reject(AWAY);
+  test("stores the same batch until its rows are there, and only then goes on", async () => {
+    const stored: Record<string, number>[] = [];
+    const checkpointsThen: number[] = [];
+    const { clock, checkpoints, stop } = pipelineOf(sample(1_000, A), {
+      begin: () => {
+        const batch: Record<string, number> = {};
+        return {
+          add: (table, rows) => {
+            batch[table] = (batch[table] ?? 0) + rows.length;
+          },
+          store: async () => {
+            stored.push(batch);
+            checkpointsThen.push((await checkpoints.entries()).length);
+            if (stored.length < 3) throw AWAY;
+          },
+        };
       },
     });
     await clock.pass(1_000);
     assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
-    assert.equal(
-      Object.fromEntries(writes),
-      {
-        raw_streaming_events: 1,
-        raw_ai_stream_status: 1,
-        fact_stream_status_samples: 1,
-        fact_workflow_sessions: 3,
-      },
-    );
+    const rows = {
+      raw_streaming_events: 1,
+      raw_ai_stream_status: 1,
+      fact_stream_status_samples: 1,
+      fact_workflow_sessions: 1,
+    };
+    assert.equal(stored.slice(0, 3), [rows, rows, rows]);
+    assert.equal(checkpointsThen.slice(0, 3), [0, 0, 0]);
+    assert.is((await checkpoints.entries()).length, 1);
   });
 });
 
 describe("a snapshot", (test) => {
   test("is told while no row can be written", async () => {
-    const { clock, snapshots, stop } = pipelineOf(KNOWN, { write: () => Promise.reject(AWAY) });
+    const { clock, snapshots, stop } = pipelineOf(KNOWN, sinkOf(() => Promise.reject(AWAY)));
     await clock.pass(1_000);
     assert.is((await snapshots.entries()).length, 1);
     await stop();
   });
 
   test("is not told once more with its batch", async () => {
-    const { clock, snapshots, stop } = pipelineOf(KNOWN, { write: () => Promise.resolve() });
+    const { clock, snapshots, stop } = pipelineOf(KNOWN, sinkOf(() => Promise.resolve()));
     await clock.pass(1_000);
     assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
     assert.is(snapshots.puts, 1);

@@ -5,10 +5,11 @@
  */
 import type { Row } from "../../src/core/emit/row.ts";
 import { judge } from "../../src/core/judge.ts";
-import { minutesOf } from "../../src/core/minute.ts";
-import type { LiveSource, Sink } from "../../src/ports.ts";
+import type { LiveSource } from "../../src/ports.ts";
 import type { ProcessorPorts } from "../../src/runtime/processor.ts";
+import { sinkOf, type Write, writeOf } from "../helpers/sinks.ts";
 import { openBucket } from "./bucket.ts";
+import { minutesOf } from "./dirty.ts";
 import { type OpenPorts, openPorts, type Servers } from "./installation.ts";
 import type { Process } from "./process.ts";
 import { bindOwn, openEventStream } from "./source.ts";
@@ -18,8 +19,8 @@ import type { Finding } from "./verdict.ts";
 const isFact = (table: string): boolean => table.startsWith("fact_");
 
 /** Replaces the ports' way to write rows. */
-function withSink(ports: ProcessorPorts, write: (sink: Sink) => Sink["write"]): ProcessorPorts {
-  return { ...ports, sink: { write: write(ports.sink) } };
+function withSink(ports: ProcessorPorts, wrap: (write: Write) => Write): ProcessorPorts {
+  return { ...ports, sink: sinkOf(wrap(writeOf(ports.sink))) };
 }
 
 /** Replaces the sources that the ports open. */
@@ -31,8 +32,8 @@ function withSources(
     const source = await ports.stream.open(partition, from, reader, onRebound);
     const sound: LiveSource = {
       read: (most, waitMs) => source.read(most, waitMs),
+      hasMore: () => source.hasMore(),
       ack: (seq) => source.ack(seq),
-      working: () => source.working(),
       drainedUpTo: () => source.drainedUpTo(),
       backlog: () => source.backlog(),
       close: () => source.close(),
@@ -52,15 +53,15 @@ const countedVersions: OpenPorts = (servers, process) => {
   let count = 0;
   return withSink(
     openPorts(servers, process),
-    (sink) => (table, rows) =>
-      sink.write(table, isFact(table) ? rows.map((row): Row => ({ ...row, version: `${++count}` })) : rows),
+    (write) => (table, rows) =>
+      write(table, isFact(table) ? rows.map((row): Row => ({ ...row, version: `${++count}` })) : rows),
   );
 };
 
 /** Checkpoint and ack do not wait for the rows. */
 const progressBeforeRows: OpenPorts = (servers, process) =>
-  withSink(openPorts(servers, process), (sink) => (table, rows) => {
-    eventually(process, () => sink.write(table, rows));
+  withSink(openPorts(servers, process), (write) => (table, rows) => {
+    eventually(process, () => write(table, rows));
     return Promise.resolve();
   });
 
@@ -101,18 +102,18 @@ const inserted = new WeakMap<Servers, Inserted>();
 const tokenOfRange: OpenPorts = (servers, process) => {
   const { places, tokens } = inserted.get(servers) ?? { places: new Map(), tokens: new Set() };
   inserted.set(servers, { places, tokens });
-  return withSink(openPorts(servers, process), (sink) => async (table, rows) => {
+  return withSink(openPorts(servers, process), (write) => async (table, rows) => {
     if (table === "raw_streaming_events") {
       for (const { source, uid, subject, stream_sequence: seq } of rows) {
         places.set(`${source} ${uid}`, { partition: partitionIn(String(subject)), seq: Number(seq) });
       }
     }
-    if (!isFact(table)) return await sink.write(table, rows);
+    if (!isFact(table)) return await write(table, rows);
     const found = rows.flatMap((row) => places.get(`${row.source} ${row.source_event_uid}`) ?? []);
     const sequences = found.map(({ seq }) => seq).sort((a, b) => a - b);
     const token = `${table} ${found[0]?.partition} ${sequences[0]}-${sequences.at(-1)}`;
     if (tokens.has(token)) return;
-    await sink.write(table, rows);
+    await write(table, rows);
     tokens.add(token);
   });
 };
@@ -127,16 +128,16 @@ const silentWarmUp: OpenPorts = (servers, process) => {
     doneSeqs.set(partition, doneSeq);
     return {};
   });
-  return withSink(ports, (sink) => async (table, rows) => {
+  return withSink(ports, (write) => async (table, rows) => {
     if (table === "raw_streaming_events") {
       for (const { source, uid, subject, stream_sequence: seq } of rows) {
         if (Number(seq) <= doneSeqs.get(partitionIn(String(subject)))!) silent.add(`${source} ${uid}`);
       }
     }
-    if (!isFact(table)) return await sink.write(table, rows);
+    if (!isFact(table)) return await write(table, rows);
     const loud = told.get(rows) ?? rows.filter((row) => !silent.delete(`${row.source} ${row.source_event_uid}`));
     told.set(rows, loud);
-    if (loud.length > 0) await sink.write(table, loud);
+    if (loud.length > 0) await write(table, loud);
   });
 };
 
@@ -176,9 +177,9 @@ const entriesOnce: OpenPorts = (servers, process) =>
 const unmarkedCorrections: OpenPorts = (servers, process) => {
   const ports = openPorts(servers, process);
   let hasMessages = false;
-  const watching = withSink(ports, (sink) => (table, rows) => {
+  const watching = withSink(ports, (write) => (table, rows) => {
     hasMessages ||= table === "raw_streaming_events";
-    return sink.write(table, rows);
+    return write(table, rows);
   });
   const mark: typeof ports.dirtyMinutes.mark = async (minutes) => {
     if (hasMessages) await ports.dirtyMinutes.mark(minutes);
@@ -190,9 +191,9 @@ const unmarkedCorrections: OpenPorts = (servers, process) => {
 /** A minute is marked before its rows are there: it can be recomputed without them, and the mark is gone. */
 const marksBeforeRows: OpenPorts = (servers, process) => {
   const { dirtyMinutes, ...ports } = openPorts(servers, process);
-  const marking = withSink(ports as ProcessorPorts, (sink) => async (table, rows) => {
+  const marking = withSink(ports as ProcessorPorts, (write) => async (table, rows) => {
     if (table === "fact_stream_status_samples") await dirtyMinutes.mark(minutesOf(rows));
-    await sink.write(table, rows);
+    await write(table, rows);
   });
   return { ...marking, dirtyMinutes: { mark: () => Promise.resolve() } };
 };
@@ -237,7 +238,7 @@ const stateBeforeRows: OpenPorts = (servers, process) => {
     });
     return flushing;
   };
-  const { sink, dirtyMinutes } = openPorts(servers, process);
+  const { dirtyMinutes } = openPorts(servers, process);
   const later = (work: () => Promise<void>) => {
     waiting.push(work);
     return Promise.resolve();
@@ -254,7 +255,7 @@ const stateBeforeRows: OpenPorts = (servers, process) => {
     };
   });
   return {
-    ...withSink(ports, () => (table, rows) => later(() => sink.write(table, rows))),
+    ...withSink(ports, (write) => (table, rows) => later(() => write(table, rows))),
     dirtyMinutes: { mark: (minutes) => later(() => dirtyMinutes.mark(minutes)) },
   };
 };

@@ -119,6 +119,10 @@ class Source implements LiveSource {
     return unread;
   }
 
+  hasMore(): boolean {
+    return this.#broken === "" && this.#consumer?.hasPending === true;
+  }
+
   async ack(streamSequence: number): Promise<void> {
     if (this.#readSeq === this.#ackedSeq) return;
     const upTo = Math.min(streamSequence, this.#readSeq);
@@ -126,10 +130,6 @@ class Source implements LiveSource {
     await this.#ask("ack", (consumer) => consumer.ack(upTo)).catch(() => {
       this.#broken = "an ack was not answered";
     });
-  }
-
-  working(): void {
-    // Nothing is sent again that is not acknowledged: it would break the source, as falling silent does.
   }
 
   async drainedUpTo(): Promise<StreamPosition | undefined> {

@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type { Row, Table } from "../../src/core/emit/row.ts";
 import type { Sink } from "../../src/ports.ts";
+import { sinkOf } from "../helpers/sinks.ts";
 import { away, type Process } from "./process.ts";
 
 /** How the rows of a table fold. */
@@ -109,21 +110,19 @@ export class Warehouse {
 /** The sink of a process. */
 export function openSink(warehouse: Warehouse, process: Process): Sink {
   const { faults } = process;
-  return {
-    write: (table, rows) => {
-      const insert = (some: readonly Row[]) => warehouse.insert(table, some);
-      return process.call(`insert ${table}`, () => {
-        if (!faults.happens("insert")) return insert(rows);
-        const how = faults.below(4);
-        if (how === 1) insert(rows.slice(faults.below(rows.length)));
-        if (how === 2) insert(rows);
-        if (how === 3) {
-          process.arrive(`late insert ${table}`, () => insert(rows), faults.between(100, LATEST_INSERT_MS));
-        }
-        throw away(`insert ${table}`);
-      });
-    },
-  };
+  return sinkOf((table, rows) => {
+    const insert = (some: readonly Row[]) => warehouse.insert(table, some);
+    return process.call(`insert ${table}`, () => {
+      if (!faults.happens("insert")) return insert(rows);
+      const how = faults.below(4);
+      if (how === 1) insert(rows.slice(faults.below(rows.length)));
+      if (how === 2) insert(rows);
+      if (how === 3) {
+        process.arrive(`late insert ${table}`, () => insert(rows), faults.between(100, LATEST_INSERT_MS));
+      }
+      throw away(`insert ${table}`);
+    });
+  });
 }
 
 function foldOf(table: string): Fold {
