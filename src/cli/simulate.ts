@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { formatInstant, parseDuration } from "../core/time.ts";
 import { LatecomerError } from "../errors.ts";
 import { arrivals, MOST_HELD, newTally, type Tally } from "../simulate/arrivals.ts";
+import { TOPICS } from "../simulate/topics.ts";
 import { type Event, stepOf, trafficOf } from "../simulate/traffic.ts";
 import { configOf, type Context, printJson, printLine, printTable, withSettings } from "./context.ts";
 import { probability, publishAll, wholeNumber } from "./publish.ts";
@@ -10,6 +11,7 @@ import { instant } from "./time.ts";
 
 interface SimulateFlags {
   readonly source: string;
+  readonly topic: keyof typeof TOPICS;
   readonly seed: number;
   readonly count?: number;
   readonly duration?: number;
@@ -33,6 +35,12 @@ export function registerSimulate(program: Command, context: Context): void {
       "publish synthetic events in the mix of production; one seed makes the same messages in the same order",
     )
     .option("--source <name>", "organisation or topic the events belong to", "simulated")
+    .option(
+      "--topic <name>",
+      "whose mix and streams: network_events, those of users, or streaming_events, of testers, which mostly fail",
+      topicOf,
+      "network_events",
+    )
     .option("--seed <n>", "decides everything", wholeNumber, 1)
     .option(
       "--count <n>",
@@ -74,17 +82,18 @@ export function registerSimulate(program: Command, context: Context): void {
 /** What the flags come to at an instant. Throws USAGE where they contradict each other. */
 export function planOf(flags: SimulateFlags, nowMs: number) {
   const { seed, nodes, rate } = flags;
+  const topic = TOPICS[flags.topic];
   if (flags.count !== undefined && flags.duration !== undefined) {
     throw new LatecomerError("USAGE", "usage", "--count and --duration say the same: choose one");
   }
   // As many as make event time pass as fast as the clock does.
-  const sessions = flags.sessions ?? (rate > 0 ? Math.max(1, Math.round(rate * stepOf(1) / 1_000)) : SESSIONS);
-  const stepMs = stepOf(sessions);
+  const sessions = flags.sessions ?? (rate > 0 ? Math.max(1, Math.round(rate * stepOf(topic, 1) / 1_000)) : SESSIONS);
+  const stepMs = stepOf(topic, sessions);
   const count = flags.count ?? (flags.duration === undefined ? COUNT : Math.ceil(flags.duration / stepMs));
   // Events of a later hour are refused. How long it takes to publish them is known only where there is a rate.
   const takesMs = rate > 0 ? count / rate * 1_000 : 0;
   const startMs = flags.start ?? Math.floor(nowMs - Math.max(0, count * stepMs - takesMs));
-  return { seed, nodes, sessions, startMs, count };
+  return { topic, seed, nodes, sessions, startMs, count };
 }
 
 /** The first events; fewer when somebody asks to stop. */
@@ -102,7 +111,7 @@ function report(flags: SimulateFlags, sessions: number, published: number, tally
   const [from, to] = events === 0 ? [null, null] : [formatInstant(tally.fromMs), formatInstant(tally.toMs)];
   const perSecond = Math.round(published / Math.max(seconds, 0.001));
   if (flags.json) {
-    const settings = { source: flags.source, seed: flags.seed, nodes: flags.nodes, sessions };
+    const settings = { source: flags.source, topic: flags.topic, seed: flags.seed, nodes: flags.nodes, sessions };
     return printJson({
       ...settings,
       published,
@@ -134,6 +143,11 @@ function span(text: string): number {
     throw new LatecomerError("USAGE", "usage", `"${text}" is no duration such as 90s or 10m`);
   }
   return ms;
+}
+
+function topicOf(text: string): string {
+  if (Object.hasOwn(TOPICS, text)) return text;
+  throw new LatecomerError("USAGE", "usage", `"${text}" is no topic: ${Object.keys(TOPICS).join(" or ")}`);
 }
 
 function positive(text: string): number {

@@ -6,7 +6,7 @@ import { openEmbedded } from "./embedded.ts";
 import type { Engine, OpenOptions, Params } from "./engine.ts";
 import { type Attempt, translateError } from "./errors.ts";
 import { LatecomerError } from "../errors.ts";
-import { Block, type InsertRow } from "./native.ts";
+import { Block, type Encoded, type InsertRow } from "./native.ts";
 import { maskPassword, openServer } from "./server.ts";
 
 export type { ClientLog, OpenOptions, Params } from "./engine.ts";
@@ -47,7 +47,10 @@ export interface Insert {
    * default; what is wrong with a row is thrown here or by `run`, and is final.
    */
   add(rows: readonly InsertRow[]): void;
-  /** Stores all of them in one insert, and resolves when they are stored. May be called again when it failed. */
+  /**
+   * Stores all of them in one insert, and resolves when they are stored. May be called again when it failed; no rows can
+   * be added from the first call on.
+   */
   run(): Promise<void>;
 }
 
@@ -74,10 +77,12 @@ function facade(description: string, engine: Engine): ClickHouse {
       throw translateError(error, facts);
     }
   };
-  /** By table and column. */
+  /** The types of columns, which say how rows must be written, by table and column. */
   const known = new Map<string, Map<string, string>>();
-  /** Asks for the types of columns, which say how rows must be written. */
-  const learn = async (): Promise<void> => {
+  let learning: Promise<void> | undefined;
+  /** Asks for the types; all inserts of a batch come at once, and one question serves them. */
+  const learn = () => learning ??= ask().finally(() => learning = undefined);
+  const ask = async (): Promise<void> => {
     const found = await engine.rows<{ table: string; name: string; type: string }>(
       "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()",
       undefined,
@@ -91,6 +96,9 @@ function facade(description: string, engine: Engine): ClickHouse {
   const prepare = (table: string, columns: readonly string[]): Insert => {
     let rowCount = 0;
     let block: Block | undefined;
+    let encoded: Encoded | undefined;
+    let hasFailed = false;
+    let isStored = false;
     // Until the types are known; whoever adds rows does not wait.
     let waiting: InsertRow[] = [];
     const begin = (): Block => {
@@ -110,16 +118,23 @@ function facade(description: string, engine: Engine): ClickHouse {
         else for (const row of rows) waiting.push(row);
       },
       run: async () => {
-        if (rowCount === 0) return;
+        if (rowCount === 0 || isStored) return;
         await attempt(`insert ${rowCount} rows into ${table}`, true, async () => {
-          if (block === undefined && !known.has(table)) await learn();
-          block ??= begin();
+          if (encoded === undefined) {
+            if (block === undefined && !known.has(table)) await learn();
+            encoded = (block ?? begin()).finish();
+            block = undefined;
+          }
           try {
-            await engine.insert(table, columns, block.bytes());
+            await engine.insert(table, columns, encoded.bytes);
           } catch (error) {
+            hasFailed = true;
             known.clear(); // The table may have changed under us; the next insert looks again.
             throw error;
           }
+          isStored = true;
+          // A request that failed may still be sending what it has.
+          if (!hasFailed) encoded.release();
         });
       },
     };

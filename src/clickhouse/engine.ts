@@ -26,7 +26,7 @@ export interface Engine {
   readonly remote: boolean;
   command(sql: string, params: Params | undefined): Promise<void>;
   rows<T>(sql: string, params: Params | undefined): Promise<T[]>;
-  /** Stores one block of Native with these columns. */
+  /** Stores one block of Native with these columns; reads it no more once that has succeeded. */
   insert(table: string, columns: readonly string[], block: Uint8Array): Promise<void>;
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -50,8 +50,8 @@ const writeLine: Write = (level, fields, message) => {
   process.stderr.write(`${formatInstant(Date.now())} ${level.padEnd(5)} ${[message, ...shown].join("  ")}\n`);
 };
 
-/** Names of fields whose values are never written. */
-const SECRET = /^(password|passwd|token|creds|secret|authorization|jwt|seed|nkey)$/i;
+/** Names of fields whose values are never written. `NATS_CREDS` is the path of a file, which helps and tells nothing. */
+const SECRET = /password|passwd|secret|token|authorization|jwt|nkey|api_?key|^(creds|seed)$/i;
 
 /** The fields with secrets masked: by their names, and in texts the credentials and parameters of URLs. */
 function masked(fields: LogFields): Record<string, unknown> {
@@ -66,7 +66,8 @@ function maskValue(name: string, value: unknown): unknown {
   return value;
 }
 
-function maskText(text: string): string {
+/** A text with the credentials and secret parameters of URLs masked. */
+export function maskText(text: string): string {
   return text
     .replace(/:\/\/[^/\s]*@/g, "://***@")
     .replace(/([?&](?:password|token|user|key|jwt)=)[^&\s"]*/gi, "$1***");

@@ -159,7 +159,7 @@ export class PartitionPipeline {
         if (this.#state.pending === 0) continue;
         this.#firstPendingAt ??= clock.now();
         const isFull = this.#state.pending >= batchRows || this.#state.pendingBytes >= MOST_BATCH_BYTES;
-        // While more is at hand nobody waits less for a smaller batch, and ClickHouse works the more the smaller they are.
+        // What is at hand comes along: it waits no longer for that, and few large inserts cost less than many small ones.
         const isDue = clock.now() - this.#firstPendingAt >= lingerMs && !source.hasMore();
         if (isFull) await this.#commit;
         if (this.#failure !== undefined) break;

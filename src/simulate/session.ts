@@ -1,6 +1,7 @@
 /** A synthetic session: who serves it, what marks it leaves when, and what its events say. */
 import type { Draw } from "./draw.ts";
 import type { Node } from "./network.ts";
+import type { Topic } from "./topics.ts";
 
 /** A lifecycle mark that a session leaves at an instant. */
 export interface Mark {
@@ -25,14 +26,8 @@ export interface Session {
   payments: number;
 }
 
-/** Shares of streams that find no orchestrator, that fail, and that change theirs. */
-const UNSERVED = 0.15;
-const FAILING = 0.1;
+/** The share of streams that change their orchestrator. */
 const SWAPPED = 0.05;
-
-/** Many short and few long ones, two minutes on average. */
-const SHORTEST_MS = 30_000;
-const LONGEST_MS = 360_000;
 
 /** The marks of a start, in milliseconds after the request; the runner's second may be sent before its first. */
 const START = [
@@ -44,10 +39,16 @@ const START = [
 ] as const;
 
 /** A session that begins then. */
-export function sessionOf(draw: Draw, startMs: number, gateway: string, serving: readonly Node[]): Session {
-  const endMs = startMs + Math.round(draw.logarithmic(SHORTEST_MS, LONGEST_MS));
-  const isServed = !draw.chance(UNSERVED);
-  const isFailing = draw.chance(FAILING);
+export function sessionOf(
+  draw: Draw,
+  topic: Topic,
+  startMs: number,
+  gateway: string,
+  serving: readonly Node[],
+): Session {
+  const endMs = startMs + Math.round(draw.logarithmic(topic.shortestMs, topic.longestMs));
+  const isServed = !draw.chance(topic.unserved);
+  const isFailing = draw.chance(topic.failing);
   const isSwapped = isServed && draw.chance(SWAPPED);
   const swapMs = isSwapped ? Math.round(draw.between(startMs + 10_000, endMs)) : Infinity;
   const first = draw.pick(serving);
@@ -63,7 +64,7 @@ export function sessionOf(draw: Draw, startMs: number, gateway: string, serving:
   if (isSwapped) marks.push({ atMs: swapMs, type: "orchestrator_swap", isNamed: true });
   marks.push({ atMs: isServed ? endMs : startMs + 1_000, type: "gateway_ingest_stream_closed", isNamed: false });
   return {
-    stream: draw.chance(0.8) ? `str_${draw.hex(16)}` : `aiJobTesterStream-${startMs}${draw.hex(6)}`,
+    stream: draw.chance(1 - topic.testers) ? `str_${draw.hex(16)}` : `aiJobTesterStream-${startMs}${draw.hex(6)}`,
     request: draw.hex(8),
     payment: draw.hex(8),
     gateway,

@@ -1,12 +1,12 @@
 /**
- * The events of a busy topic, in the order of their times and without end: types in the shares that were counted there,
- * status samples of each session ten seconds apart, sessions that begin, go wrong and end. What is held is the network and
+ * The events of a topic, in the order of their times and without end: types in the shares that were counted there, status samples of each session ten seconds apart, sessions that begin, go wrong and end. What is held is the network and
  * the sessions that are alive, however many events are taken.
  */
 import { MinHeap } from "../core/heap.ts";
 import { Draw } from "./draw.ts";
 import { networkOf, type Node } from "./network.ts";
 import { type Mark, type Session, sessionOf } from "./session.ts";
+import { shareOf, type Topic } from "./topics.ts";
 import {
   capabilitiesData,
   discoveryData,
@@ -20,23 +20,6 @@ import {
   traceData,
 } from "./wire.ts";
 
-/** Messages of each type in 7,000 of the high-volume topic. */
-export const MIX: readonly (readonly [type: string, share: number])[] = [
-  ["pipelines_api_request", 2_712],
-  ["webrtc_stats", 1_296],
-  ["stream_trace", 890],
-  ["stream_ingest_metrics", 788],
-  ["ai_stream_status", 672],
-  ["create_new_payment", 447],
-  ["ai_stream_events", 161],
-  ["network_capabilities", 24],
-  ["discovery_results", 10],
-];
-
-const TOTAL = MIX.reduce((sum, [, share]) => sum + share, 0);
-const STATUS_SHARE = MIX.find(([type]) => type === "ai_stream_status")![1] / TOTAL;
-const INGEST_SHARE = MIX.find(([type]) => type === "stream_ingest_metrics")![1] / TOTAL;
-
 const STATUS_EVERY_MS = 10_000;
 const INGEST_EVERY_MS = 5_000;
 
@@ -49,6 +32,7 @@ const LONGEST_AGE_MS = 120_000;
 const GATEWAYS = ["gw-fra", "gw-sea", "gw-sin"];
 
 export interface TrafficOptions {
+  readonly topic: Topic;
   readonly seed: number;
   readonly nodes: number;
   /** How many are alive at once. */
@@ -63,26 +47,28 @@ export interface Event {
 }
 
 /** How much later each event is than the one before, in milliseconds: what keeps the samples ten seconds apart. */
-export function stepOf(sessions: number): number {
-  return STATUS_EVERY_MS * STATUS_SHARE / sessions;
+export function stepOf(topic: Topic, sessions: number): number {
+  return STATUS_EVERY_MS * shareOf(topic, "ai_stream_status") / sessions;
 }
 
 /** The events, in order. The same options make the same events. */
 export function* trafficOf(options: TrafficOptions): Generator<Event> {
   const traffic = new Traffic(options);
-  const made = MIX.map(() => 0);
-  const step = stepOf(options.sessions);
+  const { mix } = options.topic;
+  const made = mix.map(() => 0);
+  const step = stepOf(options.topic, options.sessions);
   for (let count = 0;; count++) {
     // Always the type that lags furthest behind its share.
     let next = 0;
-    for (let at = 1; at < MIX.length; at++) if (made[at]! * MIX[next]![1] < made[next]! * MIX[at]![1]) next = at;
+    for (let at = 1; at < mix.length; at++) if (made[at]! * mix[next]![1] < made[next]! * mix[at]![1]) next = at;
     made[next]!++;
     const atMs = Math.round(options.startMs + count * step);
-    yield { atMs, envelope: traffic.next(MIX[next]![0], atMs) };
+    yield { atMs, envelope: traffic.next(mix[next]![0], atMs) };
   }
 }
 
 class Traffic {
+  readonly #topic: Topic;
   readonly #draw: Draw;
   readonly #nodes: readonly Node[];
   /** Those that serve sessions. */
@@ -96,12 +82,14 @@ class Traffic {
   readonly #browsers: number;
   readonly #turns = new Map<string, number>();
 
-  constructor({ seed, nodes, sessions, startMs }: TrafficOptions) {
+  constructor({ topic, seed, nodes, sessions, startMs }: TrafficOptions) {
+    this.#topic = topic;
     this.#draw = new Draw(seed, 1);
     this.#nodes = networkOf(this.#draw, nodes);
     this.#serving = this.#nodes.filter(({ gpus }) => gpus.length > 0);
     this.#sender = `0x${this.#draw.hex(40)}`;
-    const perSession = INGEST_SHARE / STATUS_SHARE * INGEST_EVERY_MS / STATUS_EVERY_MS;
+    const perSample = shareOf(topic, "stream_ingest_metrics") / shareOf(topic, "ai_stream_status");
+    const perSession = perSample * INGEST_EVERY_MS / STATUS_EVERY_MS;
     this.#browsers = Math.max(1, Math.round(sessions * perSession));
     // Under way already: if all of them began at once, they would go on in step.
     this.#sessions = Array.from({ length: sessions }, () => {
@@ -176,7 +164,7 @@ class Traffic {
 
   /** A session that begins then, and leaves its marks from an instant on. */
   #begin(atMs: number, fromMs = atMs): Session {
-    const session = sessionOf(this.#draw, atMs, this.#draw.pick(GATEWAYS), this.#serving);
+    const session = sessionOf(this.#draw, this.#topic, atMs, this.#draw.pick(GATEWAYS), this.#serving);
     for (const mark of session.marks) if (mark.atMs >= fromMs) this.#marks.push(mark.atMs, { session, mark });
     return session;
   }

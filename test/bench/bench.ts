@@ -212,7 +212,7 @@ function entryBytes(): number {
 /** What sessions in memory cost. */
 function costOf(kind: "bounded" | "resting" | "open", count: number, oldMb = HEAP.oldMb): Cost {
   const flags = [`--max-old-space-size=${oldMb}`, `--max-semi-space-size=${HEAP.semiMb}`];
-  return JSON.parse(printedBy("sessions.js", [kind, count], flags)) as Cost;
+  return JSON.parse(printedBy("sessions.js", [kind, count], { ...POD, flags })) as Cost;
 }
 
 /** Seconds until a processor reads its partitions: with nothing to restore, and with samples that all wait. */

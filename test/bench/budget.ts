@@ -6,7 +6,7 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openClickHouse } from "../../src/clickhouse/client.ts";
-import { Block } from "../../src/clickhouse/native.ts";
+import { Block, type Encoded } from "../../src/clickhouse/native.ts";
 import { decode } from "../../src/core/decode.ts";
 import type { Effects } from "../../src/core/effects.ts";
 import type { StoredMessage } from "../../src/core/event.ts";
@@ -99,10 +99,11 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
   const write = async ({ rows, state: changes }: Effects) => {
     spent.encode += await cpu(() => encode(rows));
     for (const [table, { block, ...one }] of filling) {
-      let bytes: Uint8Array;
-      spent.encode += await cpu(() => bytes = block.bytes());
+      let encoded: Encoded;
+      spent.encode += await cpu(() => encoded = block.finish());
       const file = `${blocks.length}.native`;
-      writeFileSync(join(folder, file), bytes!);
+      writeFileSync(join(folder, file), encoded!.bytes);
+      encoded!.release();
       blocks.push({ file, table, ...one });
     }
     filling.clear();

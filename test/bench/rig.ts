@@ -16,11 +16,19 @@ import { publishMessages } from "../../src/nats/publish.ts";
 import { temporaryFolder } from "../helpers/temporary.ts";
 import type { Ready, WorkerCost } from "./worker.ts";
 
-/** Young generation of a processor under load, in MiB: objects of a batch die before they are copied twice. */
-const FAST = ["--max-semi-space-size=16"];
+/** How a process is run: flags of Node and variables beside those of this one. */
+export interface Setup {
+  readonly flags: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
 
-/** What `deploy/k8s` gives Node in a pod. */
-export const POD = ["--max-old-space-size=256", "--max-semi-space-size=4"];
+const PLAIN: Setup = { flags: [], env: {} };
+
+/** What `deploy/k8s` and the image give a processor in a pod. */
+export const POD: Setup = {
+  flags: ["--max-old-space-size=224", "--max-semi-space-size=4"],
+  env: { MALLOC_MMAP_THRESHOLD_: "65536" },
+};
 
 export interface Rig {
   /** Removed when the rig stops. */
@@ -38,8 +46,6 @@ export async function startRig(): Promise<Rig> {
   const folder = mkdtempSync(join(temporaryFolder(), "latecomer-bench-"));
   // For the rows that the embedded engine is given as files, here and in the processes of the bench.
   process.env.TMPDIR = folder;
-  // As in the image.
-  process.env.MALLOC_MMAP_THRESHOLD_ = "65536";
   await ensureNatsServer();
   const nats = await startNatsServer({ folder: join(folder, "nats") });
   const engine = forked("engine.js", [join(folder, "engine")]);
@@ -100,8 +106,8 @@ export class Worker {
   readonly #child: ChildProcess;
   readonly ready: Promise<Ready>;
 
-  constructor(config: Config, flags: readonly string[] = FAST, isTimed = false) {
-    this.#child = forked("worker.js", [JSON.stringify(config), isTimed ? "timed" : ""], flags);
+  constructor(config: Config, setup = PLAIN, isTimed = false) {
+    this.#child = forked("worker.js", [JSON.stringify(config), isTimed ? "timed" : ""], setup);
     this.ready = answer(this.#child);
   }
 
@@ -131,21 +137,26 @@ export class Worker {
 type Args = readonly (string | number)[];
 
 /** What a script beside this one prints, in a process of its own, so that nothing else is counted. */
-export function printedBy(script: string, args: Args, flags: readonly string[] = []): string {
-  return execFileSync(process.execPath, callOf(script, args, flags), { encoding: "utf8" });
+export function printedBy(script: string, args: Args, setup = PLAIN): string {
+  return execFileSync(process.execPath, callOf(script, args, setup), { encoding: "utf8", env: envOf(setup) });
 }
 
 /** The same while this process goes on. */
-export async function printing(script: string, args: Args, flags: readonly string[] = []): Promise<string> {
-  return (await promisify(execFile)(process.execPath, callOf(script, args, flags))).stdout;
+export async function printing(script: string, args: Args, setup = PLAIN): Promise<string> {
+  return (await promisify(execFile)(process.execPath, callOf(script, args, setup), { env: envOf(setup) })).stdout;
 }
 
-function callOf(script: string, args: Args, flags: readonly string[]): string[] {
+function envOf({ env }: Setup): NodeJS.ProcessEnv {
+  return { ...process.env, ...env };
+}
+
+function callOf(script: string, args: Args, { flags }: Setup): string[] {
   return ["--expose-gc", ...flags, fileURLToPath(new URL(script, import.meta.url)), ...args.map(String)];
 }
 
-function forked(script: string, args: string[], execArgv: readonly string[] = []): ChildProcess {
-  return fork(fileURLToPath(new URL(script, import.meta.url)), args, { execArgv: [...execArgv] });
+function forked(script: string, args: string[], setup = PLAIN): ChildProcess {
+  const options = { execArgv: [...setup.flags], env: envOf(setup) };
+  return fork(fileURLToPath(new URL(script, import.meta.url)), args, options);
 }
 
 function answer<Answer>(child: ChildProcess): Promise<Answer> {

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
+import { MOST_FREE_BYTES } from "../../src/clickhouse/pieces.ts";
 import { resolveConfig } from "../../src/config.ts";
 import { POD } from "../bench/rig.ts";
 import { flawsOf, KUBERNETES_FOLDER, readManifest, render, type Resource, settingsOf } from "../helpers/kubernetes.ts";
@@ -15,8 +16,10 @@ import { describe } from "../helpers/suite.ts";
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const OVERLAYS = ["single", "ha"];
 
-/** What Node takes beside heap and buffers, which were 106 and 91 of 315 MiB (5,000 events/s, five minutes of lateness). */
-const BESIDE_MIB = 118;
+/** What Node takes beside heap and buffers, which were 100 and 63 of 211 MiB (10,000 events/s). */
+const BESIDE_MIB = 64;
+/** Of a message in a batch, of which each partition has one in flight and one in the making. */
+const BATCH_BYTES = 2 * 1_800;
 /** What one takes outside the heap, in bytes (deploy/CONFIGURATION.md, src/core/matched.ts, src/core/seen.ts). */
 const BYTES_OF_ONE = { maxOpen: 64, maxSessions: 1_400, maxSeen: 40 } as const;
 /** What a node as one snapshot saw it takes of the heap, in bytes: measured, with its places in the index. */
@@ -223,13 +226,14 @@ describe("the manifests together", (test) => {
     assert.equal([...new Set(found(script, /(?:-n|namespace) (\w+)/g))], [...new Set(OVERLAYS.map(namespaceOf))]);
   });
 
-  test("leave a pod room for its heap, for what is bounded beside it, and for Node", () => {
+  test("leave a pod room for its heap, for what is bounded beside it, for its batches, and for Node", () => {
     const all = OVERLAYS.map((overlay) => resolveConfig(settingsOf(overlay)));
     const sightings = Math.max(...all.map(({ maxSightings }) => maxSightings)) * SIGHTING_BYTES;
     // One pod may hold all partitions, `all` too.
     const held = Math.max(...all.map((settings) => {
       const bounded = Object.entries(BYTES_OF_ONE) as [keyof typeof BYTES_OF_ONE, number][];
-      return (settings.partitions + 1) * bounded.reduce((sum, [name, bytes]) => sum + settings[name] * bytes, 0);
+      const rests = bounded.reduce((sum, [name, bytes]) => sum + settings[name] * bytes, 0);
+      return (settings.partitions + 1) * (rests + settings.batchRows * BATCH_BYTES) + MOST_FREE_BYTES;
     }));
     for (const workload of workloads) {
       const { env, resources } = containerOf(workload);
@@ -237,7 +241,7 @@ describe("the manifests together", (test) => {
       const [, old, semi] = /^--max-old-space-size=(\d+) --max-semi-space-size=(\d+)$/.exec(options)!;
       const isProcessor = workload.kind === "Deployment";
       if (isProcessor) {
-        assert.is(options, POD.join(" "), "what the bench runs with");
+        assert.is(options, POD.flags.join(" "), "what the bench runs with");
         assert.ok(sightings / 2 ** 20 <= Number(old) / 2, "sightings fill the heap");
       }
       const heap = Number(old) + 3 * Number(semi);

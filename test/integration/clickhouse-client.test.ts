@@ -176,6 +176,52 @@ for (const [name, withClickHouse] of [["the embedded engine", embedded], ["HTTP"
         await clickhouse.insert("t", ["id", ...columns], rows);
         const stored = await clickhouse.rows("SELECT * FROM t ORDER BY id");
         assert.equal(stored.map((row) => Object.values(row)), rows);
+        // The same rows a few at a time: with types that are known, and with types that are asked for by `run`.
+        for (const table of ["t", "late"]) {
+          await clickhouse.command(`CREATE TABLE IF NOT EXISTS late AS t`);
+          await clickhouse.command(`TRUNCATE TABLE t`);
+          const insert = clickhouse.prepare(table, ["id", ...columns]);
+          for (let from = 0, size = 1; from < rows.length; from += size, size *= 3) {
+            insert.add(rows.slice(from, from + size));
+            insert.add([]);
+          }
+          assert.is(insert.rowCount, rows.length);
+          await insert.run();
+          const stored = await clickhouse.rows(`SELECT * FROM ${table} ORDER BY id`);
+          assert.equal(stored.map((row) => Object.values(row)), rows, table);
+        }
+      }));
+
+    test("stores prepared rows once when their insert fails before, also where the table is made anew meanwhile", () =>
+      withClickHouse({}, async (clickhouse) => {
+        const create = "CREATE TABLE t (id UInt32, text String) ENGINE = MergeTree ORDER BY id";
+        for (const isKnown of [false, true]) {
+          if (isKnown) await clickhouse.learn();
+          const insert = clickhouse.prepare("t", ["id", "text"]);
+          insert.add([[1, "a"], [2, "b"]]);
+          insert.add([{ id: 3, text: "c" }]);
+          if (isKnown) await clickhouse.command("DROP TABLE t");
+          assert.is((await failureOf(insert.run())).kind, "fatal");
+          await clickhouse.command(create);
+          await insert.run();
+          assert.equal(await clickhouse.rows("SELECT id, text FROM t ORDER BY id"), [
+            { id: 1, text: "a" },
+            { id: 2, text: "b" },
+            { id: 3, text: "c" },
+          ]);
+        }
+      }));
+
+    test("says which of prepared rows does not fit, and not what is in it", () =>
+      withClickHouse({}, async (clickhouse) => {
+        await clickhouse.command("CREATE TABLE t (id UInt32, n UInt8) ENGINE = MergeTree ORDER BY id");
+        await clickhouse.learn();
+        const insert = clickhouse.prepare("t", ["id", "n"]);
+        insert.add([[1, 1], [2, 2]]);
+        const failure = await failureOf(Promise.resolve().then(() => insert.add([[3, 3], [4, "secret"]])));
+        assert.is(failure.code, "ROW_INVALID");
+        assert.match(failure.message, /column n, row 4/);
+        assert.not.match(failure.message, /secret/);
       }));
 
     test("binds values that try to leave their place", () =>

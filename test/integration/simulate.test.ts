@@ -41,6 +41,27 @@ describe("latecomer simulate", (test) => {
       assert.ok(await cluster.count(attributed) > 0.9, "its nodes are known");
     }));
 
+  test("publishes the traffic of testers, and no faster than it is told", () =>
+    withServedCluster({}, async (cluster) => {
+      const rated = await report(
+        cluster,
+        "--topic",
+        "streaming_events",
+        "--count",
+        "600",
+        "--rate",
+        "300",
+        "--sessions",
+        "5",
+      );
+      assert.is(rated.published, 600);
+      assert.ok(rated.perSecond! > 0 && rated.perSecond! <= 330, `${rated.perSecond}`);
+      const { counts } = await cluster.process();
+      assert.is(counts.get("rejected") ?? 0, 0);
+      const failed = "SELECT countIf(trace_type = 'gateway_no_orchestrators_available') FROM raw_stream_trace_events";
+      assert.ok(await cluster.count(failed) > 15);
+    }));
+
   test("ends with 2 on wrong usage, and with 3 on a server that does not answer", async () => {
     const wrong: [string[], RegExp][] = [
       [["--count", "1", "--duration", "1m"], /choose one/],
@@ -49,6 +70,7 @@ describe("latecomer simulate", (test) => {
       [["--late", "2"], /no probability/],
       [["--seed", "x"], /no whole number/],
       [["--start", "someday"], /no time/],
+      [["--topic", "none"], /"none" is no topic: network_events or streaming_events/],
     ];
     for (const [args, expected] of wrong) {
       const { code, err } = await simulate({}, ...args);

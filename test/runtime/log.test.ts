@@ -68,6 +68,8 @@ describe("the log", (test) => {
     log.error({
       token: "hunter2",
       Password: "hunter2",
+      natsPassword: "hunter2",
+      api_key: "hunter2",
       deep: { creds: "hunter2", list: [{ secret: "hunter2" }, url] },
       error: `cannot reach https://boris:hunter2@host:8443/?password=hunter2&database=d`,
       NATS_CREDS: "/etc/nats.creds",

@@ -26,11 +26,20 @@ class CountedBucket extends MemoryBucket {
 
 /** A pipeline that is given an event, over buckets in memory; the clock's time passes by `pass`. */
 function pipelineOf(event: Wire, sink: Sink) {
-  const clock = new WaitedClock();
-  const messages = [stored(subjectOf(event, 1), bytesOf(event.envelope), 1, 4_000_000_000_000)];
+  return pipelineFrom(new WaitedClock(), [event], sink, 0);
+}
+
+/** The same of several events, each read for so long; while there are more they are at hand. */
+function pipelineFrom(clock: WaitedClock, events: readonly Wire[], sink: Sink, readingMs: number) {
+  const messages = events.map((event, at) =>
+    stored(subjectOf(event, 1), bytesOf(event.envelope), at + 1, 4_000_000_000_000)
+  );
   const source: Partial<MessageSource> = {
     hasMore: () => messages.length > 0,
-    read: (_, waitMs) => messages.length > 0 ? Promise.resolve(messages.splice(0)) : clock.sleep(waitMs).then(() => []),
+    read: async (_, waitMs) => {
+      await clock.sleep(messages.length > 0 ? readingMs : waitMs);
+      return messages.splice(0, 1);
+    },
     ack: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
@@ -96,6 +105,22 @@ describe("a commit", (test) => {
     assert.equal(stored.slice(0, 3), [rows, rows, rows]);
     assert.equal(checkpointsThen.slice(0, 3), [0, 0, 0]);
     assert.is((await checkpoints.entries()).length, 1);
+  });
+});
+
+describe("a batch that is due", (test) => {
+  test("waits for what is at hand, until it is full", async () => {
+    const events = Array.from({ length: 24 }, (_, at) => sample(1_000 + at, A));
+    const sizes: number[] = [];
+    const sink = sinkOf((table, rows) => {
+      if (table === "raw_streaming_events") sizes.push(rows.length);
+      return Promise.resolve();
+    });
+    // Two of its lingers an event, and ten events a batch at most.
+    const { clock, stop } = pipelineFrom(new WaitedClock(), events, sink, 20);
+    await clock.pass(1_000);
+    assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
+    assert.equal(sizes, [10, 10, 4]);
   });
 });
 

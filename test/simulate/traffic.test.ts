@@ -11,6 +11,7 @@ import { LatecomerError } from "../../src/errors.ts";
 import { type ArrivalOptions, arrivals, LATENESS_MS, MOST_HELD, newTally } from "../../src/simulate/arrivals.ts";
 import { Draw } from "../../src/simulate/draw.ts";
 import { networkOf } from "../../src/simulate/network.ts";
+import { TOPICS } from "../../src/simulate/topics.ts";
 import { type Event, trafficOf, type TrafficOptions } from "../../src/simulate/traffic.ts";
 import { inFolder } from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
@@ -21,7 +22,8 @@ const FAULTY: ArrivalOptions = { seed: 1, late: 0.2, duplicates: 0.1, malformed:
 
 function* first(count: number, options: Partial<TrafficOptions> = {}): Generator<Event> {
   let left = count;
-  for (const event of trafficOf({ seed: 1, nodes: 50, sessions: 50, startMs: START_MS, ...options })) {
+  const usual = { topic: TOPICS.network_events, seed: 1, nodes: 50, sessions: 50, startMs: START_MS };
+  for (const event of trafficOf({ ...usual, ...options })) {
     if (left-- === 0) return;
     yield event;
   }
@@ -41,35 +43,76 @@ const decoded = (bytes: Uint8Array) =>
 type Data = any;
 
 const SAMPLE = [...first(70_000)];
-const ofType = (type: string) => SAMPLE.filter(({ envelope }) => envelope.type === type);
+const TESTERS = [...first(28_000, { topic: TOPICS.streaming_events })];
+const ofType = (type: string, of = SAMPLE) => of.filter(({ envelope }) => envelope.type === type);
 
-/** Messages of each type in 7,000 of the high-volume topic, and the least and greatest of their sizes. */
-const COUNTED: readonly (readonly [type: string, of7000: number, least: number, greatest: number])[] = [
-  ["pipelines_api_request", 2_712, 1, 1_000],
-  ["webrtc_stats", 1_296, 1, 1_000],
-  ["stream_trace", 890, 290, 440],
-  ["stream_ingest_metrics", 788, 620, 730],
-  ["ai_stream_status", 672, 850, 980],
-  ["create_new_payment", 447, 470, 540],
-  ["ai_stream_events", 161, 240, 560],
-  ["network_capabilities", 24, 20_000, 50_000],
-  ["discovery_results", 10, 220, 370],
+/** Messages of each type in 7,000 of both topics, and the least and greatest of their sizes. */
+const COUNTED: readonly (readonly [
+  type: string,
+  users: number,
+  testers: number,
+  least: number,
+  greatest: number,
+])[] = [
+  ["pipelines_api_request", 2_712, 0, 1, 1_000],
+  ["webrtc_stats", 1_296, 0, 1, 1_000],
+  ["stream_trace", 890, 2_992, 290, 440],
+  ["stream_ingest_metrics", 788, 0, 620, 730],
+  ["ai_stream_status", 672, 671, 850, 980],
+  ["create_new_payment", 447, 592, 470, 540],
+  ["ai_stream_events", 161, 1_444, 240, 560],
+  ["network_capabilities", 24, 269, 20_000, 50_000],
+  ["discovery_results", 10, 1_032, 220, 370],
 ];
 
+/** Of the sessions of which the sample holds beginning and end, the share that have a mark. */
+function sharesOfMarks(of: readonly Event[]): (type: string) => number {
+  const seen = new Map<string, Set<string>>();
+  for (const { envelope } of of) {
+    if (envelope.type !== "stream_trace") continue;
+    const { stream_id, type } = envelope.data as Data;
+    seen.set(stream_id, (seen.get(stream_id) ?? new Set()).add(type));
+  }
+  const whole = [...seen.values()].filter((types) =>
+    types.has("gateway_receive_stream_request") && types.has("gateway_ingest_stream_closed")
+  );
+  assert.ok(whole.length > 300, `${whole.length}`);
+  return (type) => whole.filter((types) => types.has(type)).length / whole.length;
+}
+
 describe("the traffic", (test) => {
-  for (const [type, of7000, least, greatest] of COUNTED) {
-    test(`has the share and the sizes of ${type}`, () => {
-      const found = ofType(type);
-      const share = found.length / SAMPLE.length;
-      assert.ok(Math.abs(share / (of7000 / 7_000) - 1) < 0.02, `${share}`);
-      const sizes = found.map(({ envelope }) => JSON.stringify(envelope).length);
-      const [smallest, largest] = [Math.min(...sizes), Math.max(...sizes)];
-      assert.ok(smallest >= least && largest <= greatest, `${smallest} to ${largest}`);
+  for (const [type, users, testers, least, greatest] of COUNTED) {
+    test(`has the share and the sizes of ${type}, of users and of testers`, () => {
+      for (const [of, of7000] of [[SAMPLE, users], [TESTERS, testers]] as const) {
+        const found = ofType(type, of);
+        if (of7000 === 0) {
+          assert.is(found.length, 0);
+          continue;
+        }
+        const share = found.length / of.length;
+        assert.ok(Math.abs(share / (of7000 / 7_000) - 1) < 0.02, `${share}`);
+        const sizes = found.map(({ envelope }) => JSON.stringify(envelope).length);
+        const [smallest, largest] = [Math.min(...sizes), Math.max(...sizes)];
+        assert.ok(smallest >= least && largest <= greatest, `${smallest} to ${largest}`);
+      }
     });
   }
 
+  test("of testers mostly finds nobody or fails, and leaves marks for nearly all traces that were counted", () => {
+    const share = sharesOfMarks(TESTERS);
+    const near = (type: string, expected: number) =>
+      assert.ok(Math.abs(share(type) - expected) < 0.05, `${type}: ${share(type)}`);
+    near("gateway_no_orchestrators_available", 0.77);
+    near("gateway_receive_few_processed_segments", 0.23 * 0.78);
+    const traces = ofType("stream_trace", TESTERS);
+    const own = traces.filter(({ envelope }) => (envelope.data as Data).type === "app_send_stream_request").length;
+    assert.ok(own / traces.length < 0.25, `${own / traces.length} of the traces are of no session`);
+    const last = traces.at(-1)!;
+    assert.ok(last.atMs - Number((last.envelope.data as Data).timestamp) < 60_000, "marks are left when they are due");
+  });
+
   test("is read by the decoder as what it is: events, and the noise that is known", () => {
-    for (const { envelope } of SAMPLE.slice(0, 14_000)) {
+    for (const { envelope } of [...SAMPLE.slice(0, 14_000), ...TESTERS.slice(0, 7_000)]) {
       const result = decoded(new TextEncoder().encode(JSON.stringify(envelope)));
       const isNoise = COUNTED[0]![0] === envelope.type || COUNTED[1]![0] === envelope.type ||
         (envelope.data as Data).type === "app_send_stream_request";
@@ -101,16 +144,7 @@ describe("the traffic", (test) => {
   });
 
   test("has sessions that find nobody, fail, swap and show frames, in the shares that were seen", () => {
-    const seen = new Map<string, Set<string>>();
-    for (const { envelope } of ofType("stream_trace")) {
-      const { stream_id, type } = envelope.data as Data;
-      seen.set(stream_id, (seen.get(stream_id) ?? new Set()).add(type));
-    }
-    const whole = [...seen.values()].filter((types) =>
-      types.has("gateway_receive_stream_request") && types.has("gateway_ingest_stream_closed")
-    );
-    assert.ok(whole.length > 300, `${whole.length}`);
-    const share = (type: string) => whole.filter((types) => types.has(type)).length / whole.length;
+    const share = sharesOfMarks(SAMPLE);
     const near = (type: string, expected: number) =>
       assert.ok(Math.abs(share(type) - expected) < 0.05, `${type}: ${share(type)}`);
     near("gateway_no_orchestrators_available", 0.15);
@@ -199,9 +233,10 @@ describe("the arrivals", (test) => {
       writeFileSync(
         script,
         `import { arrivals, newTally } from ${of("arrivals.ts")};
+         import { TOPICS } from ${of("topics.ts")};
          import { trafficOf } from ${of("traffic.ts")};
          const tally = newTally();
-         const events = trafficOf({ seed: 1, nodes: 50, sessions: 50, startMs: 0 });
+         const events = trafficOf({ topic: TOPICS.network_events, seed: 1, nodes: 50, sessions: 50, startMs: 0 });
          for (const _ of arrivals(events, { seed: 1, late: 0.05, duplicates: 0.1, malformed: 0.1 }, tally)) {
            if (tally.events === 200_000) break;
          }
@@ -217,7 +252,17 @@ describe("the arrivals", (test) => {
 });
 
 describe("the plan", (test) => {
-  const FLAGS = { source: "s", seed: 1, rate: 0, nodes: 5, late: 0, duplicates: 0, malformed: 0, messageIds: true };
+  const FLAGS = {
+    source: "s",
+    topic: "network_events",
+    seed: 1,
+    rate: 0,
+    nodes: 5,
+    late: 0,
+    duplicates: 0,
+    malformed: 0,
+    messageIds: true,
+  } as const;
   const NOW = START_MS;
 
   test("makes event time pass as fast as the clock where there is a rate, and ends now where there is none", () => {

@@ -1,0 +1,280 @@
+/**
+ * Columns of the Native format by the types of ClickHouse. Values that a type cannot hold are errors of ours and throw;
+ * nothing is cut or wrapped.
+ */
+import { Output, TWO_32 } from "./output.ts";
+
+/** Writes the values of a column; `undefined` counts as NULL. */
+type Write = (out: Output, values: readonly unknown[]) => void;
+
+// Values are counted through and not iterated over, which makes an object for each.
+
+function texts(out: Output, values: readonly unknown[]): void {
+  for (let nth = 0; nth < values.length; nth++) out.text(values[nth]);
+}
+
+/** A number, or one as decimal text. */
+function numeric(value: unknown): number {
+  const number = typeof value === "string" ? Number(value) : value;
+  if (typeof number !== "number" || Number.isNaN(number)) throw new TypeError("expected a number");
+  return number;
+}
+
+/** Integers of 1, 2 or 4 bytes, little-endian, whole and within [low, high]. */
+function small(size: 1 | 2 | 4, low: number, high: number): Write {
+  return (out, values) => {
+    let at = out.room(size * values.length);
+    const { bytes } = out;
+    for (let nth = 0; nth < values.length; nth++) {
+      const number = numeric(values[nth]);
+      if (!Number.isInteger(number) || number < low || number > high) {
+        throw new RangeError(`expected a whole number from ${low} to ${high}`);
+      }
+      for (let byte = 0; byte < size; byte++) bytes[at++] = number >> (8 * byte);
+    }
+  };
+}
+
+/** Integers of 64 bits and more, given as numbers or as decimal text, within [low, high]. */
+function wide(words: number, low: bigint, high: bigint): Write {
+  return (out, values) => {
+    let at = out.room(8 * words * values.length);
+    const { view } = out;
+    for (let nth = 0; nth < values.length; nth++) {
+      const value = values[nth];
+      if (words === 1 && typeof value === "number" && Number.isSafeInteger(value) && (value >= 0 || low < 0n)) {
+        const upper = Math.floor(value / TWO_32);
+        view.setUint32(at, value - upper * TWO_32, true);
+        view.setInt32(at + 4, upper, true);
+        at += 8;
+        continue;
+      }
+      let rest = BigInt(value as string | number);
+      if (rest < low || rest > high) throw new RangeError(`expected a whole number of ${64 * words} bits`);
+      for (let word = 0; word < words; word++, at += 8) {
+        view.setBigUint64(at, BigInt.asUintN(64, rest), true);
+        rest >>= 64n;
+      }
+    }
+  };
+}
+
+function unsigned(bits: number): [low: bigint, high: bigint] {
+  return [0n, 2n ** BigInt(bits) - 1n];
+}
+
+function float(size: 4 | 8): Write {
+  return (out, values) => {
+    let at = out.room(size * values.length);
+    const { view } = out;
+    for (let nth = 0; nth < values.length; nth++) {
+      const number = numeric(values[nth]);
+      if (size === 4) view.setFloat32(at, number, true);
+      else view.setFloat64(at, number, true);
+      at += size;
+    }
+  };
+}
+
+const FIXED: Readonly<Record<string, Write>> = {
+  String: texts,
+  UInt8: small(1, 0, 255),
+  UInt16: small(2, 0, 65_535),
+  UInt32: small(4, 0, TWO_32 - 1),
+  Int32: small(4, -TWO_32 / 2, TWO_32 / 2 - 1),
+  UInt64: wide(1, ...unsigned(64)),
+  Int64: wide(1, -(2n ** 63n), 2n ** 63n - 1n),
+  UInt128: wide(2, ...unsigned(128)),
+  UInt256: wide(4, ...unsigned(256)),
+  Float32: float(4),
+  Float64: float(8),
+};
+
+/** The values of a column, as many as were added. */
+export interface Column {
+  /** Throws when one of them does not fit; the column is of no use then. */
+  add(values: readonly unknown[]): void;
+  /** Puts the bytes of all of them behind these pieces, until `release`. */
+  addTo(pieces: Uint8Array[]): void;
+  /** Gives its memory to whoever writes next; the column is of no use then. */
+  release(): void;
+}
+
+/** Values one after the other. */
+class Plain implements Column {
+  readonly #write: Write;
+  readonly #out = new Output();
+
+  constructor(write: Write) {
+    this.#write = write;
+  }
+
+  add(values: readonly unknown[]): void {
+    this.#write(this.#out, values);
+  }
+
+  addTo(pieces: Uint8Array[]): void {
+    this.#out.addTo(pieces);
+  }
+
+  release(): void {
+    this.#out.release();
+  }
+}
+
+/** Which values are NULL, then all of them, with one that does not count in the place of each NULL. */
+class Nullable implements Column {
+  readonly #nulls = new Output();
+  readonly #inner: Column;
+  readonly #instead: string | number;
+
+  constructor(inner: Column, instead: string | number) {
+    this.#inner = inner;
+    this.#instead = instead;
+  }
+
+  add(values: readonly unknown[]): void {
+    let at = this.#nulls.room(values.length);
+    const { bytes } = this.#nulls;
+    const there = new Array<unknown>(values.length);
+    for (let nth = 0; nth < values.length; nth++) {
+      const value = values[nth];
+      bytes[at++] = isNull(value) ? 1 : 0;
+      there[nth] = isNull(value) ? this.#instead : value;
+    }
+    this.#inner.add(there);
+  }
+
+  addTo(pieces: Uint8Array[]): void {
+    this.#nulls.addTo(pieces);
+    this.#inner.addTo(pieces);
+  }
+
+  release(): void {
+    this.#nulls.release();
+    this.#inner.release();
+  }
+}
+
+/** Where each list ends, counted from the first, then what they hold, one list after the other. */
+class Lists implements Column {
+  readonly #ends = new Output();
+  readonly #inner: Column;
+  #held = 0;
+
+  constructor(inner: Column) {
+    this.#inner = inner;
+  }
+
+  add(values: readonly unknown[]): void {
+    const held: unknown[] = [];
+    for (let nth = 0; nth < values.length; nth++) {
+      const list = values[nth] as readonly unknown[];
+      for (let at = 0; at < list.length; at++) held.push(list[at]);
+      this.#ends.uint64(this.#held + held.length);
+    }
+    this.#held += held.length;
+    this.#inner.add(held);
+  }
+
+  addTo(pieces: Uint8Array[]): void {
+    this.#ends.addTo(pieces);
+    this.#inner.addTo(pieces);
+  }
+
+  release(): void {
+    this.#ends.release();
+    this.#inner.release();
+  }
+}
+
+/** The names follow with the column, and no dictionary of the server's is meant. */
+const DICTIONARY_VERSION = 1;
+const HAS_NAMES = 0x600;
+
+/** The names that there are, then for each row the number of its name; the number 0 of nullable ones is NULL. */
+class Names implements Column {
+  readonly #isNullable: boolean;
+  readonly #known = new Map<unknown, number>();
+  readonly #names = new Output();
+  #nameCount = 0;
+  #numbers = new Uint32Array(64);
+  #rowCount = 0;
+  #last: unknown;
+  #lastNumber = 0;
+
+  constructor(isNullable: boolean) {
+    this.#isNullable = isNullable;
+    if (isNullable) this.#name("");
+  }
+
+  add(values: readonly unknown[]): void {
+    const from = this.#rowCount;
+    this.#rowCount += values.length;
+    if (this.#rowCount > this.#numbers.length) {
+      const larger = new Uint32Array(Math.max(this.#rowCount, 2 * this.#numbers.length));
+      larger.set(this.#numbers.subarray(0, from));
+      this.#numbers = larger;
+    }
+    const numbers = this.#numbers;
+    for (let nth = 0; nth < values.length; nth++) {
+      const value = values[nth];
+      if (this.#isNullable && isNull(value)) {
+        numbers[from + nth] = 0;
+        continue;
+      }
+      // Most are the same as the one before them.
+      if (value !== this.#last || this.#known.size === 0) {
+        const known = this.#known.get(value);
+        this.#lastNumber = known ?? this.#name(value);
+        if (known === undefined) this.#known.set(value, this.#lastNumber);
+        this.#last = value;
+      }
+      numbers[from + nth] = this.#lastNumber;
+    }
+  }
+
+  addTo(pieces: Uint8Array[]): void {
+    const width = this.#nameCount <= 256 ? 0 : this.#nameCount <= 65_536 ? 1 : 2;
+    pieces.push(words(DICTIONARY_VERSION, HAS_NAMES + width, this.#nameCount));
+    this.#names.addTo(pieces);
+    pieces.push(words(this.#rowCount));
+    const numbers = this.#numbers.subarray(0, this.#rowCount);
+    const packed = width === 0 ? Uint8Array.from(numbers) : width === 1 ? Uint16Array.from(numbers) : numbers;
+    pieces.push(new Uint8Array(packed.buffer, packed.byteOffset, packed.byteLength));
+  }
+
+  release(): void {
+    this.#names.release();
+  }
+
+  /** The number of a name that was not there. */
+  #name(name: unknown): number {
+    this.#names.text(name);
+    return this.#nameCount++;
+  }
+}
+
+/** Integers of 64 bits. */
+function words(...values: number[]): Uint8Array {
+  return new Uint8Array(BigUint64Array.from(values, BigInt).buffer);
+}
+
+function isNull(value: unknown): value is null | undefined {
+  return value === null || value === undefined;
+}
+
+/** The column of a type. Instants are ticks of their type: milliseconds for `DateTime64(3)`. */
+export function columnOf(type: string): Column {
+  const fixed = FIXED[type];
+  if (fixed !== undefined) return new Plain(fixed);
+  if (type === "LowCardinality(String)") return new Names(false);
+  if (type === "LowCardinality(Nullable(String))") return new Names(true);
+  const [, wrapper, inner = ""] = /^(Nullable|Array)\((.*)\)$/.exec(type) ?? [];
+  if (wrapper === "Nullable") return new Nullable(columnOf(inner), inner === "String" ? "" : 0);
+  // The names of all lists' values would have to go before the lists.
+  if (wrapper === "Array" && !inner.includes("LowCardinality(")) return new Lists(columnOf(inner));
+  if (type.startsWith("DateTime64(")) return new Plain(FIXED.Int64!);
+  if (type.startsWith("DateTime(") || type === "DateTime") return new Plain(FIXED.UInt32!);
+  throw new TypeError(`no writer for the column type ${type}`);
+}
