@@ -228,7 +228,8 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     env: "LATECOMER_BATCH_ROWS",
     fallback: "10000",
     help: "messages or facts that end a batch; eight other rows of a table count as one",
-    more: "16 MiB of messages end it too. In memory one takes some 1.8 KB a message, and each partition has two of them.",
+    more:
+      "16 MiB of messages end it too. In memory one takes some 1.8 KB a message, and each partition has two of them.",
     ...count(1, 1_000_000),
   },
   lingerMs: {

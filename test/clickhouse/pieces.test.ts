@@ -32,7 +32,8 @@ describe("a piece", (test) => {
 
 describe("a block", (test) => {
   test("has the same bytes in memory that others have used, and leaves theirs alone", () => {
-    const rows = (from: number) => Array.from({ length: 5_000 }, (_, at) => [from + at, `text ${from + at}`, `${at % 9}`]);
+    const rows = (from: number) =>
+      Array.from({ length: 5_000 }, (_, at) => [from + at, `text ${from + at}`, `${at % 9}`]);
     const filled = (from: number) => {
       const block = new Block(["id", "text", "name"], ["UInt32", "String", "LowCardinality(String)"]);
       for (let at = 0; at < 5_000; at += 100) block.add(rows(from).slice(at, at + 100));
