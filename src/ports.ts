@@ -77,7 +77,7 @@ export interface MessageSource {
   read(most: number, waitMs: number): Promise<StoredMessage[]>;
   /** True when messages are at hand: the next read does not wait. */
   hasMore(): boolean;
-  /** Acknowledges what was read up to a sequence, as far as it was read at once with nothing beyond. */
+  /** Acknowledges what was read up to a sequence; of a read that went beyond it, nothing. */
   ack(streamSequence: number): Promise<void>;
   /**
    * The last message of the stream, of any partition, when up to there it holds nothing for this one that was not

@@ -24,8 +24,8 @@ const SLICE_BYTES = 1_048_576;
 const INACTIVE_MS = 5 * 60_000;
 
 /**
- * What is not acknowledged for so long is sent again, which nobody needs: whoever loses a message makes another
- * consumer. A batch may wait for ClickHouse for hours, and shows as a repeat after them.
+ * What is not acknowledged for so long is sent again, and shows as a repeat. Nobody needs that, for whoever loses a message
+ * makes another consumer: so long may a batch wait for ClickHouse.
  */
 const ACK_WAIT_MS = 24 * 3_600_000;
 
@@ -64,7 +64,7 @@ export class ConsumerSource implements LiveSource {
   #isSameStream = false;
   #lastHeard = performance.now();
   #wasSilent = false;
-  /** The last messages of what was read of the present consumer at a time and is not acknowledged, oldest first. */
+  /** Of the present consumer the last message of each read that is not acknowledged, oldest first. */
   #unacknowledged: Pick<PulledMessage, "streamSequence" | "reply">[] = [];
 
   constructor(nc: NatsConnection, jsm: JetStreamManager, reading: Reading) {
