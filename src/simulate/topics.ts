@@ -1,8 +1,11 @@
 /** The topics of production: what was counted in each, and how its streams fare. */
 
+/** Types, and how many messages there are of each among many. */
+export type Mix = readonly (readonly [type: string, count: number])[];
+
 export interface Topic {
-  /** Messages of each type in 7,000. */
-  readonly mix: readonly (readonly [type: string, of7000: number])[];
+  /** Of 7,000 messages. */
+  readonly mix: Mix;
   /** Shares of streams that find no orchestrator, and that fail with one. */
   readonly unserved: number;
   readonly failing: number;
@@ -59,4 +62,15 @@ export const TOPICS = {
 export function shareOf({ mix }: Topic, type: string): number {
   const of = (wanted: (one: string) => boolean) => mix.reduce((sum, [one, n]) => wanted(one) ? sum + n : sum, 0);
   return of((one) => one === type) / of(() => true);
+}
+
+/** Types in the shares of a mix, spread evenly and without end, each with how many of it came before. */
+export function* interleaved(mix: Mix): Generator<[type: string, nth: number]> {
+  const made = mix.map(() => 0);
+  for (;;) {
+    // Always the type that lags furthest behind its share.
+    let next = 0;
+    for (let at = 1; at < mix.length; at++) if (made[at]! * mix[next]![1] < made[next]! * mix[at]![1]) next = at;
+    yield [mix[next]![0], made[next]!++];
+  }
 }

@@ -6,7 +6,7 @@ import { MinHeap } from "../core/heap.ts";
 import { Draw } from "./draw.ts";
 import { networkOf, type Node } from "./network.ts";
 import { type Mark, type Session, sessionOf } from "./session.ts";
-import { shareOf, type Topic } from "./topics.ts";
+import { interleaved, shareOf, type Topic } from "./topics.ts";
 import {
   capabilitiesData,
   discoveryData,
@@ -54,16 +54,11 @@ export function stepOf(topic: Topic, sessions: number): number {
 /** The events, in order. The same options make the same events. */
 export function* trafficOf(options: TrafficOptions): Generator<Event> {
   const traffic = new Traffic(options);
-  const { mix } = options.topic;
-  const made = mix.map(() => 0);
   const step = stepOf(options.topic, options.sessions);
-  for (let count = 0;; count++) {
-    // Always the type that lags furthest behind its share.
-    let next = 0;
-    for (let at = 1; at < mix.length; at++) if (made[at]! * mix[next]![1] < made[next]! * mix[at]![1]) next = at;
-    made[next]!++;
-    const atMs = Math.round(options.startMs + count * step);
-    yield { atMs, envelope: traffic.next(mix[next]![0], atMs) };
+  let count = 0;
+  for (const [type] of interleaved(options.topic.mix)) {
+    const atMs = Math.round(options.startMs + count++ * step);
+    yield { atMs, envelope: traffic.next(type, atMs) };
   }
 }
 

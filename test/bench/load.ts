@@ -1,22 +1,13 @@
 /** Load made of real events: the bundled ones over and over, each time as other events of other sessions. */
 import { readdirSync, readFileSync } from "node:fs";
+import { EVENT_TYPES } from "../../src/core/noise.ts";
+import { interleaved, TOPICS } from "../../src/simulate/topics.ts";
 
 const FIXTURES = new URL("../fixtures/production/", import.meta.url);
 const encoder = new TextEncoder();
 
-/**
- * Events of each type in 2,992: what remained of 7,000 sampled messages of the high-volume topic once the types that
- * nobody reads were left out. Of production's accepted events nearly all come from that topic.
- */
-const MIX: readonly (readonly [type: string, share: number])[] = [
-  ["stream_trace", 890],
-  ["stream_ingest_metrics", 788],
-  ["ai_stream_status", 672],
-  ["create_new_payment", 447],
-  ["ai_stream_events", 161],
-  ["network_capabilities", 24],
-  ["discovery_results", 10],
-];
+/** Of the topic that nearly all of production's accepted events come from, the types that anybody reads. */
+const MIX = TOPICS.network_events.mix.filter(([type]) => EVENT_TYPES.has(type));
 
 /** Where the load's time starts, and how many events there are in a second of it. */
 const START_MS = 1_767_908_945_000;
@@ -43,7 +34,8 @@ export function* productionEvents(count: number, perSecond: number): Generator<{
     }
   }
   let at = 0;
-  for (const [type, nth] of interleaved(count)) {
+  for (const [type, nth] of interleaved(MIX)) {
+    if (at === count) return;
     const of = templates.get(type)!;
     const timeMs = timeOf(at, perSecond);
     yield { bytes: encoder.encode(JSON.stringify(moved(of[nth % of.length]!, at++, timeMs))), timeMs };
@@ -61,18 +53,6 @@ export function waitingSamples(count: number): Uint8Array[] {
   const template = file.trim().split("\n").map((line) => JSON.parse(line) as Envelope)
     .find(({ type }) => type === "ai_stream_status")!;
   return Array.from({ length: count }, (_, at) => encoder.encode(JSON.stringify(moved(template, at, timeOf(at)))));
-}
-
-/** Types in the shares of the mix, spread evenly: always the type that lags furthest behind its share. */
-function* interleaved(count: number): Generator<[type: string, nth: number]> {
-  const made = new Map(MIX.map(([type]) => [type, 0]));
-  for (let at = 0; at < count; at++) {
-    let next = MIX[0]!;
-    for (const one of MIX) if (made.get(one[0])! * next[1] < made.get(next[0])! * one[1]) next = one;
-    const nth = made.get(next[0])!;
-    made.set(next[0], nth + 1);
-    yield [next[0], nth];
-  }
 }
 
 /** The same event as another one: its own id, time and, where it has one, session. */

@@ -26,11 +26,12 @@ class CountedBucket extends MemoryBucket {
 
 /** A pipeline that is given an event, over buckets in memory; the clock's time passes by `pass`. */
 function pipelineOf(event: Wire, sink: Sink) {
-  return pipelineFrom(new WaitedClock(), [event], sink, 0);
+  return pipelineFrom([event], sink, 0);
 }
 
 /** The same of several events, each read for so long; while there are more they are at hand. */
-function pipelineFrom(clock: WaitedClock, events: readonly Wire[], sink: Sink, readingMs: number) {
+function pipelineFrom(events: readonly Wire[], sink: Sink, readingMs: number) {
+  const clock = new WaitedClock();
   const messages = events.map((event, at) =>
     stored(subjectOf(event, 1), bytesOf(event.envelope), at + 1, 4_000_000_000_000)
   );
@@ -117,7 +118,7 @@ describe("a batch that is due", (test) => {
       return Promise.resolve();
     });
     // Two of its lingers an event, and ten events a batch at most.
-    const { clock, stop } = pipelineFrom(new WaitedClock(), events, sink, 20);
+    const { clock, stop } = pipelineFrom(events, sink, 20);
     await clock.pass(1_000);
     assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
     assert.equal(sizes, [10, 10, 4]);

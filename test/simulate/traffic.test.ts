@@ -65,8 +65,8 @@ const COUNTED: readonly (readonly [
   ["discovery_results", 10, 1_032, 220, 370],
 ];
 
-/** Of the sessions of which the sample holds beginning and end, the share that have a mark. */
-function sharesOfMarks(of: readonly Event[]): (type: string) => number {
+/** Requires that of the sessions of which the sample holds beginning and end such a share has a mark. */
+function marksOf(of: readonly Event[]): (type: string, expected: number) => void {
   const seen = new Map<string, Set<string>>();
   for (const { envelope } of of) {
     if (envelope.type !== "stream_trace") continue;
@@ -77,7 +77,10 @@ function sharesOfMarks(of: readonly Event[]): (type: string) => number {
     types.has("gateway_receive_stream_request") && types.has("gateway_ingest_stream_closed")
   );
   assert.ok(whole.length > 300, `${whole.length}`);
-  return (type) => whole.filter((types) => types.has(type)).length / whole.length;
+  return (type, expected) => {
+    const share = whole.filter((types) => types.has(type)).length / whole.length;
+    assert.ok(Math.abs(share - expected) < 0.05, `${type}: ${share}`);
+  };
 }
 
 describe("the traffic", (test) => {
@@ -99,9 +102,7 @@ describe("the traffic", (test) => {
   }
 
   test("of testers mostly finds nobody or fails, and leaves marks for nearly all traces that were counted", () => {
-    const share = sharesOfMarks(TESTERS);
-    const near = (type: string, expected: number) =>
-      assert.ok(Math.abs(share(type) - expected) < 0.05, `${type}: ${share(type)}`);
+    const near = marksOf(TESTERS);
     near("gateway_no_orchestrators_available", 0.77);
     near("gateway_receive_few_processed_segments", 0.23 * 0.78);
     const traces = ofType("stream_trace", TESTERS);
@@ -144,9 +145,7 @@ describe("the traffic", (test) => {
   });
 
   test("has sessions that find nobody, fail, swap and show frames, in the shares that were seen", () => {
-    const share = sharesOfMarks(SAMPLE);
-    const near = (type: string, expected: number) =>
-      assert.ok(Math.abs(share(type) - expected) < 0.05, `${type}: ${share(type)}`);
+    const near = marksOf(SAMPLE);
     near("gateway_no_orchestrators_available", 0.15);
     near("orchestrator_swap", 0.05 * 0.85);
     near("gateway_receive_few_processed_segments", 0.85 * 0.9);
