@@ -13,22 +13,31 @@ import type { Cell, Row, RowsOf } from "./row.ts";
 
 /** Adds the rows of a capability message. */
 export function addCapabilityRows({ head, payload }: CapabilitiesEvent, rowsOf: RowsOf): void {
-  const seen = new Set<string>();
+  const nodes = new Map<string, Said>();
   for (const entry of payload.entries) {
     const node = JSON.stringify([entry.address, entry.localAddress, entry.url]);
-    const isNew: IsNew = (what) => {
-      const before = seen.size;
-      return seen.add(node + what).size > before;
-    };
-    addItems(head, entry, isNew, rowsOf);
-    addAdvertised(head, entry, isNew, rowsOf);
-    addConstraints(head, entry, isNew, rowsOf);
-    addPrices(head, entry, isNew, rowsOf);
+    let said = nodes.get(node);
+    if (said === undefined) nodes.set(node, said = new Said());
+    addItems(head, entry, said, rowsOf);
+    addAdvertised(head, entry, said, rowsOf);
+    addConstraints(head, entry, said, rowsOf);
+    addPrices(head, entry, said, rowsOf);
   }
 }
 
-/** Whether a message says this of a node for the first time. */
-type IsNew = (what: string) => boolean;
+/** What a message has said of a node, by family. */
+class Said {
+  readonly items = new Set<string>();
+  readonly advertised = new Set<number>();
+  readonly constraints = new Set<string>();
+  readonly prices = new Set<string>();
+}
+
+/** Whether it says this for the first time. */
+function isNew<What>(said: Set<What>, what: What): boolean {
+  const before = said.size;
+  return said.add(what).size > before;
+}
 
 /** The rows of `dim_capability_catalogue`: the whole catalogue. */
 export function catalogueRows(): Row[] {
@@ -41,10 +50,10 @@ export function catalogueRows(): Row[] {
   }));
 }
 
-function addItems(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf: RowsOf): void {
+function addItems(head: EventHead, entry: CapabilityEntry, { items }: Said, rowsOf: RowsOf): void {
   for (const item of itemsOf(entry)) {
     const { pipeline, model, gpu, capabilityId } = item;
-    if (!isNew(`item ${JSON.stringify([pipeline, model, capabilityId, gpu?.id])}`)) continue;
+    if (!isNew(items, JSON.stringify([pipeline, model, capabilityId, gpu?.id]))) continue;
     rowsOf("raw_network_capabilities").push(itemRow(head, item));
     rowsOf("dim_orchestrator_capability_snapshots").push(itemSnapshotRow(head, item));
   }
@@ -113,40 +122,38 @@ function itemSnapshotRow(head: EventHead, item: AdvertisedItem): Row {
   };
 }
 
-function addAdvertised(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf: RowsOf): void {
+function addAdvertised(head: EventHead, entry: CapabilityEntry, { advertised }: Said, rowsOf: RowsOf): void {
   const rows = rowsOf("raw_network_capabilities_advertised");
   for (const [capabilityId, capacity] of entry.capacities) {
-    if (!isNew(`advertised ${capabilityId}`)) continue;
+    if (!isNew(advertised, capabilityId)) continue;
     const row = capabilityColumns(head, entry, capabilityId);
     row.capacity = capacity;
     rows.push(row);
   }
 }
 
-function addConstraints(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf: RowsOf): void {
+function addConstraints(head: EventHead, entry: CapabilityEntry, { constraints }: Said, rowsOf: RowsOf): void {
   for (const { capabilityId, model, runnerVersion, capacity, capacityInUse, warm } of entry.constraints) {
-    if (!isNew(`constraint ${capabilityId} ${model}`)) continue;
-    rowsOf("raw_network_capabilities_model_constraints").push({
-      ...capabilityColumns(head, entry, capabilityId),
-      model_id: model,
-      runner_version: runnerVersion || null,
-      capacity,
-      capacity_in_use: capacityInUse,
-      warm: Number(warm),
-    });
+    if (!isNew(constraints, `${capabilityId} ${model}`)) continue;
+    const row = capabilityColumns(head, entry, capabilityId);
+    row.model_id = model;
+    row.runner_version = runnerVersion || null;
+    row.capacity = capacity;
+    row.capacity_in_use = capacityInUse;
+    row.warm = Number(warm);
+    rowsOf("raw_network_capabilities_model_constraints").push(row);
   }
 }
 
-function addPrices(head: EventHead, entry: CapabilityEntry, isNew: IsNew, rowsOf: RowsOf): void {
+function addPrices(head: EventHead, entry: CapabilityEntry, { prices }: Said, rowsOf: RowsOf): void {
   for (const price of entry.prices) {
     const capabilityId = price.capabilityId ?? NO_CAPABILITY;
-    if (!isNew(`price ${capabilityId} ${price.constraint}`)) continue;
-    rowsOf("raw_network_capabilities_prices").push({
-      ...capabilityColumns(head, entry, capabilityId),
-      constraint_name: price.constraint || null,
-      price_per_unit: price.pricePerUnit,
-      pixels_per_unit: price.pixelsPerUnit,
-    });
+    if (!isNew(prices, `${capabilityId} ${price.constraint}`)) continue;
+    const row = capabilityColumns(head, entry, capabilityId);
+    row.constraint_name = price.constraint || null;
+    row.price_per_unit = price.pricePerUnit;
+    row.pixels_per_unit = price.pixelsPerUnit;
+    rowsOf("raw_network_capabilities_prices").push(row);
   }
 }
 
