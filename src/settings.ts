@@ -226,10 +226,11 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
   },
   batchRows: {
     env: "LATECOMER_BATCH_ROWS",
-    fallback: "10000",
+    fallback: "50000",
     help: "messages or facts that end a batch; eight other rows of a table count as one",
     more:
-      "16 MiB of messages end it too. In memory one takes some 1.8 KB a message, and each partition has two of them.",
+      "The partitions that a process reads share it alike. 16 MiB of messages end a batch too. In memory it takes some " +
+      "1.8 KB a message, and while one is inserted the next is filled.",
     ...count(1, 1_000_000),
   },
   lingerMs: {

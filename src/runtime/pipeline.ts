@@ -34,8 +34,8 @@ export interface PipelineSettings {
   readonly generation: number;
   /** The hash of what decides content; checkpoints tell it. */
   readonly contentHash: string;
-  /** What ends a batch, in messages or facts, as the partition counts what is pending. */
-  readonly batchRows: number;
+  /** What ends a batch at this moment, in messages or facts, as the partition counts what is pending. */
+  readonly batchRows: () => number;
   /** How long a batch that is not full waits for more. */
   readonly lingerMs: number;
 }
@@ -148,11 +148,12 @@ export class PartitionPipeline {
 
   async #run(): Promise<void> {
     const { source, clock } = this.#ports;
-    const { batchRows, lingerMs } = this.#settings;
+    const { lingerMs } = this.#settings;
     this.#lookedAt = clock.now();
     try {
       while (!this.#stopping) {
         if (clock.now() - this.#lookedAt >= LOOK_MS) await this.#retries.run(() => this.#look());
+        const batchRows = this.#settings.batchRows();
         const room = Math.max(1, batchRows - this.#state.pending);
         const messages = await this.#retries.run(() => source.read(room, lingerMs));
         await this.#take(messages);

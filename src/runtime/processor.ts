@@ -22,6 +22,7 @@ export interface ProcessorSettings extends Omit<StepSettings, "generation"> {
   /** Tells this process from every other that shares its partitions. */
   readonly name: string;
   readonly partitions: number;
+  /** What ends the batches of all partitions that it reads, in messages or facts, each its share. */
   readonly batchRows: number;
   readonly lingerMs: number;
   readonly mostSightings: number;
@@ -328,7 +329,9 @@ export class Processor {
             log.warn({ partition, why }, "another consumer took the place of one that fell silent");
           },
         );
-        const { batchRows, lingerMs, contentHash } = this.#settings;
+        const { batchRows: all, lingerMs, contentHash } = this.#settings;
+        // By leases, for those that are taken with this one are not opened yet.
+        const batchRows = () => Math.ceil(all / Math.max(1, this.#leases.held.length));
         const settings = { partition, generation: this.#generation, contentHash, batchRows, lingerMs };
         const pipeline = new PartitionPipeline(
           settings,

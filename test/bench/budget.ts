@@ -14,7 +14,7 @@ import { judge, type Judged } from "../../src/core/judge.ts";
 import { openBuckets } from "../../src/nats/bucket.ts";
 import { ConsumerSource } from "../../src/nats/source.ts";
 import { State } from "../../src/runtime/state.ts";
-import { Core, messageOf } from "./core.ts";
+import { Core, messageOf, SLICE } from "./core.ts";
 import { timeOf } from "./load.ts";
 import type { BlockFile, FormatCost, InsertCost } from "./inserts.ts";
 import { begin, printedBy, type Rig } from "./rig.ts";
@@ -59,9 +59,6 @@ export const ENGINE = "insert, on the engine's side";
 
 type Load = readonly Uint8Array[];
 
-/** Messages that a pipeline is handed at a time. */
-const SLICE = 128;
-
 /** The stream must hold the load. */
 export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
   const each = (micros: number) => Math.round(micros / load.length * 10) / 10;
@@ -81,7 +78,8 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
   const folder = mkdtempSync(join(rig.folder, "blocks-"));
   const state = new State(await openBuckets(rig.nc));
   const sealed: Effects[] = [];
-  const core = new Core({}, (effects) => sealed.push(effects));
+  const handed: Effects["rows"][] = [];
+  const core = new Core({}, { sealed: (effects) => sealed.push(effects), rows: (rows) => handed.push(rows) });
   const filling = new Map<string, { readonly block: Block; readonly columns: readonly string[]; rows: number }>();
   const encode = (rows: Effects["rows"]) => {
     for (const [table, list] of rows) {
@@ -121,7 +119,7 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
     spent.core += await cpu(() =>
       messages.forEach(({ bytes, streamTimeMs }, at) => core.take(bytes, streamTimeMs, judged[at]))
     );
-    spent.encode += await cpu(() => encode(core.state.takeRows()));
+    spent.encode += await cpu(() => handed.splice(0).forEach(encode));
     snapshots.push(...messages.filter((_, at) => judged[at]!.snapshot !== undefined));
     for (const effects of sealed.splice(0)) await write(effects);
   }

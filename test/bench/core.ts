@@ -13,15 +13,24 @@ const config = resolveConfig({}, { natsUrl: "nats://nowhere", clickhouseUrl: "ht
 /** Of allowed lateness five minutes, for which the bound of memory is told. */
 export const LATENESS_MS = 5 * 60_000;
 
+/** Messages after which a pipeline takes rows over, as many as it reads at once. */
+export const SLICE = 128;
+
+/** What a core hands over: each batch, and before that its rows a few at a time. */
+interface Handed {
+  readonly sealed?: (effects: Effects) => void;
+  readonly rows?: (rows: Effects["rows"]) => void;
+}
+
 export class Core {
   readonly state: PartitionState;
   readonly #feed: SnapshotFeed;
-  readonly #sealed: (effects: Effects) => void;
+  readonly #handed: Handed;
   #sequence = 0;
 
-  /** With the settings that a processor has when it is given none, but for these; `sealed` is given each batch. */
-  constructor(settings: Partial<StepSettings> = {}, sealed: (effects: Effects) => void = () => {}) {
-    this.#sealed = sealed;
+  /** With the settings that a processor has when it is given none, but for these. */
+  constructor(settings: Partial<StepSettings> = {}, handed: Handed = {}) {
+    this.#handed = handed;
     const all: StepSettings = {
       ttl: { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs },
       allowedLatenessMs: config.allowedLatenessMs,
@@ -48,13 +57,20 @@ export class Core {
       const snapshot = readSnapshotEntry(own.snapshot.value!)!;
       this.state.correct(snapshot, this.#feed.apply(snapshot));
     }
-    if (this.state.pending >= config.batchRows) this.seal();
+    if (this.#sequence % SLICE === 0) this.#handOver();
+    // The share of one of two partitions.
+    if (this.state.pending >= config.batchRows / 2) this.seal();
+  }
+
+  #handOver(): void {
+    const rows = this.state.takeRows();
+    this.#handed.rows?.(rows);
   }
 
   /** Ends a batch. */
   seal(): Effects {
     const effects = this.state.seal();
-    this.#sealed(effects);
+    this.#handed.sealed?.(effects);
     return effects;
   }
 }

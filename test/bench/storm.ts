@@ -17,7 +17,7 @@ const SAMPLES = 12;
 
 export function storm(samples: number): Storm {
   let corrected = 0;
-  const core = new Core({}, ({ counts }) => corrected += counts.get("corrections") ?? 0);
+  const core = new Core({}, { sealed: ({ counts }) => corrected += counts.get("corrections") ?? 0 });
   const sessions = Math.ceil(samples / SAMPLES);
   const load = Array.from({ length: samples }, (_, at) => {
     // In the order of their times, as they would come.

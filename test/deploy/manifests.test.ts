@@ -18,7 +18,7 @@ const OVERLAYS = ["single", "ha"];
 
 /** What Node takes beside heap and buffers, which were 100 and 63 of 211 MiB (10,000 events/s). */
 const BESIDE_MIB = 64;
-/** Of a message in a batch, of which each partition has one in flight and one in the making. */
+/** Of a message in a batch: while one is in flight, the next is in the making. */
 const BATCH_BYTES = 2 * 1_800;
 /** What one takes outside the heap, in bytes (deploy/CONFIGURATION.md, src/core/matched.ts, src/core/seen.ts). */
 const BYTES_OF_ONE = { maxOpen: 64, maxSessions: 1_400, maxSeen: 40 } as const;
@@ -233,7 +233,7 @@ describe("the manifests together", (test) => {
     const held = Math.max(...all.map((settings) => {
       const bounded = Object.entries(BYTES_OF_ONE) as [keyof typeof BYTES_OF_ONE, number][];
       const rests = bounded.reduce((sum, [name, bytes]) => sum + settings[name] * bytes, 0);
-      return (settings.partitions + 1) * (rests + settings.batchRows * BATCH_BYTES) + MOST_FREE_BYTES;
+      return (settings.partitions + 1) * rests + settings.batchRows * BATCH_BYTES + MOST_FREE_BYTES;
     }));
     for (const workload of workloads) {
       const { env, resources } = containerOf(workload);

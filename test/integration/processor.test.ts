@@ -154,7 +154,7 @@ describe("production events in disorder", (test) => {
       let seed = 0;
       // Small batches first: each processor warms up on all that the ones before it have read.
       // One message a batch but once: a message is an insert into each of its tables, and all before it come again.
-      for (const [batchRows, partitions] of [[1, 3], [7, 1], [7, 3], [5_000, 1], [5_000, 3]] as const) {
+      for (const [batchRows, partitions] of [[1, 3], [14, 1], [28, 3], [5_000, 1], [5_000, 3]] as const) {
         const source = `seed-${++seed}`;
         const random = seeded(seed);
         await cluster.publish(source, shuffled(withDuplicates(ALL, 0.3, random), random), { partitions });
@@ -167,6 +167,23 @@ describe("production events in disorder", (test) => {
       const snapshots = ALL.filter((event) => typeOf(event) === "network_capabilities").length;
       const keys = await cluster.keys("capability_snapshots");
       assert.is(keys.length, snapshots * (seed + 1), "one entry per snapshot and source, however often it came");
+    }));
+
+  test("go in batches of which each partition has its share", () =>
+    withCluster(SPAN, async (cluster) => {
+      const most = async (settings: { partitions: number }) => {
+        const sizes: number[] = [];
+        const running = await cluster.start({ ...settings, batchRows: 40 }, (table, rowCount) => {
+          if (table === "raw_streaming_events") sizes.push(rowCount);
+        });
+        await cluster.publish(`of-${settings.partitions}`, ALL, settings);
+        await running.drained();
+        await running.stop();
+        return Math.max(...sizes);
+      };
+      // Beside those of sessions there is one for all that belongs to none.
+      assert.is(await most({ partitions: 1 }), 20);
+      assert.is(await most({ partitions: 3 }), 10);
     }));
 
   test("come to the same rows when the processor is replaced in between, with and without a farewell", () =>
@@ -182,7 +199,7 @@ describe("production events in disorder", (test) => {
           let inserts = 0;
           // A crash comes in the middle of a batch: some of its tables are written, its checkpoint is not.
           const block = () => ++inserts % 3 === 0 && !farewell ? new Promise<void>(() => {}) : undefined;
-          const running = await cluster.start({ batchRows: 10, partitions: 2 }, block);
+          const running = await cluster.start({ batchRows: 30, partitions: 2 }, block);
           await cluster.publish(source, messages.slice(parts[part - 1], parts[part]), { partitions: 2 });
           if (farewell) {
             await running.drained();
@@ -238,7 +255,7 @@ describe("a processor that is replaced", (test) => {
       const messages = shuffled(ALL, random);
       for (let at = 0; at < messages.length; at += 40) {
         await cluster.publish("org", messages.slice(at, at + 40));
-        const running = await cluster.start({ batchRows: 5 });
+        const running = await cluster.start({ batchRows: 10 });
         if (at % 80 === 0) await running.drained();
         await running.crash();
       }
@@ -255,7 +272,7 @@ describe("an owner that was taken for dead", (test) => {
       let wake = () => {};
       const asleep = new Promise<void>((resolve) => wake = resolve);
       let held = 0;
-      const zombie = await cluster.start({ batchRows: 5 }, () => (held++, asleep));
+      const zombie = await cluster.start({ batchRows: 10 }, () => (held++, asleep));
       await cluster.publish("org", BEFORE);
       await eventually("it has rows in hand", () => held > 0);
       await cluster.process();

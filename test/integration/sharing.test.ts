@@ -93,7 +93,7 @@ describe("the leases of a process", (test) => {
       let wake = () => {};
       const asleep = new Promise<void>((resolve) => wake = resolve);
       let held = 0;
-      const sleeper = await cluster.start({ name: "sleeper", batchRows: 5 }, () => (held++, asleep));
+      const sleeper = await cluster.start({ name: "sleeper", batchRows: 15 }, () => (held++, asleep));
       await cluster.publish("org", shuffled(events, seeded(3)));
       await eventually("it has rows in hand", () => held > 0);
       // The clock of its leases runs on while it sleeps; here that is their removal.
@@ -124,7 +124,7 @@ describe("the leases of a process", (test) => {
   test("may be held twice: two processes of one name that read everything leave the rows of one", () =>
     withCluster({ partitions: "2", allowedLatenessMs: LATENESS }, async (cluster) => {
       const events = productionEvents();
-      const [one, two] = [await cluster.start({ batchRows: 7 }), await cluster.start({ batchRows: 11 })];
+      const [one, two] = [await cluster.start({ batchRows: 21 }), await cluster.start({ batchRows: 33 })];
       await cluster.publish("org", shuffled(withDuplicates(events, 0.3, seeded(4)), seeded(5)));
       await Promise.all([one.drained(), two.drained()]);
       await one.stop();

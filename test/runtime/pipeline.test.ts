@@ -52,7 +52,7 @@ function pipelineFrom(events: readonly Wire[], sink: Sink, readingMs: number) {
     capability_snapshots: snapshots,
   };
   const pipeline = new PartitionPipeline(
-    { partition: "0", generation: 1, contentHash: "", batchRows: 10, lingerMs: 10 },
+    { partition: "0", generation: 1, contentHash: "", batchRows: () => 10, lingerMs: 10 },
     new PartitionState(DEFAULTS, new SnapshotFeed(DEFAULTS), FROM_THE_START),
     {
       source: source as MessageSource,
