@@ -249,7 +249,9 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     env: "LATECOMER_MAX_SIGHTINGS",
     fallback: "2000000",
     help: "node sightings of snapshots kept per source; beyond it the oldest snapshots are dropped, and counted",
-    more: "What was dropped can attribute nothing any more; the log names the window to replay.",
+    more:
+      "Then a sixteenth of the bound is dropped at once. What was dropped can attribute nothing any more; the log names the " +
+      "window to replay. One takes some 45 bytes.",
     ...count(1, 1_000_000_000),
   },
   maxSessions: {

@@ -5,30 +5,10 @@
  * index is a set, kept sorted by time, so what it answers does not depend on how it was filled.
  */
 import { hash63 } from "./hash.ts";
-import type { Node, Snapshot } from "./snapshot.ts";
-import { modelKey } from "./normalise.ts";
 import type { Claim } from "./select.ts";
-
-/** A node as one snapshot saw it: the candidates of one entry, before the choice among its items. */
-export class Sighting {
-  readonly node: IndexedNode;
-  readonly #snapshot: Added;
-  /** What was needed of it lately; few of all that there are have it. */
-  lately: Lately | undefined;
-
-  constructor(snapshot: Added, node: IndexedNode) {
-    this.#snapshot = snapshot;
-    this.node = node;
-  }
-
-  get timeMs(): number {
-    return this.#snapshot.timeMs;
-  }
-
-  get snapshotUid(): string {
-    return this.#snapshot.uid;
-  }
-}
+import { type Sighting, Sightings } from "./sightings.ts";
+import type { Snapshot } from "./snapshot.ts";
+import { Track } from "./track.ts";
 
 /** What can be found again of a sighting. */
 export interface Lately {
@@ -48,37 +28,29 @@ export interface KnownClaim {
   readonly claim: Claim;
 }
 
-/** A node with its models in the form they are compared, shared by all snapshots that state it alike. */
-export interface IndexedNode extends Node {
-  readonly modelKeys: readonly string[];
-}
+/** What is kept of a snapshot beside its sightings. */
+type Added = Pick<Snapshot, "timeMs"> & { readonly nodeCount: number };
 
-/** What is kept of a snapshot itself: its nodes are those of its sightings, which others state alike. */
-interface Added {
-  readonly uid: string;
-  readonly timeMs: number;
-  readonly nodeCount: number;
-}
-
-const NONE: readonly Sighting[] = [];
+const NONE = new Track(new Sightings());
 
 /** Sightings of which something is kept that can be found again. */
 const MOST_LATELY = 4_096;
 
+/** The part of the bound that is made free when it is passed: to go through all that is held for each snapshot is too slow. */
+const SPARE = 1 / 16;
+
 export class CandidateIndex {
   readonly #snapshots = new Map<string, Added>();
-  readonly #byUrl = new Map<string, Sighting[]>();
-  readonly #byWallet = new Map<string, Sighting[]>();
-  readonly #nodes = new Map<string, IndexedNode>();
-  /** A ring: who comes takes the place of who has been here for longest. */
-  readonly #lately: Sighting[] = [];
-  #nextLately = 0;
-  #sightings = 0;
+  readonly #sightings = new Sightings();
+  readonly #byUrl = new Map<string, Track>();
+  readonly #byWallet = new Map<string, Track>();
+  /** By place, in the order in which they came to be needed. */
+  readonly #lately = new Map<number, Lately>();
   #forgottenUpToMs = -Infinity;
 
   /** The number of node sightings held: what the memory bound counts. */
   get size(): number {
-    return this.#sightings;
+    return this.#sightings.size;
   }
 
   /** Snapshots up to this time were dropped by the bound, `-Infinity` while nothing was. */
@@ -90,98 +62,73 @@ export class CandidateIndex {
   add(snapshot: Snapshot): boolean {
     if (this.#snapshots.has(snapshot.uid) || snapshot.timeMs <= this.#forgottenUpToMs) return false;
     const { uid, timeMs, nodes } = snapshot;
-    const added = { uid, timeMs, nodeCount: nodes.length };
-    this.#snapshots.set(uid, added);
-    for (const node of nodes) {
-      const sighting = new Sighting(added, this.#intern(node));
-      this.#sightings++;
-      if (node.url !== "") insertInto(this.#byUrl, node.url, sighting);
-      insertInto(this.#byWallet, node.canonical, sighting);
-      if (node.hot !== "" && node.hot !== node.canonical) insertInto(this.#byWallet, node.hot, sighting);
-    }
+    this.#snapshots.set(uid, { timeMs, nodeCount: nodes.length });
+    this.#sightings.add(snapshot, (place, { canonical, hot, url }) => {
+      if (url !== "") this.#trackIn(this.#byUrl, url).add(place);
+      this.#trackIn(this.#byWallet, canonical).add(place);
+      if (hot !== "" && hot !== canonical) this.#trackIn(this.#byWallet, hot).add(place);
+    });
     return true;
   }
 
-  /** Sightings of a node URL, sorted by time. */
-  ofUrl(url: string): readonly Sighting[] {
+  /** Sightings of a node URL. */
+  ofUrl(url: string): Track {
     return this.#byUrl.get(url) ?? NONE;
   }
 
-  /** Sightings of a wallet, as canonical address or as hot wallet, sorted by time. */
-  ofWallet(wallet: string): readonly Sighting[] {
+  /** Sightings of a wallet, as canonical address or as hot wallet. */
+  ofWallet(wallet: string): Track {
     return this.#byWallet.get(wallet) ?? NONE;
   }
 
   /** What observations that choose a sighting need of it, kept until many others were chosen. */
   latelyOf(sighting: Sighting): Lately {
-    if (sighting.lately === undefined) {
-      const before = this.#lately[this.#nextLately];
-      if (before !== undefined) before.lately = undefined;
-      this.#lately[this.#nextLately] = sighting;
-      this.#nextLately = (this.#nextLately + 1) % MOST_LATELY;
-      sighting.lately = { ties: tiesOf(sighting), claims: [] };
+    let lately = this.#lately.get(sighting.place);
+    if (lately === undefined) {
+      if (this.#lately.size === MOST_LATELY) this.#lately.delete(this.#lately.keys().next().value!);
+      lately = { ties: tiesOf(sighting), claims: [] };
+      this.#lately.set(sighting.place, lately);
     }
-    return sighting.lately;
+    return lately;
   }
 
   /**
-   * Drops the oldest snapshots until at most `most` sightings are left, and returns how many snapshots went.
-   * From then on `forgottenUpToMs` says which observations can no longer be judged fully.
+   * Where more than `most` sightings are held, drops the oldest snapshots and a little more of them than it must, and
+   * returns how many snapshots went. From then on `forgottenUpToMs` says which observations can no longer be judged fully.
    */
   forgetOldest(most: number): number {
-    if (this.#sightings <= most) return 0;
-    const oldestFirst = [...this.#snapshots].sort(([, a], [, b]) => a.timeMs - b.timeMs);
+    if (this.size <= most) return 0;
+    let left = this.size;
     let dropped = 0;
+    const oldestFirst = [...this.#snapshots].sort(([, a], [, b]) => a.timeMs - b.timeMs);
     for (const [uid, { timeMs, nodeCount }] of oldestFirst) {
       // Snapshots of one instant go together: the time is what later tells kept from dropped.
-      if (this.#sightings <= most && timeMs > this.#forgottenUpToMs) break;
+      if (left <= most - Math.floor(SPARE * most) && timeMs > this.#forgottenUpToMs) break;
       this.#snapshots.delete(uid);
-      this.#sightings -= nodeCount;
       this.#forgottenUpToMs = timeMs;
+      left -= nodeCount;
       dropped++;
     }
-    const kept = this.#forgottenUpToMs;
     for (const tracks of [this.#byUrl, this.#byWallet]) {
-      for (const [key, track] of tracks) {
-        track.splice(0, firstAfter(track, kept));
-        if (track.length === 0) tracks.delete(key);
+      for (const [name, track] of tracks) {
+        track.dropUpTo(this.#forgottenUpToMs);
+        if (track.length === 0) tracks.delete(name);
       }
     }
-    this.#nodes.clear();
+    this.#sightings.dropUpTo(this.#forgottenUpToMs);
+    // Others come to their places.
+    this.#lately.clear();
     return dropped;
   }
 
-  #intern(node: Node): IndexedNode {
-    const key = JSON.stringify(node);
-    let indexed = this.#nodes.get(key);
-    if (indexed === undefined) {
-      indexed = { ...node, modelKeys: node.items.map((item) => modelKey(item.model)) };
-      this.#nodes.set(key, indexed);
-    }
-    return indexed;
+  #trackIn(tracks: Map<string, Track>, name: string): Track {
+    let track = tracks.get(name);
+    if (track === undefined) tracks.set(name, track = new Track(this.#sightings));
+    return track;
   }
 }
 
 /** The hash of each candidate's content, snapshot uid included. */
 export function tiesOf({ node, snapshotUid }: Sighting): bigint[] {
   return node.items.map((item) => hash63(JSON.stringify([node.canonical, node.hot, node.url, item, snapshotUid])));
-}
-
-function insertInto(tracks: Map<string, Sighting[]>, key: string, sighting: Sighting): void {
-  const track = tracks.get(key);
-  if (track === undefined) tracks.set(key, [sighting]);
-  else track.splice(firstAfter(track, sighting.timeMs), 0, sighting);
-}
-
-/** The position of the first sighting later than an instant; snapshots mostly come in order, so the end is tried first. */
-export function firstAfter(track: readonly Sighting[], timeMs: number): number {
-  if (track.length === 0 || track[track.length - 1]!.timeMs <= timeMs) return track.length;
-  let low = 0;
-  let high = track.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (track[middle]!.timeMs > timeMs) high = middle;
-    else low = middle + 1;
-  }
-  return low;
 }

@@ -3,7 +3,7 @@
  * became of it. Nothing is chosen here: the choice is `select`'s, and a candidate is compared with it by the rank that
  * `select` compares by. For people who ask why; the processor never calls it.
  */
-import { type CandidateIndex, type Sighting, tiesOf } from "./candidates.ts";
+import { type CandidateIndex, tiesOf } from "./candidates.ts";
 import {
   freshnessOf,
   gradeOf,
@@ -16,6 +16,7 @@ import {
   type Rank,
 } from "./evidence.ts";
 import { bestItem, levelAt, type Observation, type Selection, type Ttl } from "./select.ts";
+import type { Sighting } from "./sightings.ts";
 
 /**
  * Why a candidate is not the choice. Stable, for programs; in the order in which they are decided:
@@ -61,11 +62,11 @@ export function consider(
   ttl: Ttl,
 ): Considered[] {
   const { url, address, eventTimeMs } = observation;
-  const sightings = new Set<Sighting>();
-  if (url !== "") { for (const sighting of candidates.ofUrl(url)) sightings.add(sighting); }
-  if (address !== "") { for (const sighting of candidates.ofWallet(address)) sightings.add(sighting); }
+  const sightings = new Map<number, Sighting>();
+  if (url !== "") { for (const sighting of candidates.ofUrl(url)) sightings.set(sighting.place, sighting); }
+  if (address !== "") { for (const sighting of candidates.ofWallet(address)) sightings.set(sighting.place, sighting); }
   const considered: Considered[] = [];
-  for (const sighting of sightings) {
+  for (const sighting of sightings.values()) {
     for (const item of sighting.node.items.keys()) {
       const rank = rankOf(observation, sighting, item, ttl);
       considered.push({
@@ -107,7 +108,7 @@ function verdictOf(
   if (isElsewhere(observation, sighting)) return "other_url";
   if (modelMatchOf(observation, sighting, item) === undefined) return "model_incompatible";
   if (chosen === undefined) return "wallet_ambiguous";
-  if (chosen.sighting === sighting && chosen.item === item) return "chosen";
+  if (chosen.sighting.place === sighting.place && chosen.item === item) return "chosen";
   if (outranks(own, { grade, tie })) throw new Error("a candidate outranks the choice, which was made among others");
   if (levelOf(own.grade) !== levelOf(grade)) return "wallet_differs";
   if (isModelEqual(own.grade) !== isModelEqual(grade)) return "model_unknown";

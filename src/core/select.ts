@@ -9,7 +9,7 @@
  * An observation that names a URL is matched by URL and never by wallet alone. Production shows why: one hot
  * wallet serves several canonical addresses, nodes and models, and wallet + model still picks a wrong one.
  */
-import { type CandidateIndex, firstAfter, type Sighting } from "./candidates.ts";
+import type { CandidateIndex } from "./candidates.ts";
 import {
   degreeOf,
   FARTHEST_MS,
@@ -26,6 +26,8 @@ import {
   type Rank,
 } from "./evidence.ts";
 import { modelName, rowPipeline } from "./normalise.ts";
+import type { Sighting } from "./sightings.ts";
+import type { Track } from "./track.ts";
 
 /** Raised whenever the same events would be attributed otherwise; part of the generation's hash. */
 export const RULES_VERSION = 1;
@@ -146,7 +148,7 @@ function selectByWallet(observation: Observation, candidates: CandidateIndex, tt
   const canonical = found.chosen!.sighting.node.canonical;
   const [from, to] = range(track, observation, ttl);
   for (let at = from; at < to; at++) {
-    const { node } = track[at]!;
+    const { node } = track.at(at);
     if (node.canonical !== canonical && bestItem(node.modelKeys, observation.hint) !== undefined) {
       return unclaimed(LEVEL.walletAmbiguous);
     }
@@ -166,11 +168,11 @@ function isWallet({ node }: Sighting, address: string): boolean {
 }
 
 /** The part of a track within the TTL of an observation, as [from, to). */
-function range(track: readonly Sighting[], { eventTimeMs }: Observation, ttl: Ttl): [number, number] {
-  return [firstAfter(track, eventTimeMs - ttl.beforeMs - 1), firstAfter(track, eventTimeMs + ttl.afterMs)];
+function range(track: Track, { eventTimeMs }: Observation, ttl: Ttl): [number, number] {
+  return [track.firstAfter(eventTimeMs - ttl.beforeMs - 1), track.firstAfter(eventTimeMs + ttl.afterMs)];
 }
 
-function within(track: readonly Sighting[], observation: Observation, ttl: Ttl): boolean {
+function within(track: Track, observation: Observation, ttl: Ttl): boolean {
   const [from, to] = range(track, observation, ttl);
   return from < to;
 }
@@ -192,13 +194,13 @@ export function bestItem(modelKeys: readonly string[], hint: string): boolean | 
 function best(
   observation: Observation,
   candidates: CandidateIndex,
-  track: readonly Sighting[],
+  track: Track,
   ttl: Ttl,
 ): Selection | "incompatible" | undefined {
   const { hint, eventTimeMs } = observation;
   const [from, to] = range(track, observation, ttl);
   if (from === to) return undefined;
-  const middle = firstAfter(track, eventTimeMs);
+  const middle = track.firstAfter(eventTimeMs);
   let grade: Grade = -1;
   let tied: Sighting[] = [];
   const consider = (sighting: Sighting): void => {
@@ -216,13 +218,13 @@ function best(
     grade >= 0 && (hint === "" || isModelEqual(grade)) &&
     (levelOf(grade) === LEVEL.byNodeAndWallet || levelOf(grade) === highestOf(observation));
   for (let at = middle - 1; at >= from; at--) {
-    if (isBest() && track[at]!.timeMs !== tied[0]!.timeMs) break;
-    consider(track[at]!);
+    if (isBest() && track.timeAt(at) !== tied[0]!.timeMs) break;
+    consider(track.at(at));
   }
   if (!isBest()) {
     for (let at = middle; at < to; at++) {
-      if (isBest() && track[at]!.timeMs !== tied[0]!.timeMs) break;
-      consider(track[at]!);
+      if (isBest() && track.timeAt(at) !== tied[0]!.timeMs) break;
+      consider(track.at(at));
     }
   }
   if (tied.length === 0) return "incompatible";
@@ -355,8 +357,8 @@ function groupOf(observation: Observation, selection: Selection, candidates: Can
     urls: new Set<string>(),
     gpus: new Set<string>(),
   };
-  for (let at = firstAfter(track, sighting.timeMs) - 1; at >= 0 && track[at]!.timeMs === sighting.timeMs; at--) {
-    const other = track[at]!;
+  for (let at = track.firstAfter(sighting.timeMs) - 1; at >= 0 && track.timeAt(at) === sighting.timeMs; at--) {
+    const other = track.at(at);
     const onPar = other.snapshotUid === sighting.snapshotUid && other.node.canonical === sighting.node.canonical &&
       (url === "" || isWallet(other, address) === isWallet(sighting, address));
     if (!onPar) continue;

@@ -47,7 +47,7 @@ describe("the capability selector of the parity list (§6.2)", (test) => {
     const index = world.feed.candidatesOf("network");
     assert.is(index.size, 3);
     assert.is(index.forgottenUpToMs, T + 120 * HOUR_MS);
-    assert.ok(index.ofUrl(URL).every((one) => one.node.items[0]!.model !== "old-model"));
+    assert.ok([...index.ofUrl(URL)].every((one) => one.node.items[0]!.model !== "old-model"));
     world.publish(status({ ...at, at: T + 120 * HOUR_MS }));
     world.drain();
     assert.is(world.counts.get("observations_starved"), 1);
