@@ -195,9 +195,20 @@ export class Pull {
 /**
  * Delivery sequence, stream sequence and stored time out of an ack subject:
  * `$JS.ACK[.<domain>.<account>].<stream>.<consumer>.<deliveries>.<stream seq>.<delivery seq>.<time ns>.<pending>[.<token>]`
+ * (ADR-15 of the NATS architecture; the longer form has at least eleven tokens).
  */
-function readReply(reply: string): [deliverySequence: number, streamSequence: number, streamTimeMs: number] {
-  const tokens = reply.split(".");
-  const at = tokens.length === 9 ? 5 : 7;
-  return [Number(tokens[at + 1]), Number(tokens[at]), Number(tokens[at + 2]!.slice(0, -6))];
+export function readReply(reply: string): [deliverySequence: number, streamSequence: number, streamTimeMs: number] {
+  // By its dots: to split every reply into texts was a tenth of what receiving takes.
+  let count = 1;
+  for (let at = reply.indexOf("."); at >= 0; at = reply.indexOf(".", at + 1)) count++;
+  let from = 0;
+  for (let nth = 0; nth < (count === 9 ? 5 : 7); nth++) from = reply.indexOf(".", from) + 1;
+  const delivery = reply.indexOf(".", from) + 1;
+  const time = reply.indexOf(".", delivery) + 1;
+  const end = reply.indexOf(".", time);
+  return [
+    Number(reply.slice(delivery, time - 1)),
+    Number(reply.slice(from, delivery - 1)),
+    Number(reply.slice(time, end - 6)), // Nanoseconds.
+  ];
 }

@@ -94,7 +94,9 @@ export class ConsumerSource implements LiveSource {
         deliver_policy: DeliverPolicy.StartSequence,
         opt_start_seq: Math.max(1, this.#lastSequence + 1),
         filter_subject: subject,
-        ...(durable ? {} : { inactive_threshold: nanos(INACTIVE_MS) }),
+        // In memory, for nobody comes back to it: the checkpoint says where the next one begins. On disk the server would
+        // write down again and again which messages are not acknowledged.
+        ...(durable ? {} : { inactive_threshold: nanos(INACTIVE_MS), mem_storage: true }),
         max_ack_pending: -1,
         replay_policy: ReplayPolicy.Instant,
       });
