@@ -89,43 +89,34 @@ export async function derive(
     ? undefined
     : new ShuffledSource(bounded, { seed: record.shuffleSeed, spanMs: settings.allowedLatenessMs });
   const stepping = { ...settings, generation, leftOut };
+  const piping = { ...stepping, partition: progressKey(id), contentHash: hash, batchRows: () => settings.batchRows };
   const state = new PartitionState(stepping, feed, { doneSeq, rewindSeq, doneAtMs, lastSession, firstSeq: fromSeq });
-  const pipeline = new PartitionPipeline(
-    {
-      ...stepping,
-      partition: progressKey(id),
-      contentHash: hash,
-      batchRows: () => settings.batchRows,
-    },
-    state,
-    {
-      source: shuffled ?? bounded,
-      stream,
-      sink: shuffled === undefined ? sink : { begin: () => inPlace(sink.begin(), shuffled) },
-      state: {
-        // Nothing of a replay is open, and the snapshots of the range are among its evidence already.
-        write: (changes) => sessions.write(changes.filter(({ bucket }) => bucket === "workflow_sessions")),
-        sessions: (keys) => sessions.sessions(keys),
-        saveCheckpoint: (key, reached) => {
-          if (shuffled === undefined) return progress.saveCheckpoint(key, reached);
-          const rewindSeq = shuffled.rewindOf(reached.rewindSeq - 1);
-          const doneAtMs = shuffled.storedAtMs(reached.doneSeq) ?? reached.doneAtMs;
-          return progress.saveCheckpoint(key, { ...reached, rewindSeq, doneAtMs });
-        },
-        // Its report counts them; they say nothing of the live rows.
-        noteCosts: () => Promise.resolve(),
-        noteGap: (_, gap) => Promise.reject(expired(id, `sequences ${gap.fromSeq} to ${gap.toSeq}`)),
+  const pipeline = new PartitionPipeline(piping, state, {
+    source: shuffled ?? bounded,
+    stream,
+    sink: shuffled === undefined ? sink : { begin: () => inPlace(sink.begin(), shuffled) },
+    state: {
+      // Nothing of a replay is open, and the snapshots of the range are among its evidence already.
+      write: (changes) => sessions.write(changes.filter(({ bucket }) => bucket === "workflow_sessions")),
+      sessions: (keys) => sessions.sessions(keys),
+      saveCheckpoint: (key, reached) => {
+        if (shuffled === undefined) return progress.saveCheckpoint(key, reached);
+        const rewindSeq = shuffled.rewindOf(reached.rewindSeq - 1);
+        const doneAtMs = shuffled.storedAtMs(reached.doneSeq) ?? reached.doneAtMs;
+        return progress.saveCheckpoint(key, { ...reached, rewindSeq, doneAtMs });
       },
-      // What is refused was refused before, and its letter was sent.
-      deadLetters: { publish: () => Promise.resolve() },
-      // The rollup knows nothing of the tables of a replay.
-      dirtyMinutes: { mark: () => Promise.resolve() },
-      clock,
-      log,
-      random,
+      // Its report counts them; they say nothing of the live rows.
+      noteCosts: () => Promise.resolve(),
+      noteGap: (_, gap) => Promise.reject(expired(id, `sequences ${gap.fromSeq} to ${gap.toSeq}`)),
     },
-    counts,
-  );
+    // What is refused was refused before, and its letter was sent.
+    deadLetters: { publish: () => Promise.resolve() },
+    // The rollup knows nothing of the tables of a replay.
+    dirtyMinutes: { mark: () => Promise.resolve() },
+    clock,
+    log,
+    random,
+  }, counts);
   let failure: unknown;
   const running = pipeline.run().catch((error) => failure = error ?? new Error("the pipeline failed"));
   const isOver = () => failure !== undefined || signal.aborted || lost.aborted;
