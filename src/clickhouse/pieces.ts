@@ -5,10 +5,10 @@
 
 /** Sizes are powers of two, from those that a column begins with to those of the inserts of a full batch. */
 const LEAST_BYTES = 1_024;
-const MOST_BYTES = 8 * 1_048_576;
+const MOST_BYTES = 32 * 1_048_576;
 
-/** What is kept for later: more than the batches of a process with 10,000 events a second. */
-export const MOST_FREE_BYTES = 16 * 1_048_576;
+/** What is kept for later: most of a full batch. Of 16 MiB an event of a backlog took 35 µs of CPU in place of 30 (measured). */
+export const MOST_FREE_BYTES = 64 * 1_048_576;
 
 export const NOTHING = Buffer.alloc(0);
 

@@ -232,8 +232,9 @@ describe("the manifests together", (test) => {
     const held = Math.max(...all.map((settings) => {
       const bounded = Object.entries(BYTES_OF_ONE) as [keyof typeof BYTES_OF_ONE, number][];
       const rests = bounded.reduce((sum, [name, bytes]) => sum + settings[name] * bytes, 0);
-      const shared = settings.maxSightings * SIGHTING_BYTES + settings.batchRows * BATCH_BYTES + MOST_FREE_BYTES;
-      return (settings.partitions + 1) * rests + shared;
+      // What is kept for the next batch was in one before.
+      const batches = Math.max(settings.batchRows * BATCH_BYTES, MOST_FREE_BYTES);
+      return (settings.partitions + 1) * rests + settings.maxSightings * SIGHTING_BYTES + batches;
     }));
     for (const workload of workloads) {
       const { env, resources } = containerOf(workload);
