@@ -122,69 +122,63 @@ class Plain implements Column {
   }
 }
 
+/** A column of values that something is said of before them. */
+abstract class Headed implements Column {
+  protected readonly head = new Output();
+  protected readonly inner: Column;
+
+  constructor(inner: Column) {
+    this.inner = inner;
+  }
+
+  abstract add(values: readonly unknown[]): void;
+
+  addTo(pieces: Uint8Array[]): void {
+    this.head.addTo(pieces);
+    this.inner.addTo(pieces);
+  }
+
+  release(): void {
+    this.head.release();
+    this.inner.release();
+  }
+}
+
 /** Which values are NULL, then all of them, with one that does not count in the place of each NULL. */
-class Nullable implements Column {
-  readonly #nulls = new Output();
-  readonly #inner: Column;
+class Nullable extends Headed {
   readonly #instead: string | number;
 
   constructor(inner: Column, instead: string | number) {
-    this.#inner = inner;
+    super(inner);
     this.#instead = instead;
   }
 
   add(values: readonly unknown[]): void {
-    let at = this.#nulls.room(values.length);
-    const { bytes } = this.#nulls;
+    let at = this.head.room(values.length);
+    const { bytes } = this.head;
     const there = new Array<unknown>(values.length);
     for (let nth = 0; nth < values.length; nth++) {
       const value = values[nth];
       bytes[at++] = isNull(value) ? 1 : 0;
       there[nth] = isNull(value) ? this.#instead : value;
     }
-    this.#inner.add(there);
-  }
-
-  addTo(pieces: Uint8Array[]): void {
-    this.#nulls.addTo(pieces);
-    this.#inner.addTo(pieces);
-  }
-
-  release(): void {
-    this.#nulls.release();
-    this.#inner.release();
+    this.inner.add(there);
   }
 }
 
 /** Where each list ends, counted from the first, then what they hold, one list after the other. */
-class Lists implements Column {
-  readonly #ends = new Output();
-  readonly #inner: Column;
+class Lists extends Headed {
   #held = 0;
-
-  constructor(inner: Column) {
-    this.#inner = inner;
-  }
 
   add(values: readonly unknown[]): void {
     const held: unknown[] = [];
     for (let nth = 0; nth < values.length; nth++) {
       const list = values[nth] as readonly unknown[];
       for (let at = 0; at < list.length; at++) held.push(list[at]);
-      this.#ends.uint64(this.#held + held.length);
+      this.head.uint64(this.#held + held.length);
     }
     this.#held += held.length;
-    this.#inner.add(held);
-  }
-
-  addTo(pieces: Uint8Array[]): void {
-    this.#ends.addTo(pieces);
-    this.#inner.addTo(pieces);
-  }
-
-  release(): void {
-    this.#ends.release();
-    this.#inner.release();
+    this.inner.add(held);
   }
 }
 
