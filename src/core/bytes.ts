@@ -1,4 +1,5 @@
 /** Numbers and texts as bytes, for what is kept in memory: small numbers in one byte each, texts as UTF-8. */
+import { grown } from "./grown.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
@@ -46,11 +47,7 @@ export class ByteWriter {
   room(length: number): Uint8Array {
     const from = this.#length;
     this.#length += length;
-    if (this.#length > this.#bytes.length) {
-      const longer = new Uint8Array(2 * this.#length);
-      longer.set(this.#bytes);
-      this.#bytes = longer;
-    }
+    if (this.#length > this.#bytes.length) this.#bytes = grown(this.#bytes, 2 * this.#length);
     return this.#bytes.subarray(from, this.#length);
   }
 }

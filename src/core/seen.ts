@@ -9,6 +9,7 @@
  * where texts in a `Map` took 200 in it. Two events are taken for one when both hashes are equal, which no installation
  * will live to see.
  */
+import { grown } from "./grown.ts";
 import { hash64Words } from "./hash.ts";
 import { Places } from "./places.ts";
 
@@ -71,11 +72,8 @@ class Generation {
   add(streamSequence: number): void {
     const place = this.size;
     if (place === this.#sequences.length) {
-      const [words, sequences] = [this.#words, this.#sequences];
-      this.#words = new Int32Array(2 * words.length);
-      this.#words.set(words);
-      this.#sequences = new Float64Array(2 * sequences.length);
-      this.#sequences.set(sequences);
+      this.#words = grown(this.#words, 2 * this.#words.length);
+      this.#sequences = grown(this.#sequences, 2 * this.#sequences.length);
     }
     this.#words.set(event, 4 * place);
     this.#sequences[place] = streamSequence;

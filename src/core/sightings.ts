@@ -4,6 +4,7 @@
  * collector went through.
  */
 import { Dictionary } from "./dictionary.ts";
+import { grown } from "./grown.ts";
 import { modelKey } from "./normalise.ts";
 import type { Node, Snapshot } from "./snapshot.ts";
 
@@ -32,7 +33,7 @@ const GROWTH = 4 / 3;
 
 export class Sightings {
   /** By place: the number of the snapshot and that of the node. */
-  #snapshots = new Uint32Array(LEAST_PLACES).fill(FREE);
+  #snapshots = new Uint32Array(LEAST_PLACES);
   #nodes = new Uint32Array(LEAST_PLACES);
   /** Places from here on were never taken. */
   #end = 0;
@@ -89,12 +90,9 @@ export class Sightings {
   }
 
   #grow(): void {
-    const [snapshots, nodes] = [this.#snapshots, this.#nodes];
-    const length = Math.ceil(GROWTH * snapshots.length);
-    this.#snapshots = new Uint32Array(length).fill(FREE, snapshots.length);
-    this.#snapshots.set(snapshots);
-    this.#nodes = new Uint32Array(length);
-    this.#nodes.set(nodes);
+    const length = Math.ceil(GROWTH * this.#snapshots.length);
+    this.#snapshots = grown(this.#snapshots, length);
+    this.#nodes = grown(this.#nodes, length);
   }
 }
 

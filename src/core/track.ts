@@ -1,4 +1,5 @@
 /** A track: the sightings of one url or one wallet, sorted by time. */
+import { grown } from "./grown.ts";
 import type { Sighting, Sightings } from "./sightings.ts";
 
 /** Most names have many sightings; those that nobody else names must not take more than an object would. */
@@ -50,11 +51,8 @@ export class Track {
   /** Adds the sighting at a place. */
   add(place: number): void {
     const index = this.firstAfter(this.#sightings.timeAt(place));
-    if (this.#length === this.#places.length) {
-      const places = this.#places;
-      this.#places = new Uint32Array(Math.ceil(GROWTH * places.length));
-      this.#places.set(places);
-    }
+    const room = this.#places.length;
+    if (this.#length === room) this.#places = grown(this.#places, Math.ceil(GROWTH * room));
     this.#places.copyWithin(index + 1, index, this.#length);
     this.#places[index] = place;
     this.#length++;
