@@ -169,7 +169,7 @@ export interface Bucket {
   remove(key: string): Promise<void>;
   /** Removes every key whose first token this is. */
   removeUnder(token: string): Promise<void>;
-  /** Every entry that was stored before the call. */
+  /** Every entry that was stored before the call, and maybe some that came since. Throws where the bucket is missing. */
   entries(): Promise<BucketEntry[]>;
 }
 

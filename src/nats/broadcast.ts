@@ -5,7 +5,7 @@ import type { SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
 import { encodeToken } from "../core/subject.ts";
 import { natsError } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
-import { readStream } from "./range.ts";
+import { readWhole } from "./range.ts";
 
 const BUCKET = "capability_snapshots";
 
@@ -21,18 +21,12 @@ export async function openBroadcast(nc: NatsConnection): Promise<SnapshotBroadca
 
 /** The snapshots of a source that the bucket holds now, one after the other. */
 export async function* storedSnapshots(nc: NatsConnection, source: string): AsyncGenerator<Snapshot> {
-  const stream = bucketStream(BUCKET);
   const subject = `$KV.${BUCKET}.${encodeToken(source)}.*`;
-  try {
-    const { first_seq: fromSeq, last_seq: toSeq } = (await (await nc.jetstreamManager()).streams.info(stream)).state;
-    for await (const slice of readStream(nc, stream, { fromSeq, toSeq }, subject)) {
-      for (const { bytes } of slice) {
-        const snapshot = readSnapshotEntry(decoder.decode(bytes));
-        if (snapshot !== undefined) yield snapshot;
-      }
+  for await (const slice of readWhole(nc, bucketStream(BUCKET), subject)) {
+    for (const { bytes } of slice) {
+      const snapshot = readSnapshotEntry(decoder.decode(bytes));
+      if (snapshot !== undefined) yield snapshot;
     }
-  } catch (error) {
-    throw natsError(error, `list ${BUCKET} (\`latecomer init\` creates it)`);
   }
 }
 

@@ -6,7 +6,7 @@ import type { JetStreamClient, JetStreamManager, NatsConnection } from "nats";
 import type { Bucket, BucketEntry, Buckets } from "../ports.ts";
 import { isConflict, isNotFound, natsError } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
-import { readStream } from "./range.ts";
+import { readWhole } from "./range.ts";
 
 /** Opens the buckets. One that was not provisioned makes every call on it fail, saying so. */
 export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
@@ -87,21 +87,17 @@ class JetStreamBucket implements Bucket {
   }
 
   async entries(): Promise<BucketEntry[]> {
-    const stream = bucketStream(this.#name);
     const prefix = this.#subjectOf("").length;
-    try {
-      const { first_seq: fromSeq, last_seq: toSeq } = (await this.#jsm.streams.info(stream)).state;
-      const entries: BucketEntry[] = [];
-      for await (const slice of readStream(this.#nc, stream, { fromSeq, toSeq }, this.#subjectOf(">"))) {
-        for (const { subject, bytes, streamSequence: revision } of slice) {
-          // Without a value it is a marker that somebody's `kv del` left.
-          if (bytes.length > 0) entries.push({ key: subject.slice(prefix), value: decoder.decode(bytes), revision });
-        }
+    const entries = new Map<string, BucketEntry>();
+    for await (const slice of readWhole(this.#nc, bucketStream(this.#name), this.#subjectOf(">"))) {
+      for (const { subject, bytes, streamSequence: revision } of slice) {
+        const key = subject.slice(prefix);
+        // Without a value it is a marker that somebody's `kv del` left.
+        if (bytes.length === 0) entries.delete(key);
+        else entries.set(key, { key, value: decoder.decode(bytes), revision });
       }
-      return entries;
-    } catch (error) {
-      throw natsError(error, `list ${this.#name} (\`latecomer init\` creates it)`);
     }
+    return [...entries.values()];
   }
 
   #subjectOf(key: string): string {

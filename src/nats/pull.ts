@@ -212,3 +212,9 @@ export function readReply(reply: string): [deliverySequence: number, streamSeque
     Number(reply.slice(time, end - 6)), // Nanoseconds.
   ];
 }
+
+/** How many messages its consumer had behind this one when it was sent, out of the same subject. */
+export function pendingBehind(reply: string): number {
+  const tokens = reply.split(".");
+  return Number(tokens[tokens.length === 9 ? 8 : 10]);
+}

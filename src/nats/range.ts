@@ -17,7 +17,7 @@ import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
 import { isNotFound, isStreamMissing, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
-import { Pull, type PulledMessage } from "./pull.ts";
+import { pendingBehind, Pull, type PulledMessage } from "./pull.ts";
 
 /** Sequences, both ends included. */
 export interface Range {
@@ -90,7 +90,8 @@ export async function messageAt(nc: NatsConnection, seq: number): Promise<Stored
 /**
  * Reads the messages of a range in the order of the stream, in slices. Messages that were removed are left out. A
  * connection that is lost is survived, and so is a consumer that skips: the reader goes on behind the last message it
- * handed over, until the stream holds none there. With `headersOnly` messages bring their headers and no bytes, else
+ * handed over, until the stream holds none there. Without an end (`Infinity`) it is read up to a message that was the last
+ * when it was sent. With `headersOnly` messages bring their headers and no bytes, else
  * bytes and no headers.
  */
 export async function* readStream(
@@ -142,6 +143,7 @@ export async function* readStream(
         if (inRange.length > 0) {
           next = inRange.at(-1)!.streamSequence + 1;
           yield inRange;
+          if (toSeq === Infinity && pendingBehind(inRange.at(-1)!.reply) === 0) return;
         }
         // nats-server 2.9 moves a consumer behind the last message when one of its subjects is purged.
         if (inRange.length < taken.length) break;
@@ -153,6 +155,27 @@ export async function* readStream(
       await jsm.consumers.delete(stream, name).catch(() => {});
     }
   }
+}
+
+/**
+ * Reads everything that a stream holds, as `readStream` does, and then what was written meanwhile, up to a message that
+ * was the last when it was sent: in a bucket it may have taken the place of what was still to be read.
+ */
+export async function* readWhole(
+  nc: NatsConnection,
+  stream: string,
+  subject: string,
+  headersOnly = false,
+): AsyncGenerator<PulledMessage[]> {
+  let lastSeq;
+  try {
+    lastSeq = (await (await nc.jetstreamManager()).streams.info(stream)).state.last_seq;
+  } catch (error) {
+    throw natsError(error, `read ${stream} (\`latecomer init\` creates it)`);
+  }
+  yield* readStream(nc, stream, { fromSeq: 1, toSeq: lastSeq }, subject, headersOnly);
+  // A second reading, not a longer one: the first looks again at what a purge made its consumer skip.
+  yield* readStream(nc, stream, { fromSeq: lastSeq + 1, toSeq: Infinity }, subject, headersOnly);
 }
 
 /** The first message of a subject from a sequence on, undefined where the stream holds none. */

@@ -1,4 +1,5 @@
 /** Commands run in this process: one of their own is for what is interrupted, or is about the process. */
+import { AsyncLocalStorage } from "node:async_hooks";
 import process from "node:process";
 import { Command } from "commander";
 import type { Context } from "../../src/cli/context.ts";
@@ -24,13 +25,11 @@ export async function inProcess(
   const context: Context = { ...SURROUNDINGS, env, setExitCode: (exit) => code = exit };
   const program = new Command().exitOverride().enablePositionalOptions();
   register(program, context);
-  const restore = divert("stdout", (text) => out += text);
+  const run = () => within(args.join(" "), program.parseAsync([...args], { from: "user" }), 60_000);
   try {
-    await within(args.join(" "), program.parseAsync([...args], { from: "user" }), 60_000);
+    await diverted.run({ stdout: (text) => out += text }, run);
   } catch (error) {
     [code, err] = [exitCodeOf(error), String(error)];
-  } finally {
-    restore();
   }
   return { code, out, err };
 }
@@ -38,23 +37,24 @@ export async function inProcess(
 /** Runs `latecomer …` as `main.ts` does; what it prints is kept, and not shown. */
 export async function wholeProgram(env: Record<string, string>, args: readonly string[]): Promise<Ended> {
   const said = { out: "", err: "" };
-  const restores = [divert("stdout", (text) => said.out += text), divert("stderr", (text) => said.err += text)];
-  try {
-    const code = await within(args.join(" "), runProgram(args, { ...SURROUNDINGS, env }), 60_000);
-    return { code, ...said };
-  } finally {
-    for (const restore of restores) restore();
-  }
+  const sinks: Sinks = { stdout: (text) => said.out += text, stderr: (text) => said.err += text };
+  const run = () => within(args.join(" "), runProgram(args, { ...SURROUNDINGS, env }), 60_000);
+  return { code: await diverted.run(sinks, run), ...said };
 }
 
 const SURROUNDINGS = { signal: new AbortController().signal, version: "" };
 
-/** Hands on what is written to a stream of this process, until what it returns is called. */
-function divert(stream: "stdout" | "stderr", to: (text: string) => void): () => void {
+type Sinks = Partial<Record<"stdout" | "stderr", (text: string) => void>>;
+
+/** Where a command in this process writes: each has its own, also while another runs or a test has given one up. */
+const diverted = new AsyncLocalStorage<Sinks>();
+
+for (const stream of ["stdout", "stderr"] as const) {
   const { write } = process[stream];
-  process[stream].write = (text: string | Uint8Array) => {
-    to(String(text));
+  process[stream].write = (text: string | Uint8Array, ...more: unknown[]) => {
+    const sink = diverted.getStore()?.[stream];
+    if (sink === undefined) return Reflect.apply(write, process[stream], [text, ...more]);
+    sink(String(text));
     return true;
   };
-  return () => process[stream].write = write;
 }

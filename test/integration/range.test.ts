@@ -2,7 +2,7 @@
 import * as assert from "uvu/assert";
 import { openBuckets } from "../../src/nats/bucket.ts";
 import { readStream } from "../../src/nats/range.ts";
-import { withCluster } from "../helpers/cluster.ts";
+import { pause, withCluster } from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
 
 /** More than a reader asks for ahead of what it hands over. */
@@ -28,6 +28,33 @@ describe("a range of a stream", (test) => {
       }
       assert.equal(found, Array.from({ length: ENTRIES }, (_, nth) => nth + 1));
       assert.is((await bucket.entries()).length, ENTRIES);
+    });
+  });
+
+  test("is listed with what is renewed meanwhile, when it is a bucket", async () => {
+    await withCluster({}, async ({ nc }) => {
+      const { leases: bucket } = await openBuckets(nc);
+      const others = Array.from({ length: 2_000 }, (_, nth) => `k${nth}`);
+      await Promise.all(others.map((key) => bucket.put(key, VALUE, 0)));
+      let revision = await bucket.put("renewed", "", 0);
+      let isListing = true;
+      let renewals = 0;
+      const renewing = (async () => {
+        for (; isListing; renewals++) {
+          revision = await bucket.put("renewed", VALUE, revision!);
+          await pause(1);
+        }
+      })();
+      try {
+        for (let round = 0; round < 10; round++) {
+          const before = renewals;
+          assert.is((await bucket.entries()).length, others.length + 1);
+          assert.ok(renewals > before);
+        }
+      } finally {
+        isListing = false;
+        await renewing;
+      }
     });
   });
 

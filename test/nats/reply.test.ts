@@ -1,6 +1,6 @@
 /** What the subject of an ack says of its message, in the two forms that servers give it. */
 import * as assert from "uvu/assert";
-import { readReply } from "../../src/nats/pull.ts";
+import { pendingBehind, readReply } from "../../src/nats/pull.ts";
 import { describe } from "../helpers/suite.ts";
 
 const SAID = "LIVEPEER_EVENTS.reader-1.3.1234567.89.1767909001123456789.42";
@@ -11,5 +11,11 @@ describe("the subject of an ack", (test) => {
     assert.equal(readReply(`$JS.ACK.${SAID}`), READ);
     assert.equal(readReply(`$JS.ACK._.ACCHASH.${SAID}`), READ);
     assert.equal(readReply(`$JS.ACK.hub.ACCHASH.${SAID}.x7Yz`), READ);
+  });
+
+  test("tells how many messages are behind it", () => {
+    assert.is(pendingBehind(`$JS.ACK.${SAID}`), 42);
+    assert.is(pendingBehind(`$JS.ACK.hub.ACCHASH.${SAID}`), 42);
+    assert.is(pendingBehind(`$JS.ACK._.ACCHASH.${SAID}.x7Yz`), 42);
   });
 });
