@@ -5,8 +5,8 @@
 import { openEmbedded } from "./embedded.ts";
 import type { Engine, OpenOptions, Params } from "./engine.ts";
 import { type Attempt, translateError } from "./errors.ts";
-import { LatecomerError } from "../errors.ts";
-import { Block, type Encoded, type InsertRow } from "./native.ts";
+import { ColumnTypes, PreparedInsert } from "./insert.ts";
+import type { InsertRow } from "./native.ts";
 import { maskPassword, openServer } from "./server.ts";
 
 export type { ClientLog, OpenOptions, Params } from "./engine.ts";
@@ -77,66 +77,15 @@ function facade(description: string, engine: Engine): ClickHouse {
       throw translateError(error, facts);
     }
   };
-  /** The types of columns, which say how rows must be written, by table and column. */
-  const known = new Map<string, Map<string, string>>();
-  let learning: Promise<void> | undefined;
-  /** Asks for the types; all inserts of a batch come at once, and one question serves them. */
-  const learn = () => learning ??= ask().finally(() => learning = undefined);
-  const ask = async (): Promise<void> => {
-    const found = await engine.rows<{ table: string; name: string; type: string }>(
-      "SELECT table, name, type FROM system.columns WHERE database = currentDatabase()",
-      undefined,
-    );
-    known.clear();
-    for (const { table, name, type } of found) {
-      const columns = known.get(table) ?? new Map();
-      known.set(table, columns.set(name, type));
-    }
-  };
+  const types = new ColumnTypes(engine);
   const prepare = (table: string, columns: readonly string[]): Insert => {
-    let rowCount = 0;
-    let block: Block | undefined;
-    let encoded: Encoded | undefined;
-    let hasFailed = false;
-    let isStored = false;
-    // Until the types are known; whoever adds rows does not wait.
-    let waiting: InsertRow[] = [];
-    const begin = (): Block => {
-      const made = new Block(columns, columns.map((column) => typeOf(table, column, known.get(table))));
-      made.add(waiting);
-      waiting = [];
-      return made;
-    };
+    const insert = new PreparedInsert(engine, types, table, columns);
     return {
       get rowCount() {
-        return rowCount;
+        return insert.rowCount;
       },
-      add: (rows) => {
-        rowCount += rows.length;
-        if (known.has(table)) block ??= begin();
-        if (block !== undefined) block.add(rows);
-        else for (const row of rows) waiting.push(row);
-      },
-      run: async () => {
-        if (rowCount === 0 || isStored) return;
-        await attempt(`insert ${rowCount} rows into ${table}`, true, async () => {
-          if (encoded === undefined) {
-            if (block === undefined && !known.has(table)) await learn();
-            encoded = (block ?? begin()).finish();
-            block = undefined;
-          }
-          try {
-            await engine.insert(table, columns, encoded.bytes);
-          } catch (error) {
-            hasFailed = true;
-            known.clear(); // The table may have changed under us; the next insert looks again.
-            throw error;
-          }
-          isStored = true;
-          // A request that failed may still be sending what it has.
-          if (!hasFailed) encoded.release();
-        });
-      },
+      add: (rows) => insert.add(rows),
+      run: () => attempt(`insert ${insert.rowCount} rows into ${table}`, true, () => insert.run()),
     };
   };
   return {
@@ -149,16 +98,10 @@ function facade(description: string, engine: Engine): ClickHouse {
       await one.run();
     },
     prepare,
-    learn: () => attempt("read the types of columns", false, learn),
+    learn: () => attempt("read the types of columns", false, () => types.learn()),
     ping: () => attempt("reach ClickHouse", false, () => engine.ping()),
     close: () => attempt("close ClickHouse", false, () => engine.close()),
   };
-}
-
-function typeOf(table: string, column: string, types: ReadonlyMap<string, string> | undefined): string {
-  const type = types?.get(column);
-  if (type !== undefined) return type;
-  throw new LatecomerError("COLUMN_MISSING", "fatal", `the table ${table} has no column ${column}`);
 }
 
 /** Enough of a statement to recognise it in a message. */
