@@ -31,7 +31,11 @@ export interface ReadFrom {
 
 /** The event stream as a whole. */
 export interface EventStream {
-  bounds(): Promise<StreamBounds>;
+  /**
+   * What the stream holds. Where it ends before `knownSeq`, which it is known to have held, that counts as lost only after
+   * some seconds in a cluster, whose members may lag.
+   */
+  bounds(knownSeq?: number): Promise<StreamBounds>;
   /** When the message of a sequence was stored, in Unix milliseconds; undefined when the stream does not hold it. */
   storedAtMs(streamSequence: number): Promise<number | undefined>;
   /** The least sequence stored later than an instant, one beyond the last when there is none. */

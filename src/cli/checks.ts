@@ -26,6 +26,12 @@ export interface Finding {
 const TOLERATED_SKEW_MS = 5_000;
 const FATAL_SKEW_MS = 3_600_000;
 
+/**
+ * The oldest nats-server for a cluster: earlier ones took two conditional writes of one revision when a leader changed
+ * (nats-server#4320), and skipped messages on members that counted refusals differently (nats-server#4365).
+ */
+const OLDEST_CLUSTER = [2, 10] as const;
+
 /** The oldest ClickHouse with all that the schema uses. */
 const OLDEST_CLICKHOUSE = [24, 8] as const;
 
@@ -52,7 +58,7 @@ export async function checkFolder(config: Config): Promise<Finding> {
 
 /** Streams, buckets and generation are those of this version and configuration. */
 export async function checkNats(config: Config, nc: NatsConnection): Promise<Finding[]> {
-  const findings = [ok("nats-server", `${nc.info?.version} at ${maskUrl(config.natsUrl)}`)];
+  const findings = [serverFinding(config.natsUrl, nc.info!)];
   const plans = await planStreams(await nc.jetstreamManager(), config);
   const missing = plans.filter((plan) => plan.action === "create").map((plan) => plan.name);
   const drifted = plans.filter((plan) => plan.action === "update" || plan.action === "refuse").map((
@@ -88,6 +94,27 @@ export async function checkNats(config: Config, nc: NatsConnection): Promise<Fin
   }
   findings.push(clockFinding("clock of NATS", await natsClockMs(nc)));
   return findings;
+}
+
+/** What is to be said of a server by what it tells of itself. */
+export function serverFinding(
+  url: string,
+  { version, cluster }: { version: string; cluster?: string | undefined },
+): Finding {
+  const check = "nats-server";
+  const detail = `${version} at ${maskUrl(url)}`;
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  const [leastMajor, leastMinor] = OLDEST_CLUSTER;
+  const isOld = major < leastMajor || (major === leastMajor && minor < leastMinor);
+  if (cluster === undefined || !isOld) return ok(check, detail);
+  return {
+    check,
+    state: "warning",
+    detail: `${detail}, in a cluster: members before ${
+      OLDEST_CLUSTER.join(".")
+    } may come to disagree when a leader is lost`,
+    fix: "upgrade nats-server",
+  };
 }
 
 /** The schema is that of this version, and the engine's clock is ours. */

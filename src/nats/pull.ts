@@ -53,12 +53,14 @@ export class Pull {
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status> & { stop?: () => void };
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  readonly #after: number;
   readonly #withHeaders: boolean;
   readonly #buffer: PulledMessage[] = [];
   #bufferedBytes = 0;
   /** Messages and bytes asked for and not answered yet. */
   #wanted = 0;
   #wantedBytes = 0;
+  /** The delivery sequence of the last message that came. */
   #delivered = 0;
   /** The stream sequence of the last message that came. */
   #last = 0;
@@ -66,8 +68,10 @@ export class Pull {
   #broken = "";
   #wake: (() => void) | undefined;
 
-  constructor(nc: NatsConnection, stream: string, consumer: string, withHeaders = false) {
+  /** `after` is the sequence behind which the consumer was told to begin. */
+  constructor(nc: NatsConnection, stream: string, consumer: string, after: number, withHeaders = false) {
     this.#nc = nc;
+    this.#after = after;
     this.#withHeaders = withHeaders;
     this.#requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
     this.#inbox = createInbox();
@@ -85,11 +89,6 @@ export class Pull {
   /** Why nothing more comes, blank while more may come. */
   get broken(): string {
     return this.#broken;
-  }
-
-  /** The delivery sequence of the last message that came. */
-  get delivered(): number {
-    return this.#delivered;
   }
 
   get isEmpty(): boolean {
@@ -159,9 +158,12 @@ export class Pull {
     if (streamSequence <= this.#last) return this.break("messages came again");
     this.#last = streamSequence;
     const { subject, data: bytes, reply } = message;
-    const headers = this.#withHeaders ? message.headers : undefined;
-    this.#buffer.push({ subject, bytes, streamSequence, streamTimeMs, reply, headers });
-    this.#bufferedBytes += bytes.length;
+    // A server that does not hold as much yet, as a member of a cluster may not, begins at the end of what it has.
+    if (streamSequence > this.#after) {
+      const headers = this.#withHeaders ? message.headers : undefined;
+      this.#buffer.push({ subject, bytes, streamSequence, streamTimeMs, reply, headers });
+      this.#bufferedBytes += bytes.length;
+    }
     this.#wanted--;
     this.#wantedBytes = Math.max(0, this.#wantedBytes - bytes.length);
     // A request that brought its last message is over, whatever is left of its bytes.

@@ -109,7 +109,7 @@ export async function* readStream(
     try {
       const first = await firstMessageFrom(jsm, stream, subject, next);
       if (first === undefined || first.seq > toSeq) return;
-      left = (await jsm.consumers.add(stream, {
+      const { num_pending } = await jsm.consumers.add(stream, {
         name,
         ack_policy: AckPolicy.None,
         deliver_policy: DeliverPolicy.StartSequence,
@@ -120,11 +120,13 @@ export async function* readStream(
         replay_policy: ReplayPolicy.Instant,
         mem_storage: true,
         num_replicas: 1,
-      })).num_pending;
+      });
+      // In a cluster its member may not have yet what was found where the stream is led.
+      left = Math.max(1, num_pending);
     } catch (error) {
       throw natsError(error, `read ${stream} from sequence ${next}`);
     }
-    const pull = new Pull(nc, stream, name, headersOnly);
+    const pull = new Pull(nc, stream, name, next - 1, headersOnly);
     try {
       while (next <= toSeq) {
         // Behind the last of them nothing is waited for: the server is asked at once.

@@ -4,17 +4,26 @@
  * Two processes that shared a consumer would split its messages, and an ack of one would cover what the other
  * has not written. So every reader makes its own, starts it where the checkpoint says, and lets it expire.
  *
- * A consumer can fall silent: after a reconnect, a change of leader, or because somebody deleted it. What it says of
- * itself is compared with what came, and when the two disagree another one takes its place, behind the last message
+ * A consumer can fall silent: after a reconnect, a change of leader, or because somebody deleted it. What the stream
+ * holds is compared with what came, and when the two disagree another consumer takes its place, behind the last message
  * that was read.
  */
-import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, ReplayPolicy } from "nats";
+import {
+  AckPolicy,
+  DeliverPolicy,
+  type JetStreamManager,
+  nanos,
+  type NatsConnection,
+  ReplayPolicy,
+  type StreamState,
+} from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
 import type { Backlog, LiveSource, OnRebound, ReadFrom, StreamPosition } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
+import { firstMessageFrom } from "./range.ts";
 
 /** Messages and bytes handed over at once: some milliseconds of work. */
 const SLICE = 128;
@@ -32,8 +41,12 @@ const ACK_WAIT_MS = 24 * 3_600_000;
 /** How long an ack may wait for the server's reply. */
 const ACK_TIMEOUT_MS = 5_000;
 
-/** After so long without a message the consumer is asked whether it has any. */
+/** After so long without a message the stream is asked whether it holds any. */
 const SILENCE_MS = 3_000;
+
+/** How long a member that begins to lead may take to catch up before what it lacks counts as lost, and how often it is asked. */
+const CATCH_UP_MS = 5_000;
+const LOOK_AGAIN_MS = 100;
 
 /** What is read, and by whom. */
 export interface Reading {
@@ -60,6 +73,8 @@ export class ConsumerSource implements LiveSource {
   #lastSequence: number;
   /** The last message that the stream is known to have held, read by us or not. */
   #known: StreamPosition;
+  /** Up to here the stream was seen to hold nothing unread; so that each look has only what is new to go through. */
+  #emptyTo = 0;
   /** True when the stream was seen to hold it after the present consumer was made. */
   #isSameStream = false;
   #lastHeard = performance.now();
@@ -104,7 +119,7 @@ export class ConsumerSource implements LiveSource {
       throw natsError(error, `open a consumer of ${subject}`);
     }
     this.#consumer = name;
-    this.#pull = new Pull(this.#nc, EVENT_STREAM, name);
+    this.#pull = new Pull(this.#nc, EVENT_STREAM, name, this.#lastSequence);
     this.#lastHeard = performance.now();
     this.#wasSilent = false;
     if (this.#bindings > 1) this.#reading.onRebound(why);
@@ -159,15 +174,19 @@ export class ConsumerSource implements LiveSource {
       this.#unacknowledged.length === 0;
     if (!isQuiet()) return undefined;
     try {
-      // The stream first: what comes after it was asked is not covered by the answer.
-      const { state } = await this.#jsm.streams.info(EVENT_STREAM);
-      const { num_pending, num_ack_pending } = await this.#jsm.consumers.info(EVENT_STREAM, this.#consumer);
-      if (num_pending > 0 || num_ack_pending > 0 || !isQuiet()) return undefined;
+      const { state, cluster } = await this.#jsm.streams.info(EVENT_STREAM);
+      // The stream is asked and not the consumer: in a cluster its member may lag behind what is stored.
+      if (await this.#hasUnread() || !isQuiet()) return undefined;
+      if (cluster !== undefined) {
+        // A member that has just begun to lead may lag too.
+        const { cluster: then } = await this.#jsm.streams.info(EVENT_STREAM);
+        if (then?.leader !== cluster.leader) return undefined;
+      }
       const last = { streamSequence: state.last_seq, storedAtMs: Date.parse(state.last_ts) };
+      this.#emptyTo = Math.max(this.#emptyTo, last.streamSequence);
       this.#know(last);
       return last;
-    } catch (error) {
-      if (isNotFound(error)) pull!.break("the consumer is gone");
+    } catch {
       // Away for now: not known to be drained.
       return undefined;
     }
@@ -192,18 +211,22 @@ export class ConsumerSource implements LiveSource {
     else await this.#unbind();
   }
 
-  /** Breaks a pull whose consumer has messages, or has sent some, that did not come in two looks at it. */
+  /** Breaks a pull when the stream holds messages for it that did not come in two looks. */
   async #breakSilence(pull: Pull): Promise<void> {
     this.#lastHeard = performance.now();
     try {
-      const { num_pending, delivered } = await this.#jsm.consumers.info(EVENT_STREAM, this.#consumer);
-      const owes = num_pending > 0 || delivered.consumer_seq > pull.delivered;
-      if (owes && this.#wasSilent && pull.isEmpty) pull.break("the consumer has messages that do not come");
+      const owes = await this.#hasUnread();
+      if (owes && this.#wasSilent && pull.isEmpty) pull.break("the stream has messages that do not come");
       this.#wasSilent = owes;
-    } catch (error) {
+    } catch {
       // Away for now; the heartbeats that are missing then tell it too.
-      if (isNotFound(error)) pull.break("the consumer is gone");
     }
+  }
+
+  /** True when the stream holds a message for this reader behind what was read. */
+  async #hasUnread(): Promise<boolean> {
+    const from = Math.max(this.#lastSequence, this.#emptyTo) + 1;
+    return await firstMessageFrom(this.#jsm, EVENT_STREAM, this.#reading.subject, from) !== undefined;
   }
 
   #know(position: StreamPosition): void {
@@ -214,9 +237,7 @@ export class ConsumerSource implements LiveSource {
   async #requireSameStream(): Promise<void> {
     const { streamSequence, storedAtMs: knownMs } = this.#known;
     // The bounds first: a loss after they were asked breaks the pull, or shows in the message.
-    const { state } = await this.#jsm.streams.info(EVENT_STREAM).catch((error) => {
-      throw natsError(error, `read ${EVENT_STREAM}`);
-    });
+    const state = await streamState(this.#jsm, streamSequence);
     const there = await storedAtMs(this.#jsm, streamSequence);
     const isOther = there !== undefined && knownMs > 0 && there !== knownMs;
     this.#isSameStream = state.last_seq >= streamSequence && !isOther;
@@ -237,6 +258,22 @@ export class ConsumerSource implements LiveSource {
     this.#consumer = "";
     // Where that fails, it goes by itself when its inactivity threshold has passed.
     await this.#jsm.consumers.delete(EVENT_STREAM, name).catch(() => {});
+  }
+}
+
+/**
+ * What the stream holds. A member of a cluster that has just begun to lead may not have caught up with what is confirmed,
+ * so where a cluster's stream ends before a sequence that it is known to have held, it is asked again for a while.
+ */
+export async function streamState(jsm: JetStreamManager, knownSeq: number): Promise<StreamState> {
+  try {
+    for (const until = performance.now() + CATCH_UP_MS;;) {
+      const { state, cluster } = await jsm.streams.info(EVENT_STREAM);
+      if (cluster === undefined || state.last_seq >= knownSeq || performance.now() > until) return state;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    }
+  } catch (error) {
+    throw natsError(error, `read ${EVENT_STREAM}`);
   }
 }
 

@@ -13,7 +13,7 @@ import type {
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { firstMessageFrom, readRange } from "./range.ts";
-import { ConsumerSource, type Reading, storedAtMs } from "./source.ts";
+import { ConsumerSource, type Reading, storedAtMs, streamState } from "./source.ts";
 
 /** Opens the event stream. */
 export async function openEventStream(nc: NatsConnection): Promise<ReplayedStream> {
@@ -38,11 +38,9 @@ class JetStreamEvents implements ReplayedStream {
     this.#jsm = jsm;
   }
 
-  bounds(): Promise<StreamBounds> {
-    return translated(async () => {
-      const { first_seq, last_seq } = (await this.#jsm.streams.info(EVENT_STREAM)).state;
-      return { firstSeq: first_seq, lastSeq: last_seq };
-    });
+  async bounds(knownSeq = 0): Promise<StreamBounds> {
+    const { first_seq: firstSeq, last_seq: lastSeq } = await streamState(this.#jsm, knownSeq);
+    return { firstSeq, lastSeq };
   }
 
   storedAtMs(streamSequence: number): Promise<number | undefined> {

@@ -238,7 +238,11 @@ export class Processor {
     if (lastSeq === 0) return true;
     const checkpoint = await state.loadCheckpoint(partition);
     if (typeof checkpoint !== "object" || checkpoint.doneSeq < lastSeq) return false;
-    return !isRewritten(checkpoint, await stream.bounds(), await stream.storedAtMs(checkpoint.doneSeq));
+    return !isRewritten(
+      checkpoint,
+      await stream.bounds(checkpoint.doneSeq),
+      await stream.storedAtMs(checkpoint.doneSeq),
+    );
   }
 
   /** Keeps the leases, and with them the set of partitions, until the processor stops. */

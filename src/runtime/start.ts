@@ -55,7 +55,10 @@ export async function startOf(
   for (const partition of partitions) checkpoints.set(partition, await state.loadCheckpoint(partition));
   // Only after the checkpoints: what they stand on was written before them.
   const entries = await state.unmatched(hash);
-  const bounds = await stream.bounds();
+  const doneSeqs = [...checkpoints.values()].map((checkpoint) =>
+    typeof checkpoint === "object" ? checkpoint.doneSeq : 0
+  );
+  const bounds = await stream.bounds(Math.max(0, ...doneSeqs));
   const plans = [];
   for (const [partition, checkpoint] of checkpoints) {
     const own = entries.filter((entry) => partitionOfEntry(entry, settings.partitions) === partition);

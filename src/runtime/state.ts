@@ -39,6 +39,8 @@ export class State {
   readonly #buckets: Buckets;
   /** Those of sessions of which this reader knows all that their entries hold. */
   readonly #revisions = new Map<string, number>();
+  /** Checkpoints as this reader wrote them last. */
+  readonly #checkpoints = new Map<string, Present>();
 
   constructor(buckets: Buckets) {
     this.#buckets = buckets;
@@ -100,16 +102,17 @@ export class State {
 
   /** Moves a checkpoint forward; one that another writer has moved further stays. */
   async saveCheckpoint(partition: string, checkpoint: Checkpoint): Promise<void> {
-    await compareAndSet(this.#buckets.checkpoints, partition, JSON.stringify(checkpoint), (text) => {
+    const merge = (text: string) => {
       const present = readCheckpoint(text);
       return JSON.stringify(present === undefined ? checkpoint : mergeCheckpoints(present, checkpoint));
-    });
+    };
+    this.#checkpoints.set(partition, await this.#update(partition, JSON.stringify(checkpoint), merge));
   }
 
   /** Puts a checkpoint in the place of the one that was found, forward or not; what another wrote since then stays. */
   async resetCheckpoint(partition: string, found: Checkpoint | "corrupt", checkpoint: Checkpoint): Promise<void> {
     const text = JSON.stringify(checkpoint);
-    await compareAndSet(this.#buckets.checkpoints, partition, text, (present) => {
+    await this.#update(partition, text, (present) => {
       const isFound = JSON.stringify(readCheckpoint(present) ?? "corrupt") === JSON.stringify(found);
       return isFound ? text : present;
     });
@@ -117,7 +120,7 @@ export class State {
 
   /** Remembers messages that could not be read any more, for `doctor`. */
   async noteGap(partition: string, gap: Gap): Promise<void> {
-    await compareAndSet(this.#buckets.checkpoints, `gaps.${partition}`, JSON.stringify([gap]), (text) => {
+    await this.#update(`gaps.${partition}`, JSON.stringify([gap]), (text) => {
       const known = readGaps(text);
       const isKnown = known.some((one) => JSON.stringify(one) === JSON.stringify(gap));
       return JSON.stringify(isKnown ? known : [...known, gap].slice(-MOST_GAPS));
@@ -129,13 +132,25 @@ export class State {
    * repeated may count again.
    */
   async noteCosts(partition: string, costs: readonly Cost[]): Promise<void> {
-    await compareAndSet(this.#buckets.checkpoints, `costs.${partition}`, JSON.stringify(costs), (text) => {
+    await this.#update(`costs.${partition}`, JSON.stringify(costs), (text) => {
       return JSON.stringify(costs.reduce(withCost, readCosts(text)).slice(-MOST_COSTS));
     });
   }
 
+  /**
+   * Writes a key of `checkpoints` over what is there: by what this reader wrote last, else by asking. A write that says
+   * there is nothing would be refused almost always, and over such refusals members of a cluster may come to disagree
+   * (nats-server#5794).
+   */
+  async #update(key: string, wanted: string, merge: Merge): Promise<Present> {
+    const { checkpoints } = this.#buckets;
+    const known = this.#checkpoints.get(key) ?? await checkpoints.get(key);
+    return await compareAndSet(checkpoints, key, wanted, merge, known);
+  }
+
   async #put(bucket: StateChange["bucket"], key: string, value: string): Promise<string> {
-    const known = bucket === "workflow_sessions" ? this.#revisions.get(key) : undefined;
+    const revision = bucket === "workflow_sessions" ? this.#revisions.get(key) ?? 0 : 0;
+    const known = { value: undefined, revision };
     const written = await compareAndSet(this.#buckets[bucket], key, value, MERGE[bucket](key, value), known);
     // What another writer knew more is not known here before the whole write has come to its end.
     if (bucket === "workflow_sessions" && written.value === value) this.#remember(key, written.revision);
@@ -196,31 +211,34 @@ const MERGE: Readonly<Record<StateChange["bucket"], (key: string, wanted: string
   workflow_sessions: (key, wanted) => (present) => mergeSessions(key, present, wanted),
 };
 
+/** What a key is taken to hold; revision 0 where it holds nothing. */
+interface Present {
+  /** Undefined where there is none, or where what is to be written knows all that it holds. */
+  readonly value: string | undefined;
+  readonly revision: number;
+}
+
+/** What is written first, and refused by the server where the key holds something. */
+const NOTHING: Present = { value: undefined, revision: 0 };
+
 /**
- * Writes a value over the one of the revision that is expected to be there (0: none), or what `merge` makes of the one
- * that is there instead. Returns what is there then. Throws STATE_CONTENTION (retryable) when others were first too
- * many times.
+ * Writes a value, or what `merge` makes of it and of the one that is there. Returns what is there then. Throws
+ * STATE_CONTENTION (retryable) when others were first too many times.
  */
 async function compareAndSet(
   bucket: Bucket,
   key: string,
   wanted: string,
   merge: Merge,
-  expected = 0,
+  known: Present = NOTHING,
 ): Promise<{ readonly value: string; readonly revision: number }> {
-  let value = wanted;
-  let revision = expected;
+  let present = known;
   for (let attempt = 0; attempt < MOST_CONFLICTS; attempt++) {
-    const written = await bucket.put(key, value, revision);
+    const value = present.value === undefined ? wanted : merge(present.value);
+    if (value === present.value) return { value, revision: present.revision };
+    const written = await bucket.put(key, value, present.revision);
     if (written !== undefined) return { value, revision: written };
-    const present = await bucket.get(key);
-    if (present === undefined) {
-      [value, revision] = [wanted, 0];
-      continue;
-    }
-    ({ revision } = present);
-    value = merge(present.value);
-    if (value === present.value) return { value, revision };
+    present = await bucket.get(key) ?? NOTHING;
   }
   throw new LatecomerError("STATE_CONTENTION", "retryable", "a state entry is written by too many at once");
 }

@@ -1,5 +1,6 @@
 /** Several nats-servers on loopback that are one JetStream cluster, each in a folder of its own. */
 import { join } from "node:path";
+import process from "node:process";
 import { type NatsConnection } from "nats";
 import { freePort, type LocalNats, startNatsServer } from "../../src/local/nats-server.ts";
 import { eventually } from "./cluster.ts";
@@ -72,6 +73,12 @@ export class NatsCluster implements LocalNats {
     const member = this.#members.find((one) => one.name === name)!;
     await member.server?.kill();
     member.server = undefined;
+  }
+
+  /** Halts a member with SIGSTOP, or lets it go on with SIGCONT. */
+  signal(name: string, signal: "SIGSTOP" | "SIGCONT"): void {
+    const pid = this.#members.find((one) => one.name === name)!.server?.pid;
+    if (pid !== undefined) process.kill(pid, signal);
   }
 
   async stop(signal?: NodeJS.Signals): Promise<void> {

@@ -6,8 +6,11 @@
 import process from "node:process";
 import { NatsError } from "nats";
 import * as assert from "uvu/assert";
+import { routeOf } from "../../src/core/route.ts";
+import { eventSubject } from "../../src/core/subject.ts";
+import { openEventStream } from "../../src/nats/stream.ts";
 import { productionLoad } from "../bench/load.ts";
-import { type Cluster, eventually, neverBack, withCluster, within } from "../helpers/cluster.ts";
+import { type Cluster, eventually, neverBack, pause, withCluster, within } from "../helpers/cluster.ts";
 import { allIsThere, nothingIsAhead, publish } from "../helpers/delivery.ts";
 import { inSync, leaderOf, NatsCluster } from "../helpers/nats-cluster.ts";
 import { describe } from "../helpers/suite.ts";
@@ -17,6 +20,8 @@ const EVENTS = productionLoad(SOAK ? 20_000 : 3_000);
 
 /** Publishing and processing wait for an election, some seconds each. */
 const PATIENCE_MS = 60_000;
+
+const FROM_THE_START = { fromSequence: 1, known: { streamSequence: 0, storedAtMs: 0 } };
 
 const STREAMS = ["LIVEPEER_EVENTS", "KV_capability_snapshots", "KV_checkpoints", "KV_unmatched_status"];
 
@@ -81,6 +86,46 @@ describe("in a JetStream cluster of three", (test) => {
       await answered(() => nothingIsAhead(cluster));
       await running.stop();
       await allIsThere(cluster, "org", EVENTS);
+    }, { startNats });
+  });
+
+  test("a partition has nothing more to read only when that is so where the stream is led", async () => {
+    let servers: NatsCluster | undefined;
+    const startNats = async (folder: string) => servers = await NatsCluster.start(folder);
+    await withCluster({ replicas: "3" }, async (cluster) => {
+      const stream = await openEventStream(cluster.nc);
+      const [event] = EVENTS.filter((bytes) => routeOf(bytes, cluster.config.partitions).partition === "0");
+      const isAside = async () => {
+        const leader = await leaderOfReader(cluster, "0");
+        return leader !== await leaderOf(cluster.nc, "LIVEPEER_EVENTS") && leader !== cluster.nc.info?.server_name;
+      };
+      let source = await stream.open("0", FROM_THE_START, "reader-1", () => {});
+      for (let nth = 2; !(await isAside()); nth++) {
+        await source.close();
+        source = await stream.open("0", FROM_THE_START, `reader-${nth}`, () => {});
+      }
+      const leader = await leaderOfReader(cluster, "0");
+      for (let round = 0; round < 20; round++) {
+        servers!.signal(leader, "SIGSTOP");
+        const asked = [];
+        let last = 0;
+        try {
+          for (let nth = 0; nth < 20; nth++) {
+            const subject = eventSubject("org", "ai_stream_status", "0");
+            last = (await cluster.nc.jetstream().publish(subject, event!, { timeout: 30_000 })).seq;
+          }
+          // Asked of the member that was away, they are answered while it still catches up.
+          asked.push(source.drainedUpTo(), source.drainedUpTo(), source.drainedUpTo());
+          await pause(50);
+        } finally {
+          servers!.signal(leader, "SIGCONT");
+        }
+        assert.equal(await Promise.all(asked), asked.map(() => undefined), `up to ${last} it is not read`);
+        for (let read = 0; read < last;) read = (await source.read(100, 1_000)).at(-1)?.streamSequence ?? read;
+        await source.ack(last);
+        assert.is((await source.drainedUpTo())?.streamSequence, last);
+      }
+      await source.close();
     }, { startNats });
   });
 });

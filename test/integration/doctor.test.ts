@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { AckPolicy, connect, DeliverPolicy, nanos } from "nats";
 import * as assert from "uvu/assert";
+import { serverFinding } from "../../src/cli/checks.ts";
 import { registerDoctor } from "../../src/cli/doctor.ts";
 import { registerInit } from "../../src/cli/init.ts";
 import { syncFinding, syncIn } from "../../src/cli/keeping.ts";
@@ -56,6 +57,15 @@ async function holdings(cluster: Cluster): Promise<string[]> {
   }
   return lines.sort();
 }
+
+describe("a finding of nats-server", (test) => {
+  test("warns of a cluster of servers that are too old for one, and of no single server", () => {
+    const stateOf = (version: string, cluster?: string) => serverFinding("nats://one", { version, cluster }).state;
+    for (const version of ["2.9.10", "2.10.0", "2.11.1", "3.0.0"]) assert.is(stateOf(version), "ok");
+    assert.is(stateOf("2.9.25", "east"), "warning");
+    for (const version of ["2.10.0", "2.11.0-beta.1", "3.0.0"]) assert.is(stateOf(version, "east"), "ok");
+  });
+});
 
 describe("doctor of a sound installation", (test) => {
   test("finds nothing wrong, says what cannot be read, and changes nothing", () =>

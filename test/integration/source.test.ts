@@ -59,7 +59,7 @@ describe("a consumer that falls silent", (test) => {
       const all = await stored(cluster, "0");
       const rest = await sequencesOf(source, all.length - first.length);
       assert.equal([...first, ...rest], all);
-      assert.equal(why, ["the consumer has messages that do not come"]);
+      assert.equal(why, ["the stream has messages that do not come"]);
       await source.close();
     }));
 
@@ -100,6 +100,24 @@ describe("messages that are sent again", (test) => {
       assert.is((await source.drainedUpTo())?.streamSequence, (await stream.bounds()).lastSeq);
       await source.close();
       assert.equal(why, ["messages came again"]);
+    }));
+});
+
+describe("a consumer that begins too early", (test) => {
+  // As on a member of a cluster that lags behind: the server begins at the end of what it has.
+  test("hands over nothing from before where it was told to begin", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", SAMPLES.slice(0, 10));
+      const stream = await openEventStream(cluster.nc);
+      const { lastSeq } = await stream.bounds();
+      const from = { ...FROM_THE_START, fromSequence: lastSeq + 5 };
+      const source = await stream.open("0", from, "early", () => {});
+      await cluster.publish("org", SAMPLES.slice(10));
+      const all = await stored(cluster, "0");
+      const wanted = all.filter((seq) => seq >= from.fromSequence);
+      assert.ok(all.some((seq) => seq > lastSeq && seq < from.fromSequence), "there is something to pass over");
+      assert.equal(await sequencesOf(source, wanted.length), wanted);
+      await source.close();
     }));
 });
 

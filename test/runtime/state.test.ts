@@ -53,6 +53,38 @@ function entryOf(...wires: Wire[]) {
 
 const uidsIn = (key: string, value: string) => readSession(key, value)!.session.signals.map(({ uid }) => uid).sort();
 
+describe("moving a checkpoint", (test) => {
+  const moved = (doneSeq: number): Checkpoint => ({ ...FOUND, doneSeq, rewindSeq: doneSeq + 1 });
+
+  test("asks once what is there, and never offers what has to be refused", async () => {
+    const server = new BucketServer("checkpoints", new Scheduler());
+    server.put("0", JSON.stringify(FOUND), 0);
+    const calls: string[] = [];
+    const counted: Pick<Bucket, "get" | "put"> = {
+      get: (key) => (calls.push("get"), bucketOf(server).get(key)),
+      put: async (key, value, revision) => {
+        const written = await bucketOf(server).put(key, value, revision);
+        calls.push(written === undefined ? "refused" : "put");
+        return written;
+      },
+    };
+    const state = new State({ checkpoints: counted } as unknown as Buckets);
+    for (const doneSeq of [30, 40, 50]) await state.saveCheckpoint("0", moved(doneSeq));
+    assert.equal(calls, ["get", "put", "put", "put"]);
+    assert.equal(await state.loadCheckpoint("0"), moved(50));
+  });
+
+  test("leaves what another writer moved further meanwhile, and goes on from there", async () => {
+    const state = stateOf(JSON.stringify(FOUND));
+    await state.saveCheckpoint("0", moved(30));
+    await state.forReader().saveCheckpoint("0", moved(60));
+    await state.saveCheckpoint("0", moved(40));
+    assert.equal(await state.loadCheckpoint("0"), moved(60));
+    await state.saveCheckpoint("0", moved(70));
+    assert.equal(await state.loadCheckpoint("0"), moved(70));
+  });
+});
+
 describe("resetting a checkpoint", (test) => {
   test("takes the place of the one that was found, though it lies behind it, or could not be read", async () => {
     for (const [text, found] of [[JSON.stringify(FOUND), FOUND], ["{", "corrupt"]] as const) {

@@ -82,7 +82,7 @@ export function openBucket(server: BucketServer, process: Process): Bucket {
     remove: (key) => ask("remove", () => server.remove(key)),
     removeUnder: (token) => ask("clear", () => server.removeUnder(token)),
     entries: async () => {
-      // What is written again while the list is read lies beyond its end.
+      // What is written again while the list is read may not be in it, as where a member of a cluster lags behind.
       const upTo = await ask("bounds of", () => server.revision);
       return await ask("list", () => server.list().filter(({ revision }) => revision <= upTo));
     },
