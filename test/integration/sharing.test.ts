@@ -12,6 +12,7 @@ import {
   within,
   withServedCluster,
 } from "../helpers/cluster.ts";
+import { publishMessages } from "../../src/nats/publish.ts";
 import { productionLoad } from "../bench/load.ts";
 import { describe } from "../helpers/suite.ts";
 
@@ -72,6 +73,44 @@ describe("two processes and four partitions", (test) => {
       await cluster.process();
       assert.equal(await cluster.digest("org"), await cluster.digest("calm"));
       assert.ok((await cluster.digest("org")).rows > 1_000);
+    }));
+
+  test("are shared anew when the second joins under load: every message is archived once, and the digest is the same", () =>
+    withServedCluster({ partitions: PARTITIONS, allowedLatenessMs: LATENESS }, async (cluster) => {
+      const events = productionLoad(8_000);
+      const one = startNamed(cluster, "one");
+      let two: Command | undefined;
+      try {
+        await eventually("held by the first", async () => (await owners(cluster)).size === 5);
+        let isPublishing = true;
+        const publishing = publishMessages(cluster.nc, events, {
+          source: "org",
+          partitions: Number(PARTITIONS),
+          messageIds: false,
+          rate: 800,
+        }).finally(() => isPublishing = false);
+        publishing.catch(() => {}); // Awaited below.
+        const stored = () => cluster.count("SELECT uniqExact(stream_sequence) FROM raw_streaming_events");
+        await eventually("under way", async () => await stored() > 500);
+        two = startNamed(cluster, "two");
+        await eventually("shared", async () => {
+          return [...(await owners(cluster)).values()].filter((owner) => owner === "two").length === 2;
+        }, 15_000);
+        assert.ok(isPublishing, "the load goes on");
+        await publishing;
+        await eventually("all stored", async () => await stored() === events.length);
+        for (const command of [one, two]) command.kill("SIGTERM");
+        for (const command of [one, two]) {
+          const ended = await within("ended", command.ended);
+          assert.is(ended.code, 0, ended.err);
+        }
+      } finally {
+        for (const command of [one, two]) command?.kill("SIGKILL");
+      }
+      assert.is(await cluster.count("SELECT count() FROM raw_streaming_events FINAL"), events.length);
+      await cluster.publish("calm", events);
+      await cluster.process();
+      assert.equal(await cluster.digest("org"), await cluster.digest("calm"));
     }));
 });
 
