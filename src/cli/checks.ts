@@ -8,6 +8,7 @@ import { schemaDrift } from "../clickhouse/drift.ts";
 import { migrationStatus } from "../clickhouse/migrate.ts";
 import { factWriters } from "../clickhouse/writer.ts";
 import { LatecomerError } from "../errors.ts";
+import { isOlder } from "../nats/connection.ts";
 import { contentHash, readGeneration } from "../nats/generation.ts";
 import { planStreams } from "../nats/provision.ts";
 
@@ -27,10 +28,10 @@ const TOLERATED_SKEW_MS = 5_000;
 const FATAL_SKEW_MS = 3_600_000;
 
 /**
- * The oldest nats-server for a cluster: earlier ones took two conditional writes of one revision when a leader changed
- * (nats-server#4320), and skipped messages on members that counted refusals differently (nats-server#4365).
+ * The oldest nats-server for a cluster. Earlier ones take two writes on one revision when both are under way
+ * (nats-server#4320), and their members may keep what others refused (nats-server#4365, #5794 of August 2024).
  */
-const OLDEST_CLUSTER = [2, 10] as const;
+const OLDEST_CLUSTER = [2, 10, 20] as const;
 
 /** The oldest ClickHouse with all that the schema uses. */
 const OLDEST_CLICKHOUSE = [24, 8] as const;
@@ -103,10 +104,7 @@ export function serverFinding(
 ): Finding {
   const check = "nats-server";
   const detail = `${version} at ${maskUrl(url)}`;
-  const [major = 0, minor = 0] = version.split(".").map(Number);
-  const [leastMajor, leastMinor] = OLDEST_CLUSTER;
-  const isOld = major < leastMajor || (major === leastMajor && minor < leastMinor);
-  if (cluster === undefined || !isOld) return ok(check, detail);
+  if (cluster === undefined || !isOlder(version, OLDEST_CLUSTER)) return ok(check, detail);
   return {
     check,
     state: "warning",

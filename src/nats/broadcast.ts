@@ -5,7 +5,7 @@ import type { SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
 import { encodeToken } from "../core/subject.ts";
 import { natsError } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
-import { readWhole } from "./range.ts";
+import { firstMessageFrom, readBucket } from "./range.ts";
 
 const BUCKET = "capability_snapshots";
 
@@ -22,7 +22,7 @@ export async function openBroadcast(nc: NatsConnection): Promise<SnapshotBroadca
 /** The snapshots of a source that the bucket holds now, one after the other. */
 export async function* storedSnapshots(nc: NatsConnection, source: string): AsyncGenerator<Snapshot> {
   const subject = `$KV.${BUCKET}.${encodeToken(source)}.*`;
-  for await (const slice of readWhole(nc, bucketStream(BUCKET), subject)) {
+  for await (const slice of readBucket(nc, bucketStream(BUCKET), subject)) {
     for (const { bytes } of slice) {
       const snapshot = readSnapshotEntry(decoder.decode(bytes));
       if (snapshot !== undefined) yield snapshot;
@@ -69,8 +69,12 @@ class BucketWatch implements SnapshotWatch {
 
   async isCaughtUp(): Promise<boolean> {
     try {
-      const info = await (await this.#nc.jetstreamManager()).streams.info(bucketStream(BUCKET));
-      return info.state.messages === 0 || this.#revision >= info.state.last_seq;
+      const jsm = await this.#nc.jetstreamManager();
+      const { state } = await jsm.streams.info(bucketStream(BUCKET));
+      if (state.messages === 0 || this.#revision >= state.last_seq) return true;
+      // The newest may have been removed.
+      const next = await firstMessageFrom(jsm, bucketStream(BUCKET), `$KV.${BUCKET}.>`, this.#revision + 1);
+      return next === undefined;
     } catch (error) {
       throw natsError(error, `read ${BUCKET}`);
     }

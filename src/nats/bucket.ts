@@ -6,7 +6,7 @@ import type { JetStreamClient, JetStreamManager, NatsConnection } from "nats";
 import type { Bucket, BucketEntry, Buckets } from "../ports.ts";
 import { isConflict, isNotFound, natsError } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
-import { readWhole } from "./range.ts";
+import { readBucket } from "./range.ts";
 
 /** Opens the buckets. One that was not provisioned makes every call on it fail, saying so. */
 export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
@@ -89,7 +89,7 @@ class JetStreamBucket implements Bucket {
   async entries(): Promise<BucketEntry[]> {
     const prefix = this.#subjectOf("").length;
     const entries = new Map<string, BucketEntry>();
-    for await (const slice of readWhole(this.#nc, bucketStream(this.#name), this.#subjectOf(">"))) {
+    for await (const slice of readBucket(this.#nc, bucketStream(this.#name), this.#subjectOf(">"))) {
       for (const { subject, bytes, streamSequence: revision } of slice) {
         const key = subject.slice(prefix);
         // Without a value it is a marker that somebody's `kv del` left.

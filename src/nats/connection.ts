@@ -42,7 +42,7 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
     });
   }
   const version = nc.info?.version ?? "0.0.0";
-  if (isOlder(version)) {
+  if (isOlder(version, OLDEST_SERVER)) {
     await nc.close();
     throw new LatecomerError(
       "NATS_TOO_OLD",
@@ -122,9 +122,10 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
 
-function isOlder(version: string): boolean {
+/** True for a version, such as `2.9.10`, before the one with these numbers. */
+export function isOlder(version: string, than: readonly number[]): boolean {
   const parts = version.split(/[.-]/).map(Number);
-  for (const [at, least] of OLDEST_SERVER.entries()) {
+  for (const [at, least] of than.entries()) {
     const part = parts[at] ?? 0;
     if (part !== least) return part < least;
   }

@@ -9,7 +9,7 @@ import { LatecomerError } from "../errors.ts";
 import { isNotFound, isStreamMissing, natsError } from "./connection.ts";
 import { letterId } from "./deadletters.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "./definitions.ts";
-import { readWhole } from "./range.ts";
+import { readStream } from "./range.ts";
 
 /** Where a reason stands in the subject of a letter, the subject of a receipt has this word. */
 const RECEIPT = "republished";
@@ -64,7 +64,7 @@ export function isLetterOf(letter: Letter, { source, reason, type, fromMs, toMs 
 export async function* readLetters(nc: NatsConnection, filter: LetterFilter): AsyncGenerator<Letter[]> {
   const token = (text: string | undefined) => text === undefined ? "*" : encodeToken(text);
   const subject = `dlq.${token(filter.source)}.${token(filter.reason)}.${token(filter.type)}`;
-  for await (const slice of readWhole(nc, DEAD_LETTER_STREAM, subject, true)) {
+  for await (const slice of readAll(nc, subject)) {
     const letters = slice.flatMap(({ subject, streamSequence, streamTimeMs, headers }) =>
       letterOf(subject, streamSequence, streamTimeMs, headers) ?? []
     );
@@ -92,7 +92,7 @@ export async function readLetter(nc: NatsConnection, number: number): Promise<Wh
 /** As whom the events of letters were published again: their uids, by letter id. */
 export async function readReceipts(nc: NatsConnection): Promise<Map<string, string[]>> {
   const receipts = new Map<string, string[]>();
-  for await (const slice of readWhole(nc, DEAD_LETTER_STREAM, `dlq.*.${RECEIPT}.*`, true)) {
+  for await (const slice of readAll(nc, `dlq.*.${RECEIPT}.*`)) {
     for (const { headers } of slice) {
       const letter = headers?.get("Latecomer-Letter") ?? "";
       receipts.set(letter, [...receipts.get(letter) ?? [], decoded(headers?.get("Latecomer-Uid") ?? "")]);
@@ -114,6 +114,18 @@ export async function writeReceipt(nc: NatsConnection, letter: Letter, uid: stri
   } catch (error) {
     throw natsError(error, "write the receipt of a letter");
   }
+}
+
+async function* readAll(nc: NatsConnection, subject: string) {
+  let state;
+  try {
+    ({ state } = await (await nc.jetstreamManager()).streams.info(DEAD_LETTER_STREAM));
+  } catch (error) {
+    throw natsError(error, `read ${DEAD_LETTER_STREAM} (\`latecomer init\` creates it)`);
+  }
+  if (state.messages === 0) return;
+  const whole = { fromSeq: state.first_seq, toSeq: state.last_seq };
+  yield* readStream(nc, DEAD_LETTER_STREAM, whole, subject, true);
 }
 
 /** Reads the headers of a letter; undefined for a message that is none. */

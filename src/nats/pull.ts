@@ -163,13 +163,13 @@ export class Pull {
       const headers = this.#withHeaders ? message.headers : undefined;
       this.#buffer.push({ subject, bytes, streamSequence, streamTimeMs, reply, headers });
       this.#bufferedBytes += bytes.length;
+      this.#wake?.();
     }
     this.#wanted--;
     this.#wantedBytes = Math.max(0, this.#wantedBytes - bytes.length);
     // A request that brought its last message is over, whatever is left of its bytes.
     if (this.#wanted === 0) this.#wantedBytes = 0;
     if (this.#wanted <= BATCH / 2) this.#request();
-    this.#wake?.();
   }
 
   /** Heartbeats, the end of a request with what it left unanswered, and the server's refusals. */

@@ -12,6 +12,7 @@ import {
   ReplayPolicy,
   type SeqMsgRequest,
   type StoredMsg,
+  type StreamState,
 } from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
@@ -38,6 +39,10 @@ const SLICE_BYTES = 4 * 1_048_576;
 
 /** The consumer goes by itself this long after its reader has. */
 const INACTIVE_MS = 60_000;
+
+/** How long a member that begins to lead may take to catch up before what it lacks counts as lost, and how often it is asked. */
+const CATCH_UP_MS = 5_000;
+const LOOK_AGAIN_MS = 100;
 
 /** How long the reader waits before it looks whether the stream still holds what it waits for. */
 const PATIENCE_MS = 2_000;
@@ -90,8 +95,7 @@ export async function messageAt(nc: NatsConnection, seq: number): Promise<Stored
 /**
  * Reads the messages of a range in the order of the stream, in slices. Messages that were removed are left out. A
  * connection that is lost is survived, and so is a consumer that skips: the reader goes on behind the last message it
- * handed over, until the stream holds none there. Without an end (`Infinity`) it is read up to a message that was the last
- * when it was sent. With `headersOnly` messages bring their headers and no bytes, else
+ * handed over, until the stream holds none there. With `headersOnly` messages bring their headers and no bytes, else
  * bytes and no headers.
  */
 export async function* readStream(
@@ -107,8 +111,8 @@ export async function* readStream(
     /** How many messages are still to come, as the server counted them last. */
     let left = 0;
     try {
-      const first = await firstMessageFrom(jsm, stream, subject, next);
-      if (first === undefined || first.seq > toSeq) return;
+      const first = await firstWithin(jsm, stream, subject, { fromSeq: next, toSeq });
+      if (first === undefined) return;
       const { num_pending } = await jsm.consumers.add(stream, {
         name,
         ack_policy: AckPolicy.None,
@@ -145,7 +149,6 @@ export async function* readStream(
         if (inRange.length > 0) {
           next = inRange.at(-1)!.streamSequence + 1;
           yield inRange;
-          if (toSeq === Infinity && pendingBehind(inRange.at(-1)!.reply) === 0) return;
         }
         // nats-server 2.9 moves a consumer behind the last message when one of its subjects is purged.
         if (inRange.length < taken.length) break;
@@ -160,24 +163,65 @@ export async function* readStream(
 }
 
 /**
- * Reads everything that a stream holds, as `readStream` does, and then what was written meanwhile, up to a message that
- * was the last when it was sent: in a bucket it may have taken the place of what was still to be read.
+ * Reads everything that a bucket's stream holds, as `readStream` does, and then what was written meanwhile: it may have
+ * taken the place of what was still to be read. Every entry that was stored before the call comes with a value that it
+ * had since then.
  */
-export async function* readWhole(
+export async function* readBucket(
   nc: NatsConnection,
   stream: string,
   subject: string,
-  headersOnly = false,
 ): AsyncGenerator<PulledMessage[]> {
-  let lastSeq;
-  try {
-    lastSeq = (await (await nc.jetstreamManager()).streams.info(stream)).state.last_seq;
-  } catch (error) {
-    throw natsError(error, `read ${stream} (\`latecomer init\` creates it)`);
+  const jsm = await nc.jetstreamManager();
+  const lastSeq = async () => {
+    try {
+      return (await jsm.streams.info(stream)).state.last_seq;
+    } catch (error) {
+      throw natsError(error, `read ${stream} (\`latecomer init\` creates it)`);
+    }
+  };
+  const toSeq = await lastSeq();
+  // Two readings, not a longer one: the first looks again at what a purge made its consumer skip.
+  yield* readStream(nc, stream, { fromSeq: 1, toSeq }, subject);
+  const atLeast = await lastSeq();
+  if (atLeast <= toSeq) return;
+  for await (const slice of readStream(nc, stream, { fromSeq: toSeq + 1, toSeq: Infinity }, subject)) {
+    yield slice;
+    const { streamSequence, reply } = slice.at(-1)!;
+    // The last one when it was sent, by a member that had all that the first reading can have missed.
+    if (streamSequence >= atLeast && pendingBehind(reply) === 0) return;
   }
-  yield* readStream(nc, stream, { fromSeq: 1, toSeq: lastSeq }, subject, headersOnly);
-  // A second reading, not a longer one: the first looks again at what a purge made its consumer skip.
-  yield* readStream(nc, stream, { fromSeq: lastSeq + 1, toSeq: Infinity }, subject, headersOnly);
+}
+
+/**
+ * What a stream holds. A member of a cluster that has just begun to lead may not have caught up with what is confirmed, so
+ * where a cluster's stream ends before a sequence that it is known to have held, it is asked again for a while.
+ */
+export async function streamState(jsm: JetStreamManager, stream: string, knownSeq: number): Promise<StreamState> {
+  try {
+    for (const until = performance.now() + CATCH_UP_MS;;) {
+      const { state, cluster } = await jsm.streams.info(stream);
+      if (cluster === undefined || state.last_seq >= knownSeq || performance.now() > until) return state;
+      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
+    }
+  } catch (error) {
+    throw natsError(error, `read ${stream}`);
+  }
+}
+
+/** The first message within a range, undefined where the stream holds none. */
+async function firstWithin(
+  jsm: JetStreamManager,
+  stream: string,
+  subject: string,
+  { fromSeq, toSeq }: Range,
+): Promise<StoredMsg | undefined> {
+  let first = await firstMessageFrom(jsm, stream, subject, fromSeq);
+  if (first === undefined && toSeq < Infinity) {
+    await streamState(jsm, stream, toSeq);
+    first = await firstMessageFrom(jsm, stream, subject, fromSeq);
+  }
+  return first !== undefined && first.seq <= toSeq ? first : undefined;
 }
 
 /** The first message of a subject from a sequence on, undefined where the stream holds none. */

@@ -8,22 +8,14 @@
  * holds is compared with what came, and when the two disagree another consumer takes its place, behind the last message
  * that was read.
  */
-import {
-  AckPolicy,
-  DeliverPolicy,
-  type JetStreamManager,
-  nanos,
-  type NatsConnection,
-  ReplayPolicy,
-  type StreamState,
-} from "nats";
+import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnection, ReplayPolicy } from "nats";
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
 import type { Backlog, LiveSource, OnRebound, ReadFrom, StreamPosition } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
-import { firstMessageFrom } from "./range.ts";
+import { firstMessageFrom, streamState } from "./range.ts";
 
 /** Messages and bytes handed over at once: some milliseconds of work. */
 const SLICE = 128;
@@ -43,10 +35,6 @@ const ACK_TIMEOUT_MS = 5_000;
 
 /** After so long without a message the stream is asked whether it holds any. */
 const SILENCE_MS = 3_000;
-
-/** How long a member that begins to lead may take to catch up before what it lacks counts as lost, and how often it is asked. */
-const CATCH_UP_MS = 5_000;
-const LOOK_AGAIN_MS = 100;
 
 /** What is read, and by whom. */
 export interface Reading {
@@ -95,6 +83,7 @@ export class ConsumerSource implements LiveSource {
     const why = this.#pull?.broken ?? "";
     await this.#unbind();
     this.#isSameStream = false;
+    this.#emptyTo = 0;
     this.#bindings++;
     const { durable, subject } = this.#reading;
     const name = durable ? this.#reading.name : `${this.#reading.name}-${this.#bindings}`;
@@ -180,7 +169,7 @@ export class ConsumerSource implements LiveSource {
       if (cluster !== undefined) {
         // A member that has just begun to lead may lag too.
         const { cluster: then } = await this.#jsm.streams.info(EVENT_STREAM);
-        if (then?.leader !== cluster.leader) return undefined;
+        if (cluster.leader === undefined || then?.leader !== cluster.leader) return undefined;
       }
       const last = { streamSequence: state.last_seq, storedAtMs: Date.parse(state.last_ts) };
       this.#emptyTo = Math.max(this.#emptyTo, last.streamSequence);
@@ -237,7 +226,7 @@ export class ConsumerSource implements LiveSource {
   async #requireSameStream(): Promise<void> {
     const { streamSequence, storedAtMs: knownMs } = this.#known;
     // The bounds first: a loss after they were asked breaks the pull, or shows in the message.
-    const state = await streamState(this.#jsm, streamSequence);
+    const state = await streamState(this.#jsm, EVENT_STREAM, streamSequence);
     const there = await storedAtMs(this.#jsm, streamSequence);
     const isOther = there !== undefined && knownMs > 0 && there !== knownMs;
     this.#isSameStream = state.last_seq >= streamSequence && !isOther;
@@ -258,22 +247,6 @@ export class ConsumerSource implements LiveSource {
     this.#consumer = "";
     // Where that fails, it goes by itself when its inactivity threshold has passed.
     await this.#jsm.consumers.delete(EVENT_STREAM, name).catch(() => {});
-  }
-}
-
-/**
- * What the stream holds. A member of a cluster that has just begun to lead may not have caught up with what is confirmed,
- * so where a cluster's stream ends before a sequence that it is known to have held, it is asked again for a while.
- */
-export async function streamState(jsm: JetStreamManager, knownSeq: number): Promise<StreamState> {
-  try {
-    for (const until = performance.now() + CATCH_UP_MS;;) {
-      const { state, cluster } = await jsm.streams.info(EVENT_STREAM);
-      if (cluster === undefined || state.last_seq >= knownSeq || performance.now() > until) return state;
-      await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
-    }
-  } catch (error) {
-    throw natsError(error, `read ${EVENT_STREAM}`);
   }
 }
 

@@ -12,8 +12,8 @@ import type {
 } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
-import { firstMessageFrom, readRange } from "./range.ts";
-import { ConsumerSource, type Reading, storedAtMs, streamState } from "./source.ts";
+import { firstMessageFrom, readRange, streamState } from "./range.ts";
+import { ConsumerSource, type Reading, storedAtMs } from "./source.ts";
 
 /** Opens the event stream. */
 export async function openEventStream(nc: NatsConnection): Promise<ReplayedStream> {
@@ -39,7 +39,7 @@ class JetStreamEvents implements ReplayedStream {
   }
 
   async bounds(knownSeq = 0): Promise<StreamBounds> {
-    const { first_seq: firstSeq, last_seq: lastSeq } = await streamState(this.#jsm, knownSeq);
+    const { first_seq: firstSeq, last_seq: lastSeq } = await streamState(this.#jsm, EVENT_STREAM, knownSeq);
     return { firstSeq, lastSeq };
   }
 

@@ -124,7 +124,7 @@ export class Replay {
       const times = await surveyRange(stream, request, (done) => this.#tell("surveying", done, size));
       const begin = await evidenceStart(stream, times, this.#settings);
       const evidence = new Evidence(this.#settings, times, begin.fromSeq);
-      const { lastSeq } = await stream.bounds();
+      const { lastSeq } = await stream.bounds(request.toSeq);
       await this.#load(evidence, lastSeq, begin.fromSeq);
       const isShadow = request.mode === "shadow";
       const record: ReplayRecord = {
@@ -229,7 +229,7 @@ export class Replay {
       await saveRecord(replays, record);
     }
     await this.#adopted(record.generation);
-    const { lastSeq } = await stream.bounds();
+    const { lastSeq } = await stream.bounds(record.toSeq);
     record = { ...record, evidence: { ...record.evidence, toSeq: lastSeq } };
     await saveRecord(replays, record);
     return record;
@@ -239,7 +239,7 @@ export class Replay {
   async #findSessions(record: ReplayRecord, tables: ReplayTables): Promise<ReplayRecord> {
     if (record.knowsSessions) return record;
     const { stream, replays } = this.#ports;
-    const { firstSeq, lastSeq } = await stream.bounds();
+    const { firstSeq, lastSeq } = await stream.bounds(record.toSeq);
     const total = SESSION_TYPES.size * (lastSeq - firstSeq + 1);
     const found = await incompleteSessions(
       stream,
@@ -325,8 +325,8 @@ export class Replay {
         "would be hidden: drop it and start another";
       throw new LatecomerError("GENERATION_NOT_HIGHER", "usage", why);
     }
-    const bounds = await stream.bounds();
     const checkpoint = readCheckpoint((await replays.get(progressKey(id)))?.value ?? "");
+    const bounds = await stream.bounds(checkpoint?.doneSeq);
     if (bounds.firstSeq > Math.min(evidence.fromSeq, checkpoint?.rewindSeq ?? record.fromSeq)) {
       throw expired(id, `sequences before ${bounds.firstSeq}`);
     }

@@ -31,7 +31,7 @@ export async function incompleteSessions(
   quietMs: number,
   onProgress: OnProgress,
 ): Promise<IncompleteSession[]> {
-  const { firstSeq, lastSeq } = await stream.bounds();
+  const { firstSeq, lastSeq } = await stream.bounds(range.toSeq);
   const headMs = firstSeq > 1 ? await stream.storedAtMs(firstSeq) : undefined;
   const census = new SessionCensus(headMs === undefined ? -Infinity : headMs + quietMs);
   let read = 0;

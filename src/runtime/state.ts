@@ -106,7 +106,8 @@ export class State {
       const present = readCheckpoint(text);
       return JSON.stringify(present === undefined ? checkpoint : mergeCheckpoints(present, checkpoint));
     };
-    this.#checkpoints.set(partition, await this.#update(partition, JSON.stringify(checkpoint), merge));
+    const known = this.#checkpoints.get(partition);
+    this.#checkpoints.set(partition, await this.#update(partition, JSON.stringify(checkpoint), merge, known));
   }
 
   /** Puts a checkpoint in the place of the one that was found, forward or not; what another wrote since then stays. */
@@ -138,14 +139,13 @@ export class State {
   }
 
   /**
-   * Writes a key of `checkpoints` over what is there: by what this reader wrote last, else by asking. A write that says
-   * there is nothing would be refused almost always, and over such refusals members of a cluster may come to disagree
+   * Writes a key of `checkpoints` over what is known to be there, else over what is found there. A write that says there
+   * is nothing would be refused almost always, and over such refusals members of a cluster may come to disagree
    * (nats-server#5794).
    */
-  async #update(key: string, wanted: string, merge: Merge): Promise<Present> {
+  async #update(key: string, wanted: string, merge: Merge, known?: Present): Promise<Present> {
     const { checkpoints } = this.#buckets;
-    const known = this.#checkpoints.get(key) ?? await checkpoints.get(key);
-    return await compareAndSet(checkpoints, key, wanted, merge, known);
+    return await compareAndSet(checkpoints, key, wanted, merge, known ?? await checkpoints.get(key));
   }
 
   async #put(bucket: StateChange["bucket"], key: string, value: string): Promise<string> {

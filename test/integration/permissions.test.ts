@@ -208,6 +208,10 @@ const BESIDES: readonly [role: string, work: (nc: NatsConnection) => Promise<unk
     const stream = await openEventStream(nc);
     assert.ok(await stream.storedAtMs(1));
     assert.is(await stream.firstSeqAfter(0), 1);
+    const nothingKnown = { fromSequence: 1, known: { streamSequence: 0, storedAtMs: 0 } };
+    const source = await stream.open("0", nothingKnown, "9-1", () => {});
+    assert.ok((await source.backlog()).pending >= 0);
+    await source.close();
     for (let marks = 0; marks < 2; marks++) {
       await nc.jetstream().publish(MARK);
       if (marks === 0) await takeMark(nc);

@@ -94,6 +94,15 @@ describe("resetting a checkpoint", (test) => {
     }
   });
 
+  test("takes the place of what another writer left, whatever this one wrote before", async () => {
+    const state = stateOf(JSON.stringify(FOUND));
+    await state.saveCheckpoint("0", { ...FOUND, doneSeq: 30, rewindSeq: 31 });
+    const found = { ...FOUND, doneSeq: 40, rewindSeq: 41 };
+    await state.forReader().saveCheckpoint("0", found);
+    await state.resetCheckpoint("0", found, PLANNED);
+    assert.equal(await state.loadCheckpoint("0"), PLANNED);
+  });
+
   test("leaves what another writer has reached since it was found", async () => {
     const reached = { ...FOUND, doneSeq: 22, rewindSeq: 23, doneAtMs: 6_000 };
     const state = stateOf(JSON.stringify(reached));

@@ -43,7 +43,7 @@ class Watch implements SnapshotWatch {
   isCaughtUp(): Promise<boolean> {
     return this.#process.call(
       "last of snapshots",
-      () => this.#server.list().length === 0 || this.#revision >= this.#server.revision,
+      () => this.#server.list().every(({ revision }) => revision <= this.#revision),
     );
   }
 
