@@ -254,10 +254,15 @@ const stateBeforeRows: OpenPorts = (servers, process) => {
       },
     };
   });
-  return {
-    ...withSink(ports, (write) => (table, rows) => later(() => write(table, rows))),
-    dirtyMinutes: { mark: (minutes) => later(() => dirtyMinutes.mark(minutes)) },
-  };
+  const deferring = withSink(ports, (write) => (table, rows) => later(() => write(table, rows)));
+  const mark: typeof dirtyMinutes.mark = (minutes) => later(() => dirtyMinutes.mark(minutes));
+  return withSources({ ...deferring, dirtyMinutes: { mark } }, (source) => ({
+    // A checkpoint that stays as it was is not written again.
+    ack: async (seq) => {
+      await flush();
+      await source.ack(seq);
+    },
+  }));
 };
 
 export const HARMLESS: Readonly<Record<string, OpenPorts>> = {
