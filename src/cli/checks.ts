@@ -108,9 +108,7 @@ export function serverFinding(
   return {
     check,
     state: "warning",
-    detail: `${detail}, in a cluster: members before ${
-      OLDEST_CLUSTER.join(".")
-    } may come to disagree when a leader is lost`,
+    detail: `${detail}: members of a cluster before ${OLDEST_CLUSTER.join(".")} may come to disagree`,
     fix: "upgrade nats-server",
   };
 }
