@@ -190,11 +190,19 @@ export class Cluster {
         };
       },
     };
-    const processor = await within("processor started", startProcessor(config, nc, steered, this.journal));
-    const leave = async () => {
-      this.#running.delete(running);
+    const release = async () => {
       await nc.close();
       if (!isOurs) await clickhouse.close();
+    };
+    const starting = within("processor started", startProcessor(config, nc, steered, this.journal));
+    // A connection that is left open keeps the test from ending.
+    const processor = await starting.catch(async (error) => {
+      await release();
+      throw error;
+    });
+    const leave = async () => {
+      this.#running.delete(running);
+      await release();
     };
     const running: Running = {
       processor,
