@@ -8,9 +8,9 @@ import { schemaDrift } from "../clickhouse/drift.ts";
 import { migrationStatus } from "../clickhouse/migrate.ts";
 import { factWriters } from "../clickhouse/writer.ts";
 import { LatecomerError } from "../errors.ts";
-import { isOlder } from "../nats/connection.ts";
 import { contentHash, readGeneration } from "../nats/generation.ts";
 import { planStreams } from "../nats/provision.ts";
+import { isOlder } from "../release.ts";
 
 /** `unknown`: cannot be read here, and nothing depends on it; `warning`: it runs, and something is lost or late. */
 export type Severity = "ok" | "unknown" | "warning" | "failed";
@@ -141,11 +141,7 @@ export async function checkClickHouse(config: Config, clickhouse: ClickHouse): P
 }
 
 function engineFinding(version: string, description: string): Finding {
-  const [year = 0, month = 0] = version.split(".").map(Number);
-  const [leastYear, leastMonth] = OLDEST_CLICKHOUSE;
-  if (year > leastYear || (year === leastYear && month >= leastMonth)) {
-    return ok("ClickHouse", `${version} at ${description}`);
-  }
+  if (!isOlder(version, OLDEST_CLICKHOUSE)) return ok("ClickHouse", `${version} at ${description}`);
   const detail = `${version} at ${description} is older than ${OLDEST_CLICKHOUSE.join(".")}`;
   return { check: "ClickHouse", state: "failed", detail, fix: "upgrade ClickHouse" };
 }

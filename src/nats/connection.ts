@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { connect, type ConnectionOptions, credsAuthenticator, ErrorCode, type NatsConnection, NatsError } from "nats";
 import { type Config, maskUrl } from "../config.ts";
 import { LatecomerError } from "../errors.ts";
+import { isOlder } from "../release.ts";
 
 /** What a connection needs to know. */
 export type NatsSettings = Pick<Config, "natsUrl" | "natsCreds" | "natsCa" | "natsCert" | "natsKey">;
@@ -121,16 +122,6 @@ const UNTRUSTED: ReadonlySet<string> = new Set([
   "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
 ]);
-
-/** True for a version, such as `2.9.10`, before the one with these numbers. */
-export function isOlder(version: string, than: readonly number[]): boolean {
-  const parts = version.split(/[.-]/).map(Number);
-  for (const [at, least] of than.entries()) {
-    const part = parts[at] ?? 0;
-    if (part !== least) return part < least;
-  }
-  return false;
-}
 
 /** The JetStream error code of a failed compare-and-set. */
 const WRONG_LAST_SEQUENCE = 10071;

@@ -4,7 +4,7 @@ import type { DeadLetter } from "../core/effects.ts";
 import type { DeadLetterQueue } from "../ports.ts";
 import { natsError } from "./connection.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "./definitions.ts";
-import { type Range, readStream } from "./range.ts";
+import { type Range, readStream, streamState } from "./range.ts";
 
 /** Room for subject and headers within what the server accepts as one message. */
 const HEADER_ROOM = 4_096;
@@ -64,12 +64,7 @@ export interface StoredLetters {
 
 /** Reads which messages of a range have a dead letter; keeps one bit for each sequence of the range. */
 export async function storedLetters(nc: NatsConnection, range: Range): Promise<StoredLetters> {
-  let state;
-  try {
-    ({ state } = await (await nc.jetstreamManager()).streams.info(DEAD_LETTER_STREAM));
-  } catch (error) {
-    throw natsError(error, `read ${DEAD_LETTER_STREAM} (\`latecomer init\` creates it)`);
-  }
+  const state = await streamState(await nc.jetstreamManager(), DEAD_LETTER_STREAM);
   const bits = new Uint8Array(Math.ceil((range.toSeq - range.fromSeq + 1) / 8));
   if (state.messages > 0) {
     const whole = { fromSeq: state.first_seq, toSeq: state.last_seq };

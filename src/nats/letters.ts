@@ -9,7 +9,7 @@ import { LatecomerError } from "../errors.ts";
 import { isNotFound, isStreamMissing, natsError } from "./connection.ts";
 import { letterId } from "./deadletters.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "./definitions.ts";
-import { readStream } from "./range.ts";
+import { readStream, streamState } from "./range.ts";
 
 /** Where a reason stands in the subject of a letter, the subject of a receipt has this word. */
 const RECEIPT = "republished";
@@ -117,12 +117,7 @@ export async function writeReceipt(nc: NatsConnection, letter: Letter, uid: stri
 }
 
 async function* readAll(nc: NatsConnection, subject: string) {
-  let state;
-  try {
-    ({ state } = await (await nc.jetstreamManager()).streams.info(DEAD_LETTER_STREAM));
-  } catch (error) {
-    throw natsError(error, `read ${DEAD_LETTER_STREAM} (\`latecomer init\` creates it)`);
-  }
+  const state = await streamState(await nc.jetstreamManager(), DEAD_LETTER_STREAM);
   if (state.messages === 0) return;
   const whole = { fromSeq: state.first_seq, toSeq: state.last_seq };
   yield* readStream(nc, DEAD_LETTER_STREAM, whole, subject, true);

@@ -53,6 +53,7 @@ export class Pull {
   readonly #subscription: Subscription;
   readonly #status: AsyncIterable<Status> & { stop?: () => void };
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  /** The stream sequence behind which the consumer was told to begin. */
   readonly #after: number;
   readonly #withHeaders: boolean;
   readonly #buffer: PulledMessage[] = [];
@@ -68,7 +69,6 @@ export class Pull {
   #broken = "";
   #wake: (() => void) | undefined;
 
-  /** `after` is the sequence behind which the consumer was told to begin. */
   constructor(nc: NatsConnection, stream: string, consumer: string, after: number, withHeaders = false) {
     this.#nc = nc;
     this.#after = after;

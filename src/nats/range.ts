@@ -40,7 +40,7 @@ const SLICE_BYTES = 4 * 1_048_576;
 /** The consumer goes by itself this long after its reader has. */
 const INACTIVE_MS = 60_000;
 
-/** How long a member that begins to lead may take to catch up before what it lacks counts as lost, and how often it is asked. */
+/** How long a member that begins to lead may take to catch up before what it lacks counts as lost; how often it is asked. */
 const CATCH_UP_MS = 5_000;
 const LOOK_AGAIN_MS = 100;
 
@@ -48,12 +48,8 @@ const LOOK_AGAIN_MS = 100;
 const PATIENCE_MS = 2_000;
 
 export async function streamBounds(nc: NatsConnection): Promise<StreamBounds> {
-  try {
-    const { state } = await (await nc.jetstreamManager()).streams.info(EVENT_STREAM);
-    return { firstSeq: state.first_seq, lastSeq: state.last_seq, messages: state.messages };
-  } catch (error) {
-    throw natsError(error, `read ${EVENT_STREAM} (\`latecomer init\` creates it)`);
-  }
+  const state = await streamState(await nc.jetstreamManager(), EVENT_STREAM);
+  return { firstSeq: state.first_seq, lastSeq: state.last_seq, messages: state.messages };
 }
 
 /**
@@ -173,17 +169,10 @@ export async function* readBucket(
   subject: string,
 ): AsyncGenerator<PulledMessage[]> {
   const jsm = await nc.jetstreamManager();
-  const lastSeq = async () => {
-    try {
-      return (await jsm.streams.info(stream)).state.last_seq;
-    } catch (error) {
-      throw natsError(error, `read ${stream} (\`latecomer init\` creates it)`);
-    }
-  };
-  const toSeq = await lastSeq();
+  const { last_seq: toSeq } = await streamState(jsm, stream);
   // Two readings, not a longer one: the first looks again at what a purge made its consumer skip.
   yield* readStream(nc, stream, { fromSeq: 1, toSeq }, subject);
-  const atLeast = await lastSeq();
+  const { last_seq: atLeast } = await streamState(jsm, stream);
   if (atLeast <= toSeq) return;
   for await (const slice of readStream(nc, stream, { fromSeq: toSeq + 1, toSeq: Infinity }, subject)) {
     yield slice;
@@ -197,7 +186,7 @@ export async function* readBucket(
  * What a stream holds. A member of a cluster that has just begun to lead may not have caught up with what is confirmed, so
  * where a cluster's stream ends before a sequence that it is known to have held, it is asked again for a while.
  */
-export async function streamState(jsm: JetStreamManager, stream: string, knownSeq: number): Promise<StreamState> {
+export async function streamState(jsm: JetStreamManager, stream: string, knownSeq = 0): Promise<StreamState> {
   try {
     for (const until = performance.now() + CATCH_UP_MS;;) {
       const { state, cluster } = await jsm.streams.info(stream);
@@ -205,7 +194,7 @@ export async function streamState(jsm: JetStreamManager, stream: string, knownSe
       await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
     }
   } catch (error) {
-    throw natsError(error, `read ${stream}`);
+    throw natsError(error, `read ${stream} (\`latecomer init\` creates it)`);
   }
 }
 

@@ -25,7 +25,7 @@ import { connectNats } from "../../src/nats/connection.ts";
 import { planStreams } from "../../src/nats/provision.ts";
 import { publishMessages } from "../../src/nats/publish.ts";
 import type { Checkpoint } from "../../src/core/checkpoint.ts";
-import type { Log, LogFields } from "../../src/ports.ts";
+import type { Log, LogFields, ReadFrom } from "../../src/ports.ts";
 import type { Processor } from "../../src/runtime/processor.ts";
 
 const PRODUCTION = new URL("../fixtures/production/", import.meta.url);
@@ -115,6 +115,9 @@ export interface Running {
   /** Vanishes without a last word: nothing of it reaches NATS or ClickHouse any more. */
   crash(): Promise<void>;
 }
+
+/** Where a source begins of which nothing is known. */
+export const FROM_THE_START: ReadFrom = { fromSequence: 1, known: { streamSequence: 0, storedAtMs: 0 } };
 
 export interface PublishedAs {
   readonly messageIds?: boolean;

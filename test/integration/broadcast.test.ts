@@ -2,7 +2,7 @@
 import * as assert from "uvu/assert";
 import { openBroadcast } from "../../src/nats/broadcast.ts";
 import { openBuckets } from "../../src/nats/bucket.ts";
-import { withCluster, within } from "../helpers/cluster.ts";
+import { eventually, withCluster, within } from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
 
 describe("a watch of the broadcast", (test) => {
@@ -14,12 +14,7 @@ describe("a watch of the broadcast", (test) => {
       const watch = await (await openBroadcast(nc)).watch(() => {});
       await within("restored", watch.restored);
       await bucket.put("one.later", "{}", 0);
-      await within(
-        "caught up",
-        (async () => {
-          while (!(await watch.isCaughtUp()));
-        })(),
-      );
+      await eventually("caught up", () => watch.isCaughtUp());
       assert.is(await watch.isCaughtUp(), true);
       await watch.close();
     }));

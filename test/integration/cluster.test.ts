@@ -10,7 +10,7 @@ import { routeOf } from "../../src/core/route.ts";
 import { eventSubject } from "../../src/core/subject.ts";
 import { openEventStream } from "../../src/nats/stream.ts";
 import { productionLoad } from "../bench/load.ts";
-import { type Cluster, eventually, neverBack, pause, withCluster, within } from "../helpers/cluster.ts";
+import { type Cluster, eventually, FROM_THE_START, neverBack, pause, withCluster, within } from "../helpers/cluster.ts";
 import { allIsThere, nothingIsAhead, publish } from "../helpers/delivery.ts";
 import { inSync, leaderOf, NatsCluster } from "../helpers/nats-cluster.ts";
 import { describe } from "../helpers/suite.ts";
@@ -20,8 +20,6 @@ const EVENTS = productionLoad(SOAK ? 20_000 : 3_000);
 
 /** Publishing and processing wait for an election, some seconds each. */
 const PATIENCE_MS = 60_000;
-
-const FROM_THE_START = { fromSequence: 1, known: { streamSequence: 0, storedAtMs: 0 } };
 
 const STREAMS = ["LIVEPEER_EVENTS", "KV_capability_snapshots", "KV_checkpoints", "KV_unmatched_status"];
 

@@ -12,7 +12,7 @@ import { connectNats } from "../../src/nats/connection.ts";
 import { wantedConsumers } from "../../src/nats/definitions.ts";
 import { openEventStream } from "../../src/nats/stream.ts";
 import { streamBounds } from "../../src/nats/range.ts";
-import { type Ended, GATEWAY_LOG, inFolder, latecomer, within } from "../helpers/cluster.ts";
+import { type Ended, FROM_THE_START, GATEWAY_LOG, inFolder, latecomer, within } from "../helpers/cluster.ts";
 import {
   covers,
   provision,
@@ -208,8 +208,7 @@ const BESIDES: readonly [role: string, work: (nc: NatsConnection) => Promise<unk
     const stream = await openEventStream(nc);
     assert.ok(await stream.storedAtMs(1));
     assert.is(await stream.firstSeqAfter(0), 1);
-    const nothingKnown = { fromSequence: 1, known: { streamSequence: 0, storedAtMs: 0 } };
-    const source = await stream.open("0", nothingKnown, "9-1", () => {});
+    const source = await stream.open("0", FROM_THE_START, "9-1", () => {});
     assert.ok((await source.backlog()).pending >= 0);
     await source.close();
     for (let marks = 0; marks < 2; marks++) {

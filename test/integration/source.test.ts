@@ -3,10 +3,15 @@ import { nanos, type NatsConnection, type SubscriptionOptions } from "nats";
 import * as assert from "uvu/assert";
 import type { MessageSource, StreamPosition } from "../../src/ports.ts";
 import { openEventStream } from "../../src/nats/stream.ts";
-import { type Cluster, eventually, GATEWAY_LOG, productionEvents, withCluster } from "../helpers/cluster.ts";
+import {
+  type Cluster,
+  eventually,
+  FROM_THE_START,
+  GATEWAY_LOG,
+  productionEvents,
+  withCluster,
+} from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
-
-const FROM_THE_START = { fromSequence: 1, known: { streamSequence: 0, storedAtMs: 0 } };
 
 const SAMPLES = productionEvents(GATEWAY_LOG);
 
