@@ -12,7 +12,7 @@ import type { ObservedEvent } from "./observed.ts";
 import { Parties } from "./parties.ts";
 import { Places } from "./places.ts";
 import { hashOfUid, type Kind, type MatchedObservation, Slab, SLOTS } from "./slab.ts";
-import { isUsual, UID_BYTES, uidToBytes } from "./session/uid.ts";
+import { usualBytes } from "./session/uid.ts";
 
 /** What beside its measures tells one observation of a party from another. */
 interface Label {
@@ -40,9 +40,6 @@ export class MatchedObservations {
   readonly #parties = new Parties();
   readonly #labels = new Dictionary<Label>();
   readonly #places = new Places((place) => this.#slabOf(place).hashOf(place % SLOTS));
-  /** The bytes of the uid that was asked for last: who is told that it is not here adds it. */
-  readonly #packed = new Uint8Array(UID_BYTES);
-  #packedOf = "";
 
   constructor(source: string, allowedLatenessMs: number) {
     this.#source = source;
@@ -66,16 +63,18 @@ export class MatchedObservations {
   }
 
   has(uid: string): boolean {
-    if (this.size === 0 || !this.#pack(uid)) return false;
-    const isIt = (place: number) => this.#slabOf(place).hasUid(place % SLOTS, this.#packed);
-    return this.#places.find(hashOfUid(this.#packed, 0), isIt) !== undefined;
+    const bytes = this.size === 0 ? undefined : usualBytes(uid);
+    if (bytes === undefined) return false;
+    const isIt = (place: number) => this.#slabOf(place).hasUid(place % SLOTS, bytes);
+    return this.#places.find(hashOfUid(bytes, 0), isIt) !== undefined;
   }
 
   /** Keeps one that is not here; false when columns cannot hold it. Stream sequences must ascend. */
   add(matched: MatchedObservation): boolean {
     const { observed } = matched;
     const { uid, id, eventTimeMs } = observed;
-    if (id.length !== ID_LENGTH || !uid.startsWith(id) || !this.#pack(uid)) return false;
+    const bytes = id.length === ID_LENGTH && uid.startsWith(id) ? usualBytes(uid) : undefined;
+    if (bytes === undefined) return false;
     const names = this.#hold(observed);
     if (names === undefined) return false;
     const slab = this.#slabFor(observed);
@@ -83,7 +82,7 @@ export class MatchedObservations {
       this.#release(names);
       return false;
     }
-    const slot = slab.put(matched, names, this.#packed);
+    const slot = slab.put(matched, names, bytes);
     this.#places.add(slab.id * SLOTS + slot);
     return true;
   }
@@ -195,15 +194,6 @@ export class MatchedObservations {
   #release(names: number): void {
     this.#labels.release(names % MOST_LABELS);
     this.#parties.release(partyIn(names));
-  }
-
-  /** Notes the bytes of a uid; false for one that is not usual. */
-  #pack(uid: string): boolean {
-    if (uid === this.#packedOf) return true;
-    if (!isUsual(uid)) return false;
-    uidToBytes(uid, this.#packed);
-    this.#packedOf = uid;
-    return true;
   }
 
   #slabOf(place: number): Slab {

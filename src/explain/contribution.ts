@@ -1,6 +1,6 @@
 /** What one event adds to its session: the difference that reading it in the order K makes to the totals. */
 import { copyOf, read, type Totals } from "../core/session/fold.ts";
-import type { Signal } from "../core/session/signal.ts";
+import type { Signals } from "../core/session/signals.ts";
 
 export interface Contribution {
   /** Stable, for programs. */
@@ -24,16 +24,17 @@ export interface Contribution {
 }
 
 /** Reads the next signal into the totals, and tells what that changed. */
-export function readAndTell(totals: Totals, signal: Signal): Contribution[] {
+export function readAndTell(totals: Totals, signals: Signals, nth: number): Contribution[] {
   const before = copyOf(totals);
-  read(totals, signal);
+  read(totals, signals, nth, nth + 1);
+  const { context, timeMs } = signals.at(nth);
   const told: Contribution[] = [];
   const tell = (holds: boolean, code: Contribution["code"], text: string) => {
     if (holds) told.push({ code, text });
   };
   tell(before.events === 0, "opens_session", "the first event of the session");
   tell(
-    signal.context.startMs < before.startMs && signal.context.startMs < signal.timeMs,
+    context.startMs < before.startMs && context.startMs < timeMs,
     "earlier_start",
     "its runner reports an earlier start",
   );

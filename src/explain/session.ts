@@ -146,8 +146,8 @@ function readThrough(session: Session, materials: readonly Material[], events: R
   const byUid = new Map(events.map(({ event }) => [event.head.uid, event]));
   const totals = copyOf(session.base?.totals ?? NOTHING);
   const identifiedBy: (string | undefined)[] = totals.runs.map(() => undefined);
-  const explained = session.signals.map((signal): SessionEventExplained => {
-    const adds = readAndTell(totals, signal);
+  const explained = Array.from(session.signals, (signal, nth): SessionEventExplained => {
+    const adds = readAndTell(totals, session.signals, nth);
     const segment = totals.runs.length;
     // A later event with the same claim identifies it too, and is the one that counts.
     const event = byUid.get(signal.uid)!;

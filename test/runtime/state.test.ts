@@ -51,7 +51,8 @@ function entryOf(...wires: Wire[]) {
   return change!;
 }
 
-const uidsIn = (key: string, value: string) => readSession(key, value)!.session.signals.map(({ uid }) => uid).sort();
+const uidsIn = (key: string, value: string) =>
+  Array.from(readSession(key, value)!.session.signals, ({ uid }) => uid).sort();
 
 describe("moving a checkpoint", (test) => {
   const moved = (doneSeq: number): Checkpoint => ({ ...FOUND, doneSeq, rewindSeq: doneSeq + 1 });

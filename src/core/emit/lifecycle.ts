@@ -48,16 +48,17 @@ export function dependentRows(
   { isKnown }: Derived,
   generation: number,
 ): { readonly edge?: Row; readonly coverage?: Row; readonly update?: Row } {
-  const { signal, run, supportThen } = dependent;
+  const { nth, mark, run, supportThen } = dependent;
+  const signal = session.signals.at(nth);
   const { context: { streamId, requestId, gateway }, timeMs, uid } = signal;
   const ids = { uid, id: idOf(uid), timeMs, session: session.key, streamId, requestId, gateway };
   const version = versionOf(generation, session.evidence);
   const unknown = nobody(isKnown ? "pre_assignment" : "no_orchestrator", signal.support.claim.url);
   const then = supportThen === undefined ? unknown : lent(supportThen.claim);
-  if (meaningOf(signal) === MEANING.paramsUpdate) {
+  if (meaningOf(mark) === MEANING.paramsUpdate) {
     return { update: updateRow(session.source, ids, signal.text, then, version) };
   }
-  const traceType = traceTypeOf(signal);
+  const traceType = traceTypeOf(mark);
   const coverage = coverageRow(session.source, ids, dependent, traceType, then, version);
   if (!borrows(dependent)) return { coverage };
   const identity = supportThen === undefined ? unknown : lent(run.support.claim);

@@ -4,12 +4,14 @@
  */
 import { copyOf, NOTHING, presentRun, read, type Run, type Totals } from "./fold.ts";
 import type { Session } from "./session.ts";
-import { isTrace, MEANING, meaningOf, SHOWS, shows, type Signal } from "./signal.ts";
+import { isTrace, MEANING, meaningOf, SHOWS } from "./signal.ts";
 import type { Support } from "./support.ts";
 
 /** An event with rows of its own. */
 export interface Dependent {
-  readonly signal: Signal;
+  /** Which of the session's signals it is, and its mark. */
+  readonly nth: number;
+  readonly mark: number;
   /** The run that it joined. */
   readonly run: Run;
   /** What identified that run up to the event, undefined while nothing did. */
@@ -31,31 +33,33 @@ export interface Derived {
 export function derive(session: Session): Derived {
   const totals = copyOf(session.base?.totals ?? NOTHING);
   const dependents: Dependent[] = [];
-  for (const signal of session.signals) {
-    read(totals, signal);
-    if (!isTrace(signal) && meaningOf(signal) !== MEANING.paramsUpdate) continue;
+  const { signals } = session;
+  read(totals, signals, 0, signals.length, (nth) => {
+    const mark = signals.markOf(nth);
+    if (!isTrace(mark) && meaningOf(mark) !== MEANING.paramsUpdate) return;
     const run = presentRun(totals);
     dependents.push({
-      signal,
+      nth,
+      mark,
       run,
       supportThen: run.canonical === "" ? undefined : run.support,
       requested: totals.requestMs !== Infinity,
       processed: totals.processedMs !== Infinity,
       playable: totals.playableMs !== Infinity,
     });
-  }
+  });
   return { totals, dependents, isKnown: presentRun(totals).canonical !== "" };
 }
 
 /** Notes the rows of a session's events as written from what is known now. */
 export function markWritten(session: Session): void {
   const { dependents, isKnown } = derive(session);
-  for (const dependent of dependents) dependent.signal.written = writtenFrom(dependent, isKnown);
+  for (const dependent of dependents) session.signals.setWritten(dependent.nth, writtenFrom(dependent, isKnown));
 }
 
 /** True for an edge that names no orchestrator, whose row takes its identity from its run. */
-export function borrows({ signal }: Dependent): boolean {
-  return isTrace(signal) && !shows(signal, SHOWS.named);
+export function borrows({ mark }: Dependent): boolean {
+  return isTrace(mark) && (mark & SHOWS.named) === 0;
 }
 
 /**

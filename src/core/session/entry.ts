@@ -11,12 +11,15 @@ import { decodeToken } from "../subject.ts";
 import type { Totals } from "./fold.ts";
 import { type Base, Session } from "./session.ts";
 import type { Context } from "./signal.ts";
+import { MOST_MARK } from "./signals.ts";
 import { NAMELESS, type Support } from "./support.ts";
 import { packUid, unpackUid } from "./uid.ts";
 
 const text = v.string();
 const whole = v.pipe(v.number(), v.safeInteger());
 const count = v.pipe(whole, v.minValue(0));
+/** What a signal means and shows. */
+const mark = v.pipe(count, v.maxValue(MOST_MARK));
 const level = v.picklist(Object.values(LEVEL));
 
 /** canonical, url, pipeline, model, gpu, how many gpus */
@@ -37,8 +40,8 @@ const supportSchema = v.union([
 ]);
 /** packed uid, time after the first one's, mark, support (0 is nameless), context; the text of a parameter update */
 const signalSchema = v.union([
-  v.strictTuple([text, whole, count, count, count]),
-  v.strictTuple([text, whole, count, count, count, text]),
+  v.strictTuple([text, whole, mark, count, count]),
+  v.strictTuple([text, whole, mark, count, count, text]),
 ]);
 /** start, last close, support, url, packed uid, trace type */
 const runSchema = v.strictTuple([whole, v.nullable(whole), count, text, text, text]);
@@ -76,7 +79,7 @@ const entrySchema = v.object({
   head: count,
   base: v.optional(v.object({
     totals: totalsSchema,
-    floor: v.object({ uid: text, timeMs: whole, mark: count }),
+    floor: v.object({ uid: text, timeMs: whole, mark }),
     evidence: v.pipe(text, v.regex(/^\d{1,40}$/)),
   })),
   nodes: v.array(nodeSchema),
@@ -112,11 +115,14 @@ export function writeSession(session: Session, rules: Rules): string {
 
 function entryOf(session: Session, { contentHash: hash, generation }: Rules): Entry {
   const shared = new Shared(session.key);
-  const fromMs = session.signals[0]?.timeMs ?? 0;
-  const signals = session.signals.map(({ uid, timeMs, mark, support, context, text }): Entry["signals"][number] => {
-    const head = [packUid(uid), timeMs - fromMs, mark, shared.support(support), shared.context(context)] as const;
-    return text === "" ? [...head] : [...head, text];
-  });
+  const fromMs = session.signals.length === 0 ? 0 : session.signals.timeOf(0);
+  const signals = Array.from(
+    session.signals,
+    ({ uid, timeMs, mark, support, context, text }): Entry["signals"][number] => {
+      const head = [packUid(uid), timeMs - fromMs, mark, shared.support(support), shared.context(context)] as const;
+      return text === "" ? [...head] : [...head, text];
+    },
+  );
   const { base, headSequence: head } = session;
   return {
     hash,
@@ -175,7 +181,7 @@ function sessionOf(key: string, entry: Entry): Session {
     const uid = unpackUid(packed);
     const timeMs = entry.fromMs + afterMs;
     const known = { support: at(supports, support), context: at(contexts, context) };
-    session.add({ uid, timeMs, mark, text, written: 0, open: false, ...known });
+    session.add({ uid, timeMs, mark, text, ...known });
   }
   session.rememberHead(entry.head);
   return session;

@@ -6,7 +6,8 @@
  * whatever order its events came in. Rejected: state that each arrival updates, which is what makes a late event of the
  * old orchestrator look like a swap back.
  */
-import { MEANING, meaningOf, SHOWS, shows, type Signal, traceTypeOf } from "./signal.ts";
+import { MEANING, meaningOf, SHOWS, traceTypeOf } from "./signal.ts";
+import type { Signals } from "./signals.ts";
 import type { Support } from "./support.ts";
 
 /** A stretch of a session with one orchestrator: what becomes a segment. */
@@ -92,14 +93,26 @@ export function copyOf(totals: Totals): Totals {
   return { ...totals, runs: totals.runs.map((run) => ({ ...run })) };
 }
 
-/** Reads the next signal in K. */
-export function read(totals: Totals, signal: Signal): void {
-  readIds(totals, signal);
-  readRun(totals.runs, signal);
-  const { timeMs, context } = signal;
+/** Reads signals, the next ones in K, from one to before another; `each` is called when one is read. */
+export function read(totals: Totals, signals: Signals, from: number, to: number, each?: (nth: number) => void): void {
+  if (from === to) return;
+  for (let nth = from; nth < to; nth++) {
+    readNext(totals, signals, nth);
+    each?.(nth);
+  }
+  // Of the last alone, since a uid must be made of its bytes.
+  totals.lastUid = presentRun(totals).uid = signals.uidOf(to - 1);
+}
+
+function readNext(totals: Totals, signals: Signals, nth: number): void {
+  readIds(totals, signals, nth);
+  readRun(totals.runs, signals, nth);
+  const timeMs = signals.timeOf(nth);
+  const mark = signals.markOf(nth);
+  const context = signals.contextOf(nth);
   totals.startMs = Math.min(totals.startMs, timeMs, context.startMs);
   totals.endMs = Math.max(totals.endMs, timeMs);
-  switch (meaningOf(signal)) {
+  switch (meaningOf(mark)) {
     case MEANING.gateway_receive_stream_request:
       totals.requestMs = Math.min(totals.requestMs, timeMs);
       break;
@@ -126,9 +139,9 @@ export function read(totals: Totals, signal: Signal): void {
       break;
     case MEANING.status:
       totals.samples++;
-      totals.seen |= signal.mark;
-      if (shows(signal, SHOWS.error)) totals.errorSamples++;
-      if (!shows(signal, SHOWS.loading)) totals.sawPastLoading = true;
+      totals.seen |= mark;
+      if ((mark & SHOWS.error) !== 0) totals.errorSamples++;
+      if ((mark & SHOWS.loading) === 0) totals.sawPastLoading = true;
       break;
   }
 }
@@ -138,15 +151,15 @@ export function presentRun({ runs }: Totals): Run {
   return runs[runs.length - 1]!;
 }
 
-function readIds(totals: Totals, { uid, context, support }: Signal): void {
+function readIds(totals: Totals, signals: Signals, nth: number): void {
+  const context = signals.contextOf(nth);
   if (totals.events === 0) {
-    totals.firstUid = uid;
+    totals.firstUid = signals.uidOf(nth);
     totals.streamId = context.streamId.trim();
     totals.requestId = context.requestId.trim();
-    totals.firstPipeline = support.claim.pipeline;
+    totals.firstPipeline = signals.supportOf(nth).claim.pipeline;
   }
   totals.events++;
-  totals.lastUid = uid;
   if (totals.gateway === "" && context.gateway.trim() !== "") totals.gateway = context.gateway;
 }
 
@@ -160,23 +173,24 @@ function readError(totals: Totals, isExcusable: boolean): void {
   if (isAfter) totals.excusableErrorsAfterPlayable++;
 }
 
-function readRun(runs: Run[], signal: Signal): void {
-  const { uid, timeMs, support } = signal;
+function readRun(runs: Run[], signals: Signals, nth: number): void {
+  const mark = signals.markOf(nth);
+  const support = signals.supportOf(nth);
   const { canonical, url } = support.claim;
   const present = runs[runs.length - 1];
-  const traceType = traceTypeOf(signal);
+  const traceType = traceTypeOf(mark);
   if (present === undefined || (canonical !== "" && present.canonical !== "" && canonical !== present.canonical)) {
+    const uid = signals.uidOf(nth);
     if (present !== undefined) {
       present.uid = uid;
       if (traceType !== "") present.traceType = traceType;
     }
-    runs.push({ canonical, startMs: timeMs, closedMs: null, support, url, uid, traceType });
+    runs.push({ canonical, startMs: signals.timeOf(nth), closedMs: null, support, url, uid, traceType });
     return;
   }
-  present.uid = uid;
   if (traceType !== "") present.traceType = traceType;
   if (url !== "") present.url = url;
-  if (meaningOf(signal) === MEANING.gateway_ingest_stream_closed) present.closedMs = timeMs;
+  if (meaningOf(mark) === MEANING.gateway_ingest_stream_closed) present.closedMs = signals.timeOf(nth);
   if (identifies(present, support)) present.support = support;
   if (canonical !== "") present.canonical = canonical;
 }

@@ -11,7 +11,7 @@ import { Cells } from "../cells.ts";
 import { type ContextTuple, contextTuple, emptySession, readContext } from "./entry.ts";
 import type { Session } from "./session.ts";
 import { isSame, type Support } from "./support.ts";
-import { isUsual, UID_BYTES, uidOfBytes, uidToBytes } from "./uid.ts";
+import { UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
 
 /** A session that rests. */
 export interface Resting {
@@ -43,42 +43,42 @@ const MOST_IN_TABLE = 4_096;
 export class RestingSessions {
   readonly #cells = new Cells();
   readonly #writer = new ByteWriter();
-  readonly #uid = new Uint8Array(UID_BYTES);
   #supports: Support[] = [];
   /** Where the supports of the table stand, by their tie-breaks, which tell most of them apart. */
   readonly #places = new Map<bigint, number[]>();
 
   /** Lays a session down; only one without a base. */
   put({ key, signals, headSequence, open }: Session): Resting {
-    const contexts = [...new Set(signals.map(({ context }) => context))];
-    const fromMs = signals[0]?.timeMs ?? 0;
+    const every = [...signals];
+    const contexts = [...new Set(every.map(({ context }) => context))];
+    const fromMs = every[0]?.timeMs ?? 0;
     const head: Head = { fromMs, contexts: contexts.map((one) => contextTuple(one, key)), uids: {}, texts: {} };
-    for (const [nth, { uid, text }] of signals.entries()) {
-      if (!isUsual(uid)) head.uids[nth] = uid;
+    for (const [nth, { uid, text }] of every.entries()) {
+      if (usualBytes(uid) === undefined) head.uids[nth] = uid;
       if (text !== "") head.texts[nth] = text;
     }
-    const supports = this.#tableFor(signals.map(({ support }) => support));
+    const supports = this.#tableFor(every.map(({ support }) => support));
     const writer = this.#writer;
     writer.clear();
     writer.whole(headSequence);
     writer.whole(signals.length);
     writer.text(JSON.stringify(head));
     let beforeMs = fromMs;
-    for (const [nth, { uid, timeMs, mark, support, context, open }] of signals.entries()) {
-      const hasBytes = head.uids[nth] === undefined;
-      writer.whole(BESIDE_MARK * mark + (hasBytes ? USUAL : 0) + (open ? OPEN : 0));
+    for (const [nth, { uid, timeMs, mark, support, context }] of every.entries()) {
+      const bytes = usualBytes(uid);
+      writer.whole(BESIDE_MARK * mark + (bytes === undefined ? 0 : USUAL) + (signals.isOpen(nth) ? OPEN : 0));
       writer.whole(timeMs - beforeMs);
       beforeMs = timeMs;
       writer.whole(supports.get(support)!);
       writer.whole(contexts.indexOf(context));
-      if (hasBytes) uidToBytes(uid, writer.room(UID_BYTES));
+      if (bytes !== undefined) writer.room(UID_BYTES).set(bytes);
     }
     return { supports: this.#supports, place: this.#cells.put(writer.written), open };
   }
 
   /** Notes that no better evidence for an event of this usual uid will come; nothing when it is not open. */
   close(resting: Resting, uid: string): void {
-    uidToBytes(uid, this.#uid);
+    const wanted = usualBytes(uid)!;
     const bytes = this.#cells.read(resting.place);
     const reader = new ByteReader(bytes);
     reader.whole();
@@ -88,7 +88,7 @@ export class RestingSessions {
       const { at } = reader;
       const beside = reader.whole() % BESIDE_MARK;
       for (let other = 0; other < 3; other++) reader.whole();
-      if ((beside & USUAL) === 0 || !reader.passes(this.#uid)) continue;
+      if ((beside & USUAL) === 0 || !reader.passes(wanted)) continue;
       if ((beside & OPEN) === 0) return;
       this.#cells.set(resting.place, at, bytes[at]! - OPEN);
       resting.open--;
@@ -120,7 +120,7 @@ export class RestingSessions {
       const context = contexts[reader.whole()]!;
       const uid = head.uids[nth] ?? uidOfBytes(reader.take(UID_BYTES));
       const support = session.supports.add(claim, modelEqual, tie);
-      session.add({ uid, timeMs, mark, support, context, text: head.texts[nth] ?? "", written: 0, open: false });
+      session.add({ uid, timeMs, mark, support, context, text: head.texts[nth] ?? "" });
       session.setOpen({ uid, timeMs, mark }, (marked & OPEN) !== 0);
     }
     return session;

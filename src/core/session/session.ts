@@ -7,6 +7,7 @@
 import type { Claim, Selection } from "../select.ts";
 import { copyOf, NOTHING, read, type Totals } from "./fold.ts";
 import { compareK, Contexts, type Place, type SessionEvent, type Signal, signalOf } from "./signal.ts";
+import { Signals } from "./signals.ts";
 import { isGreater, NAMELESS, type Support, Supports, weightAt } from "./support.ts";
 
 /** Signals kept apart: their entry must fit a bucket, whose entries are bounded. While some are open it may be twice so. */
@@ -41,7 +42,7 @@ export class Session {
   readonly key: string;
   readonly supports = new Supports();
   readonly #contexts = new Contexts();
-  #signals: Signal[] = [];
+  #signals = new Signals();
   #base: Base | undefined;
   /** So many of the first signals go into the base as soon as their rows are written; none is taken among them. */
   #passing = 0;
@@ -65,7 +66,7 @@ export class Session {
   }
 
   /** The signals kept apart, in the order K. */
-  get signals(): readonly Signal[] {
+  get signals(): Signals {
     return this.#signals;
   }
 
@@ -87,7 +88,7 @@ export class Session {
   note(event: SessionEvent, streamSequence: number, finding?: { selection: Selection; claim: Claim }): Noted {
     const support = finding === undefined ? NAMELESS : this.supports.of(finding.selection, finding.claim);
     const signal = signalOf(event, support, this.#contexts.of(event));
-    const noted = this.#isFull && this.#find(signal) < 0 ? "ignored" : this.add(signal);
+    const noted = this.#isFull && this.#signals.find(signal) < 0 ? "ignored" : this.add(signal);
     if (noted === "ignored") return noted;
     this.rememberHead(streamSequence);
     // At once and not when rows are written: which events it takes must not depend on where batches end.
@@ -107,25 +108,25 @@ export class Session {
 
   /** Raises the support of an event that was noted before; `known` when it was not. */
   improve(place: Place, selection: Selection, claim: Claim): Noted {
-    const at = this.#find(place);
-    return at < 0 ? "known" : this.#raise(this.#signals[at]!, this.supports.of(selection, claim));
+    const nth = this.#signals.find(place);
+    return nth < 0 ? "known" : this.#raise(nth, this.supports.of(selection, claim));
   }
 
   /** Notes whether better evidence for an event may still come. */
   setOpen(place: Place, open: boolean): void {
-    const signal = this.#signals[this.#find(place)];
-    if (signal === undefined || signal.open === open) return;
-    signal.open = open;
+    const nth = this.#signals.find(place);
+    if (nth < 0 || this.#signals.isOpen(nth) === open) return;
+    this.#signals.setOpen(nth, open);
     this.#open += open ? 1 : -1;
   }
 
   /** Adds a signal whose support is one of this session's. */
   add(signal: Signal): Noted {
     if (this.#base !== undefined && compareK(signal, this.#base.floor) <= 0) return "ignored";
-    const at = this.#find(signal);
-    if (at >= 0) return this.#raise(this.#signals[at]!, signal.support);
-    if (~at < this.#passing) return "ignored";
-    this.#signals.splice(~at, 0, signal);
+    const nth = this.#signals.find(signal);
+    if (nth >= 0) return this.#raise(nth, signal.support);
+    if (~nth < this.#passing) return "ignored";
+    this.#signals.insert(~nth, signal);
     this.#evidence += weightAt(signal.support, signal.timeMs);
     return "added";
   }
@@ -144,7 +145,7 @@ export class Session {
       isMore = true;
     }
     for (const signal of other.signals) {
-      const one = this.add({ ...signal, support: this.#supportLike(signal.support), written: 0, open: false });
+      const one = this.add({ ...signal, support: this.#supportLike(signal.support) });
       if (one === "added" || one === "improved") isMore = true;
     }
     const { headSequence } = this;
@@ -159,12 +160,17 @@ export class Session {
 
   /** Stands on totals from here on; signals at or below their floor are in them. */
   standOn(base: Base): void {
-    const before = this.#signals.length;
+    const last = this.#signals.find(base.floor);
+    const gone = last < 0 ? ~last : last + 1;
     this.#base = base;
-    this.#signals = this.#signals.filter((signal) => compareK(signal, base.floor) > 0);
-    this.#passing = Math.max(0, this.#passing - (before - this.#signals.length));
-    this.#open = this.#signals.filter(({ open }) => open).length;
-    this.#evidence = this.#signals.reduce((sum, one) => sum + weightAt(one.support, one.timeMs), base.evidence);
+    this.#signals = this.#signals.without(gone);
+    this.#passing = Math.max(0, this.#passing - gone);
+    this.#open = 0;
+    this.#evidence = base.evidence;
+    for (let nth = 0; nth < this.#signals.length; nth++) {
+      if (this.#signals.isOpen(nth)) this.#open++;
+      this.#evidence += this.#weightOf(nth);
+    }
   }
 
   /**
@@ -183,7 +189,7 @@ export class Session {
   /** How many of the first signals are more than `most`; with `closed` none from the first on that is open. */
   #beyond(most: number, closed: boolean): number {
     let count = this.#passing;
-    while (this.#signals.length - count > most && !(closed && this.#signals[count]!.open)) count++;
+    while (this.#signals.length - count > most && !(closed && this.#signals.isOpen(count))) count++;
     return count;
   }
 
@@ -191,11 +197,9 @@ export class Session {
     if (count === 0) return;
     const totals = copyOf(this.#base?.totals ?? NOTHING);
     let evidence = this.#base?.evidence ?? 0n;
-    for (const signal of this.#signals.slice(0, count)) {
-      read(totals, signal);
-      evidence += weightAt(signal.support, signal.timeMs);
-    }
-    const { uid, timeMs, mark } = this.#signals[count - 1]!;
+    read(totals, this.#signals, 0, count);
+    for (let nth = 0; nth < count; nth++) evidence += this.#weightOf(nth);
+    const { uid, timeMs, mark } = this.#signals.at(count - 1);
     this.standOn({ totals, floor: { uid, timeMs, mark }, evidence });
   }
 
@@ -205,26 +209,17 @@ export class Session {
     this.standOn({ totals: { ...totals, runs: [] }, floor: END, evidence: 0n });
   }
 
-  #raise(present: Signal, support: Support): Noted {
-    if (!isGreater(support, present.support, present.timeMs)) return "known";
-    this.#evidence += weightAt(support, present.timeMs) - weightAt(present.support, present.timeMs);
-    present.support = support;
+  #raise(nth: number, support: Support): Noted {
+    if (!isGreater(support, this.#signals.supportOf(nth), this.#signals.timeOf(nth))) return "known";
+    this.#evidence -= this.#weightOf(nth);
+    this.#signals.setSupport(nth, support);
+    this.#evidence += this.#weightOf(nth);
     return "improved";
   }
 
-  /** Where a signal is, or the complement of where it belongs; most come last. */
-  #find(place: Place): number {
-    let low = 0;
-    let high = this.#signals.length;
-    if (high === 0 || compareK(this.#signals[high - 1]!, place) < 0) return ~high;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      const order = compareK(this.#signals[middle]!, place);
-      if (order === 0) return middle;
-      if (order < 0) low = middle + 1;
-      else high = middle;
-    }
-    return ~low;
+  /** What one of the signals adds to the evidence. */
+  #weightOf(nth: number): bigint {
+    return weightAt(this.#signals.supportOf(nth), this.#signals.timeOf(nth));
   }
 }
 

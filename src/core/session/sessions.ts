@@ -21,7 +21,7 @@ import { readSession, type Rules, writeSession } from "./entry.ts";
 import { type Resting, RestingSessions } from "./resting.ts";
 import { type Noted, Session } from "./session.ts";
 import { MEANING, type Place, type SessionEvent } from "./signal.ts";
-import { isUsual } from "./uid.ts";
+import { usualBytes } from "./uid.ts";
 
 /** Sessions under another hash are derived anew. */
 export interface SessionsSettings extends Rules {
@@ -160,8 +160,9 @@ export class Sessions {
     if (live === undefined) return;
     if (live.stale) this.#due.add(live);
     const { state } = live;
-    if (state instanceof Session || !isUsual(observed.uid)) this.#awake(live).setOpen(placeOf(observed), false);
-    else this.#resting.close(state, observed.uid);
+    if (state instanceof Session || usualBytes(observed.uid) === undefined) {
+      this.#awake(live).setOpen(placeOf(observed), false);
+    } else this.#resting.close(state, observed.uid);
     // There is nothing to write until the last one closes.
     if (isOpen(live)) return;
     this.#awake(live);
@@ -212,8 +213,8 @@ export class Sessions {
     live.written = session.evidence;
     for (const dependent of derived.dependents) {
       const from = writtenFrom(dependent, derived.isKnown);
-      if (dependent.signal.written === from) continue;
-      dependent.signal.written = from;
+      if (session.signals.writtenOf(dependent.nth) === from) continue;
+      session.signals.setWritten(dependent.nth, from);
       const { edge, coverage, update } = dependentRows(session, dependent, derived, generation);
       if (edge !== undefined) emit("fact_stream_trace_edges", edge);
       if (coverage !== undefined) emit("fact_lifecycle_edge_coverage", coverage);
@@ -232,7 +233,8 @@ export class Sessions {
   /** Makes all rows of a session due, whatever was written of it. */
   #forgetRows(live: Live): void {
     live.written = 0n;
-    for (const signal of this.#awake(live).signals) signal.written = 0;
+    const { signals } = this.#awake(live);
+    for (let nth = 0; nth < signals.length; nth++) signals.setWritten(nth, 0);
   }
 
   #cover(live: Live): StateChange {

@@ -66,11 +66,7 @@ export interface Signal {
   /** The text of a parameter update, blank for every other signal. */
   readonly text: string;
   /** Grows with evidence, and with nothing else. */
-  support: Support;
-  /** From what its own rows were last written, 0 before; see derive.ts. */
-  written: number;
-  /** True while better evidence for it may still come. */
-  open: boolean;
+  readonly support: Support;
 }
 
 /** The place of a signal in the order K. */
@@ -88,7 +84,7 @@ export function signalOf(event: SessionEvent, support: Support, context: Context
   const text = event.type === "ai_stream_events" && kindOf(event) === "params_update"
     ? event.payload.message.slice(0, LONGEST_TEXT)
     : "";
-  return { uid, timeMs, mark: markOf(event), context, text, support, written: 0, open: false };
+  return { uid, timeMs, mark: markOf(event), context, text, support };
 }
 
 /** How many contexts are looked through: a session mostly has one of its gateway and one of its runner. */
@@ -119,27 +115,29 @@ function startOf(event: SessionEvent): number {
 
 /** Below 0 when `a` comes before `b` in the order K, above 0 when after it, 0 for one event. */
 export function compareK(a: Place, b: Place): number {
-  if (a.timeMs !== b.timeMs) return a.timeMs - b.timeMs;
-  const priority = priorityOf(a) - priorityOf(b);
-  if (priority !== 0) return priority;
-  return a.uid < b.uid ? -1 : a.uid > b.uid ? 1 : 0;
+  return compareInstants(a.timeMs, a.mark, b.timeMs, b.mark) || compareUids(a.uid, b.uid);
 }
 
-export function meaningOf({ mark }: Place): number {
+/** The order K but for uids, of which two events of one instant and one priority differ in nothing else. */
+export function compareInstants(aMs: number, aMark: number, bMs: number, bMark: number): number {
+  return aMs !== bMs ? aMs - bMs : priorityOf(aMark) - priorityOf(bMark);
+}
+
+export function compareUids(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+export function meaningOf(mark: number): number {
   return mark & MEANING_BITS;
 }
 
-export function shows({ mark }: Place, what: number): boolean {
-  return (mark & what) !== 0;
-}
-
-export function isTrace(place: Place): boolean {
-  return meaningOf(place) < MEANING.status;
+export function isTrace(mark: number): boolean {
+  return meaningOf(mark) < MEANING.status;
 }
 
 /** The lifecycle type of a trace, blank for any other signal. */
-export function traceTypeOf(place: Place): string {
-  return TRACE_TYPES[meaningOf(place)] ?? "";
+export function traceTypeOf(mark: number): string {
+  return TRACE_TYPES[meaningOf(mark)] ?? "";
 }
 
 const TRACE_TYPES: readonly string[] = Object.entries(MEANING)
@@ -148,8 +146,8 @@ const TRACE_TYPES: readonly string[] = Object.entries(MEANING)
   .map(([type]) => type);
 
 /** Of one instant traces come first, then statuses, then other events. */
-function priorityOf(place: Place): number {
-  const meaning = meaningOf(place);
+function priorityOf(mark: number): number {
+  const meaning = meaningOf(mark);
   return meaning < MEANING.status ? 1 : meaning < MEANING.aiEvent ? 2 : 3;
 }
 

@@ -28,15 +28,25 @@ export function isUsual(uid: string): boolean {
   return UUID_AND_HASH.test(uid);
 }
 
-/** Writes the bytes of a usual uid. */
-export function uidToBytes(uid: string, into: Uint8Array): void {
+/** The uid that was asked for last, and its bytes: whoever keeps an event looks for it first, in more than one place. */
+let latest = "";
+let latestBytes: Uint8Array | undefined;
+const bytes = new Uint8Array(UID_BYTES);
+
+/** The bytes of a usual uid, to be copied before the next call; undefined for any other. */
+export function usualBytes(uid: string): Uint8Array | undefined {
+  if (uid === latest) return latestBytes;
+  latest = uid;
+  latestBytes = isUsual(uid) ? bytes : undefined;
+  if (latestBytes === undefined) return undefined;
   for (let at = 0; at < UID_BYTES; at++) {
     const place = PLACES[at]!;
-    into[at] = 16 * VALUES[uid.charCodeAt(place)]! + VALUES[uid.charCodeAt(place + 1)]!;
+    bytes[at] = 16 * VALUES[uid.charCodeAt(place)]! + VALUES[uid.charCodeAt(place + 1)]!;
   }
+  return bytes;
 }
 
-/** Reads what `uidToBytes` wrote. */
+/** The uid that has these bytes. */
 export function uidOfBytes(bytes: Uint8Array): string {
   for (let at = 0; at < UID_BYTES; at++) {
     const place = PLACES[at]!;
@@ -46,11 +56,9 @@ export function uidOfBytes(bytes: Uint8Array): string {
   return decoder.decode(text);
 }
 
-const bytes = new Uint8Array(UID_BYTES);
-
 export function packUid(uid: string): string {
-  if (!isUsual(uid)) return uid.startsWith("=") ? `=${uid}` : uid;
-  uidToBytes(uid, bytes);
+  const bytes = usualBytes(uid);
+  if (bytes === undefined) return uid.startsWith("=") ? `=${uid}` : uid;
   return `=${btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_")}`;
 }
 
@@ -61,6 +69,5 @@ export function unpackUid(packed: string): string {
   if (packed.length !== PACKED_LENGTH) throw new RangeError("a packed uid has 33 characters");
   const said = atob(packed.slice(1).replaceAll("-", "+").replaceAll("_", "/"));
   if (said.length !== UID_BYTES) throw new RangeError("a packed uid says 24 bytes");
-  for (let at = 0; at < UID_BYTES; at++) bytes[at] = said.charCodeAt(at);
-  return uidOfBytes(bytes);
+  return uidOfBytes(Uint8Array.from(said, (character) => character.charCodeAt(0)));
 }

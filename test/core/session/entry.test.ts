@@ -72,12 +72,13 @@ describe("entry of a session", (test) => {
   test("keeps every signal, its support, its context and its text", () => {
     const [key, value] = entryOf(...EVERYTHING);
     const session = read(key, value);
-    assert.is(session.signals.length, EVERYTHING.length - 1);
-    assert.is(new Set(session.signals.map(({ mark }) => mark & 31)).size, Object.keys(MEANING).length);
-    const reasons = new Set(session.signals.map(({ support }) => support.claim.reason));
+    const signals = [...session.signals];
+    assert.is(signals.length, EVERYTHING.length - 1);
+    assert.is(new Set(signals.map(({ mark }) => mark & 31)).size, Object.keys(MEANING).length);
+    const reasons = new Set(signals.map(({ support }) => support.claim.reason));
     const found = ["", "model_incompatible", "no_orchestrator", "no_snapshot", "node_unknown"];
     assert.equal([...reasons].sort(), found);
-    assert.ok(session.signals.some(({ uid }) => uid.startsWith("=")));
+    assert.ok(signals.some(({ uid }) => uid.startsWith("=")));
     assert.is(writeSession(session, BARE), value);
   });
 
@@ -122,8 +123,8 @@ describe("entry of a session", (test) => {
     const session = read(key, bare);
     const value = writeSession(session, { contentHash: hash64("what decides content"), generation: 1 });
     assert.is(session.signals.length, 20);
-    assert.is(session.signals[0]!.context.streamId.length, 46);
-    const snapshots = new Set(session.signals.map(({ support }) => support.claim.snapshotUid));
+    assert.is(session.signals.at(0).context.streamId.length, 46);
+    const snapshots = new Set(Array.from(session.signals, ({ support }) => support.claim.snapshotUid));
     assert.is(snapshots.size, 1 + 4);
     const bytes = new TextEncoder().encode(value).length;
     assert.ok(bytes <= 2_048, `${bytes} bytes`);
@@ -178,19 +179,19 @@ describe("entry of a session", (test) => {
   test("never grows beyond what a bucket takes, whatever its events hold", () => {
     const [key, value] = entryOf(...EVERYTHING);
     const session = read(key, value);
-    const context = session.signals[0]!.context;
+    const context = session.signals.at(0).context;
     for (let at = 0; at < 4_000; at++) {
       const uid = `${"é".repeat(250)}-${at}`;
       const wide = { ...context, gateway: `gateway-${at}` };
       const support = session.supports.add(
         {
-          ...session.signals.find((one) => one.support.claim.canonical !== "")!.support.claim,
+          ...[...session.signals].find((one) => one.support.claim.canonical !== "")!.support.claim,
           canonical: `0xc${at % 7}`,
         },
         false,
         BigInt(at),
       );
-      session.add({ uid, timeMs: 3_000 + at, mark: 1, context: wide, text: "", support, written: 0, open: false });
+      session.add({ uid, timeMs: 3_000 + at, mark: 1, context: wide, text: "", support });
     }
     const written = writeSession(session, RULES);
     assert.ok(new TextEncoder().encode(written).length <= 1_000_000);
@@ -279,7 +280,7 @@ describe("merge of two entries", (test) => {
     assert.is(mergeSessions(key, value, under(2)), under(2));
     const raised = writeSession(read(key, value), { ...BARE, generation: 2 });
     const more = read(key, value);
-    more.add({ ...more.signals[0]!, uid: "one-more~0123456789abcdef" });
+    more.add({ ...more.signals.at(0), uid: "one-more~0123456789abcdef" });
     const merged = readSession(key, mergeSessions(key, raised, writeSession(more, BARE)))!;
     assert.equal(merged.rules, { ...BARE, generation: 2 }, "under one hash a union, whatever the generations");
     assert.is(merged.session.signals.length, more.signals.length);

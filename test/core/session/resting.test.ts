@@ -72,7 +72,7 @@ describe("a session at rest", (test) => {
       fc.property(fc.subarray(places), fc.array(fc.nat(19)), fc.boolean(), (open, closing, hasOdd) => {
         const session = read(key, value);
         // A uid without bytes, first of all, so that the others lie elsewhere.
-        if (hasOdd) session.add({ ...session.signals[0]!, timeMs: 5, uid: "odd" });
+        if (hasOdd) session.add({ ...session.signals.at(0), timeMs: 5, uid: "odd" });
         const signals = [...session.signals];
         for (const nth of open) session.setOpen(signals[nth]!, true);
         const resting = new RestingSessions();
@@ -87,7 +87,7 @@ describe("a session at rest", (test) => {
           assert.is(laid.open, session.open);
         }
         resting.close(laid, signals[19]!.uid.replace(/.$/, (last) => last === "0" ? "1" : "0"));
-        const flagsOf = ({ signals }: Session) => signals.map(({ open }) => open);
+        const flagsOf = ({ signals }: Session) => Array.from(signals, (_, nth) => signals.isOpen(nth));
         for (const again of [resting.read(key, laid), resting.take(key, laid)]) {
           assert.equal(flagsOf(again), flagsOf(session));
           assert.equal(account(again), account(session));

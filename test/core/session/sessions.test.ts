@@ -130,7 +130,7 @@ describe("a session in memory", (test) => {
     partition.sessions.closed(OBSERVED);
     const { entries, rows } = partition.seal();
     assert.is(rows[0]!.orchestrator_address, "0xca", "it settles");
-    assert.is(readSession(KEY, entries[0]!.value!)!.session.signals[0]!.support.claim.canonical, "0xca");
+    assert.is(readSession(KEY, entries[0]!.value!)!.session.signals.at(0).support.claim.canonical, "0xca");
     partition.seal();
     assert.not(partition.sessions.has(KEY));
   });
@@ -240,7 +240,8 @@ describe("an entry", (test) => {
     assert.is(eventsIn(partition.seal()), 2);
     for (let seal = 0; seal < 3; seal++) partition.seal();
     const { entries } = partition.seal({ laterMs: 60_000 });
-    assert.equal(readSession(KEY, entries[0]!.value!)!.session.signals.map(({ timeMs }) => timeMs), [1_000, 2_000]);
+    const { signals } = readSession(KEY, entries[0]!.value!)!.session;
+    assert.equal(Array.from(signals, ({ timeMs }) => timeMs), [1_000, 2_000]);
     partition.seal();
     assert.is(partition.sessions.size, 0);
   });

@@ -1,0 +1,199 @@
+/**
+ * The signals of one session in the order K, as records outside the heap of objects. A busy installation keeps hundreds
+ * of thousands for the minutes that they are open: as objects of their own they are 215 bytes each (measured), which V8
+ * moves twice, walks through in every collection of the whole heap, and leaves holes behind where they were.
+ *
+ * What many signals of a session share, where they came from and what supports them, stands beside the records.
+ */
+import { grown } from "../grown.ts";
+import { compareInstants, compareUids, type Context, type Place, type Signal } from "./signal.ts";
+import type { Support } from "./support.ts";
+import { UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
+
+/** Where in a record what stands: a uid, a time, from what its rows were written, its mark, a text. */
+const TIME = UID_BYTES;
+const WRITTEN = TIME + 8;
+const MARKED = WRITTEN + 8;
+const TEXT = MARKED + 4;
+const RECORD_BYTES = TEXT + 4;
+
+/** Beside the mark of a signal: that it is open, and that its uid is a text and not in its bytes. */
+const OPEN = 1;
+const ODD = 2;
+const BESIDE_MARK = 4;
+
+/** The greatest mark that a record can hold. */
+export const MOST_MARK = 2 ** 32 / BESIDE_MARK - 1;
+
+/** Of a session that is short; a longer one grows by half. */
+const LEAST_SIGNALS = 16;
+
+/** In the place of the text of a signal that has none. */
+const BLANK = 2 ** 32 - 1;
+
+export class Signals implements Iterable<Signal> {
+  #bytes = new Uint8Array(0);
+  #records = new DataView(this.#bytes.buffer);
+  readonly #contexts: Context[] = [];
+  readonly #supports: Support[] = [];
+  /** The texts of parameter updates; those of signals with odd uids each after its uid; most sessions have none. */
+  #texts: string[] | undefined;
+
+  get length(): number {
+    return this.#supports.length;
+  }
+
+  *[Symbol.iterator](): Generator<Signal> {
+    for (let nth = 0; nth < this.length; nth++) yield this.at(nth);
+  }
+
+  /** A copy of all that one says. */
+  at(nth: number): Signal {
+    return {
+      uid: this.uidOf(nth),
+      timeMs: this.timeOf(nth),
+      mark: this.markOf(nth),
+      context: this.contextOf(nth),
+      text: this.#textOf(nth),
+      support: this.supportOf(nth),
+    };
+  }
+
+  uidOf(nth: number): string {
+    if (this.#isOdd(nth)) return this.#texts![this.#placeOf(nth)]!;
+    const from = nth * RECORD_BYTES;
+    return uidOfBytes(this.#bytes.subarray(from, from + UID_BYTES));
+  }
+
+  timeOf(nth: number): number {
+    return this.#records.getFloat64(nth * RECORD_BYTES + TIME);
+  }
+
+  markOf(nth: number): number {
+    return Math.floor(this.#markedOf(nth) / BESIDE_MARK);
+  }
+
+  contextOf(nth: number): Context {
+    return this.#contexts[nth]!;
+  }
+
+  supportOf(nth: number): Support {
+    return this.#supports[nth]!;
+  }
+
+  /** Notes evidence that is greater. */
+  setSupport(nth: number, support: Support): void {
+    this.#supports[nth] = support;
+  }
+
+  /** True while better evidence for it may still come. */
+  isOpen(nth: number): boolean {
+    return (this.#markedOf(nth) & OPEN) !== 0;
+  }
+
+  setOpen(nth: number, open: boolean): void {
+    const marked = this.#markedOf(nth);
+    this.#records.setUint32(nth * RECORD_BYTES + MARKED, open ? marked | OPEN : marked & ~OPEN);
+  }
+
+  /** From what its own rows were last written, 0 before; see derive.ts. */
+  writtenOf(nth: number): number {
+    return this.#records.getFloat64(nth * RECORD_BYTES + WRITTEN);
+  }
+
+  setWritten(nth: number, from: number): void {
+    this.#records.setFloat64(nth * RECORD_BYTES + WRITTEN, from);
+  }
+
+  /** Where a signal is, or the complement of where it belongs; most come last. */
+  find(place: Place): number {
+    let low = 0;
+    let high = this.length;
+    if (high === 0 || this.#compare(high - 1, place) < 0) return ~high;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const order = this.#compare(middle, place);
+      if (order === 0) return middle;
+      if (order < 0) low = middle + 1;
+      else high = middle;
+    }
+    return ~low;
+  }
+
+  /** Puts one that is not here where it belongs; closed, and with no rows written. */
+  insert(nth: number, { uid, timeMs, mark, context, text, support }: Signal): void {
+    const { length } = this;
+    const from = nth * RECORD_BYTES;
+    this.#makeRoom(length + 1);
+    this.#bytes.copyWithin(from + RECORD_BYTES, from, length * RECORD_BYTES);
+    const bytes = usualBytes(uid);
+    if (bytes !== undefined) this.#bytes.set(bytes, from);
+    this.#records.setFloat64(from + TIME, timeMs);
+    this.#records.setFloat64(from + WRITTEN, 0);
+    this.#records.setUint32(from + MARKED, mark * BESIDE_MARK + (bytes === undefined ? ODD : 0));
+    this.#records.setUint32(
+      from + TEXT,
+      bytes === undefined ? this.#keep([uid, text]) : text === "" ? BLANK : this.#keep([text]),
+    );
+    if (nth === length) {
+      this.#contexts.push(context);
+      this.#supports.push(support);
+    } else {
+      this.#contexts.splice(nth, 0, context);
+      this.#supports.splice(nth, 0, support);
+    }
+  }
+
+  /** What is left without the first ones. */
+  without(first: number): Signals {
+    const rest = new Signals();
+    for (let nth = first; nth < this.length; nth++) {
+      rest.insert(nth - first, this.at(nth));
+      rest.setOpen(nth - first, this.isOpen(nth));
+      rest.setWritten(nth - first, this.writtenOf(nth));
+    }
+    return rest;
+  }
+
+  #compare(nth: number, place: Place): number {
+    const order = compareInstants(this.timeOf(nth), this.markOf(nth), place.timeMs, place.mark);
+    if (order !== 0) return order;
+    const bytes = usualBytes(place.uid);
+    if (bytes === undefined || this.#isOdd(nth)) return compareUids(this.uidOf(nth), place.uid);
+    // Digits of one case stand in the order of what they say.
+    const from = nth * RECORD_BYTES;
+    let at = 0;
+    while (at < UID_BYTES && this.#bytes[from + at] === bytes[at]) at++;
+    return at === UID_BYTES ? 0 : this.#bytes[from + at]! - bytes[at]!;
+  }
+
+  #markedOf(nth: number): number {
+    return this.#records.getUint32(nth * RECORD_BYTES + MARKED);
+  }
+
+  #isOdd(nth: number): boolean {
+    return (this.#markedOf(nth) & ODD) !== 0;
+  }
+
+  #textOf(nth: number): string {
+    const place = this.#placeOf(nth);
+    return place === BLANK ? "" : this.#texts![this.#isOdd(nth) ? place + 1 : place]!;
+  }
+
+  #placeOf(nth: number): number {
+    return this.#records.getUint32(nth * RECORD_BYTES + TEXT);
+  }
+
+  /** Keeps texts, and returns where the first stands. */
+  #keep(texts: readonly string[]): number {
+    this.#texts ??= [];
+    return this.#texts.push(...texts) - texts.length;
+  }
+
+  #makeRoom(length: number): void {
+    if (length * RECORD_BYTES <= this.#bytes.length) return;
+    const room = Math.max(LEAST_SIGNALS, Math.ceil(1.5 * length));
+    this.#bytes = grown(this.#bytes, room * RECORD_BYTES);
+    this.#records = new DataView(this.#bytes.buffer);
+  }
+}
