@@ -1,6 +1,6 @@
 /** What one event adds to its session: the difference that reading it in the order K makes to the totals. */
-import { copyOf, read, type Totals } from "../core/session/fold.ts";
-import type { Signals } from "../core/session/signals.ts";
+import { copyOf, read, type Signalled, type Totals } from "../core/session/fold.ts";
+import type { Supports } from "../core/session/support.ts";
 
 export interface Contribution {
   /** Stable, for programs. */
@@ -24,10 +24,10 @@ export interface Contribution {
 }
 
 /** Reads the next signal into the totals, and tells what that changed. */
-export function readAndTell(totals: Totals, signals: Signals, nth: number): Contribution[] {
+export function readAndTell(totals: Totals, session: Signalled, nth: number): Contribution[] {
   const before = copyOf(totals);
-  read(totals, signals, nth, nth + 1);
-  const { context, timeMs } = signals.at(nth);
+  read(totals, session, nth, nth + 1);
+  const { context, timeMs } = session.signals.at(nth);
   const told: Contribution[] = [];
   const tell = (holds: boolean, code: Contribution["code"], text: string) => {
     if (holds) told.push({ code, text });
@@ -38,7 +38,7 @@ export function readAndTell(totals: Totals, signals: Signals, nth: number): Cont
     "earlier_start",
     "its runner reports an earlier start",
   );
-  tellOfRun(before, totals, tell);
+  tellOfRun(before, totals, session.supports, tell);
   tell(totals.requestMs < before.requestMs, "requested", "the stream is requested");
   tell(totals.processedMs < before.processedMs, "first_processed", "the first processed segment");
   tell(totals.playableMs < before.playableMs, "playable", "the stream is playable: the start succeeded");
@@ -61,6 +61,7 @@ export function readAndTell(totals: Totals, signals: Signals, nth: number): Cont
 function tellOfRun(
   before: Totals,
   after: Totals,
+  supports: Supports,
   tell: (holds: boolean, code: Contribution["code"], text: string) => void,
 ): void {
   const number = after.runs.length;
@@ -70,7 +71,7 @@ function tellOfRun(
   const who = run.canonical === "" ? "nobody known yet" : run.canonical;
   tell(isNew, "opens_segment", `opens segment ${number}: ${who}`);
   const identifies = !isNew && run.support !== was?.support;
-  const model = run.support.claim.model ?? "no model claimed";
+  const model = supports.groundOf(run.support).claim.model ?? "no model claimed";
   tell(identifies, "identifies_segment", `identifies segment ${number}: ${who}, ${model}`);
   tell(!isNew && run.closedMs !== was?.closedMs, "closes_segment", `closes segment ${number}`);
 }

@@ -147,13 +147,13 @@ function readThrough(session: Session, materials: readonly Material[], events: R
   const totals = copyOf(session.base?.totals ?? NOTHING);
   const identifiedBy: (string | undefined)[] = totals.runs.map(() => undefined);
   const explained = Array.from(session.signals, (signal, nth): SessionEventExplained => {
-    const adds = readAndTell(totals, session.signals, nth);
+    const adds = readAndTell(totals, session, nth);
     const segment = totals.runs.length;
     // A later event with the same claim identifies it too, and is the one that counts.
     const event = byUid.get(signal.uid)!;
     const isNamed = observedOf(event) !== undefined;
     if (isNamed && totals.runs[segment - 1]!.support === signal.support) identifiedBy[segment - 1] = signal.uid;
-    const { claim } = signal.support;
+    const { claim } = session.supports.groundOf(signal.support);
     return {
       uid: signal.uid,
       id: event.head.id,

@@ -7,7 +7,7 @@ import type { Claim, Method, UnattributedReason } from "../select.ts";
 import { borrows, type Dependent, type Derived } from "../session/derive.ts";
 import type { Session } from "../session/session.ts";
 import { MEANING, meaningOf, traceTypeOf } from "../session/signal.ts";
-import { NAMELESS } from "../session/support.ts";
+import { NO_CLAIM } from "../session/support.ts";
 import type { Row } from "./row.ts";
 
 /** What a row states of who served it: its own claim, or one that it takes from its session. */
@@ -45,7 +45,7 @@ export function edgeRow(edge: Edge, claim: Claim, rank: Rank, generation: number
 export function dependentRows(
   session: Session,
   dependent: Dependent,
-  { isKnown }: Derived,
+  { claimOf, isKnown }: Derived,
   generation: number,
 ): { readonly edge?: Row; readonly coverage?: Row; readonly update?: Row } {
   const { nth, mark, run, supportThen } = dependent;
@@ -53,15 +53,18 @@ export function dependentRows(
   const { context: { streamId, requestId, gateway }, timeMs, uid } = signal;
   const ids = { uid, id: idOf(uid), timeMs, session: session.key, streamId, requestId, gateway };
   const version = versionOf(generation, session.evidence);
-  const unknown = nobody(isKnown ? "pre_assignment" : "no_orchestrator", signal.support.claim.url);
-  const then = supportThen === undefined ? unknown : lent(supportThen.claim);
+  const unknown = nobody(
+    isKnown ? "pre_assignment" : "no_orchestrator",
+    session.supports.groundOf(signal.support).claim.url,
+  );
+  const then = supportThen === undefined ? unknown : lent(claimOf(supportThen));
   if (meaningOf(mark) === MEANING.paramsUpdate) {
     return { update: updateRow(session.source, ids, signal.text, then, version) };
   }
   const traceType = traceTypeOf(mark);
   const coverage = coverageRow(session.source, ids, dependent, traceType, then, version);
   if (!borrows(dependent)) return { coverage };
-  const identity = supportThen === undefined ? unknown : lent(run.support.claim);
+  const identity = supportThen === undefined ? unknown : lent(claimOf(run.support));
   return { coverage, edge: traceRow(session.source, ids, traceType, identity, version) };
 }
 
@@ -90,7 +93,7 @@ export function ingestRow({ head, payload }: IngestEvent, generation: number): R
 
 /** Of an event that came before its session knew an orchestrator; `url` is its own, as raw context. */
 function nobody(reason: "pre_assignment" | "no_orchestrator", url: string): Identity {
-  return { ...NAMELESS.claim, reason, url };
+  return { ...NO_CLAIM, reason, url };
 }
 
 function lent(claim: Claim): Identity {

@@ -1,6 +1,7 @@
 /** The fact row of a session: one row, with its segments and latencies as columns. */
 import { versionOf } from "../evidence.ts";
 import { modelKey } from "../normalise.ts";
+import type { Claim } from "../select.ts";
 import type { Derived } from "../session/derive.ts";
 import { presentRun, type Run, type Totals } from "../session/fold.ts";
 import type { Session } from "../session/session.ts";
@@ -13,9 +14,10 @@ const WORKFLOW = "ai_live_video_stream";
 /** Signals of a healthy session: a sample, a first processed segment, a playable one. */
 const HEALTH_SIGNALS = 3;
 
-export function sessionRow(session: Session, { totals }: Derived, generation: number): Row {
+export function sessionRow(session: Session, { totals, claimOf }: Derived, generation: number): Row {
   const { runs } = totals;
-  const { claim } = presentRun(totals).support;
+  const claims = runs.map(({ support }) => claimOf(support));
+  const claim = claims[claims.length - 1]!;
   const isKnown = presentRun(totals).canonical !== "";
   const isRequested = totals.requestMs !== Infinity;
   const isPlayable = totals.playableMs !== Infinity;
@@ -34,7 +36,7 @@ export function sessionRow(session: Session, { totals }: Derived, generation: nu
     pipeline: claim.pipeline,
     gateway: totals.gateway,
     orchestrator_address: claim.canonical,
-    orchestrator_url: urlOf(presentRun(totals)),
+    orchestrator_url: urlOf(presentRun(totals), claim),
     model_id: claim.model,
     gpu_id: claim.gpu,
     gpu_count: claim.gpuCount,
@@ -46,8 +48,8 @@ export function sessionRow(session: Session, { totals }: Derived, generation: nu
     evidence_level: claim.level,
     selected_snapshot_uid: claim.snapshotUid,
     selected_snapshot_ts: claim.snapshotTimeMs,
-    has_model_change: differ(runs, ({ support }) => modelKey(support.claim.model ?? "")),
-    has_pipeline_change: differ(runs, ({ support }) => support.claim.pipeline),
+    has_model_change: differ(claims, ({ model }) => modelKey(model ?? "")),
+    has_pipeline_change: differ(claims, ({ pipeline }) => pipeline),
     session_start_ts: totals.startMs,
     session_end_ts: totals.endMs,
     known_stream: isRequested ? 1 : 0,
@@ -84,31 +86,32 @@ export function sessionRow(session: Session, { totals }: Derived, generation: nu
     event_count: totals.events,
     source_first_event_uid: totals.firstUid,
     source_last_event_uid: totals.lastUid,
-    ...segmentColumns(totals),
+    ...segmentColumns(totals, claims),
     version: versionOf(generation, session.evidence).toString(),
     is_deleted: 0,
   };
 }
 
 /** The segments as columns: a list each, the runs in their order. */
-function segmentColumns({ runs }: Totals): Record<string, Cell> {
+function segmentColumns({ runs }: Totals, claims: readonly Claim[]): Record<string, Cell> {
   const list = (valueOf: (run: Run, at: number) => Cell) => runs.map(valueOf);
+  const claimed = (valueOf: (claim: Claim) => Cell) => claims.map(valueOf);
   return {
     "segments.start_ts": list((run) => run.startMs),
     "segments.end_ts": list((run, at) => runs[at + 1]?.startMs ?? run.closedMs),
-    "segments.pipeline": list(({ support }) => support.claim.pipeline),
-    "segments.orchestrator_address": list(({ support }) => support.claim.canonical),
-    "segments.orchestrator_url": list(urlOf),
-    "segments.model_id": list(({ support }) => support.claim.model),
-    "segments.gpu_id": list(({ support }) => support.claim.gpu),
-    "segments.gpu_count": list(({ support }) => support.claim.gpuCount),
+    "segments.pipeline": claimed(({ pipeline }) => pipeline),
+    "segments.orchestrator_address": claimed(({ canonical }) => canonical),
+    "segments.orchestrator_url": list((run, at) => urlOf(run, claims[at]!)),
+    "segments.model_id": claimed(({ model }) => model),
+    "segments.gpu_id": claimed(({ gpu }) => gpu),
+    "segments.gpu_count": claimed(({ gpuCount }) => gpuCount),
     "segments.is_attributed": list(({ canonical }) => canonical === "" ? 0 : 1),
-    "segments.unattributed_reason": list(({ support }) => support.claim.reason),
-    "segments.gpu_attribution_method": list(({ support }) => support.claim.method),
-    "segments.gpu_attribution_confidence": list(({ support }) => support.claim.confidence),
-    "segments.evidence_level": list(({ support }) => support.claim.level),
-    "segments.selected_snapshot_uid": list(({ support }) => support.claim.snapshotUid),
-    "segments.selected_snapshot_ts": list(({ support }) => support.claim.snapshotTimeMs),
+    "segments.unattributed_reason": claimed(({ reason }) => reason),
+    "segments.gpu_attribution_method": claimed(({ method }) => method),
+    "segments.gpu_attribution_confidence": claimed(({ confidence }) => confidence),
+    "segments.evidence_level": claimed(({ level }) => level),
+    "segments.selected_snapshot_uid": claimed(({ snapshotUid }) => snapshotUid),
+    "segments.selected_snapshot_ts": claimed(({ snapshotTimeMs }) => snapshotTimeMs),
     "segments.reason": list((run, at) => reasonOf(run, at, runs.length)),
     "segments.source_trace_type": list(({ traceType }) => traceType),
     "segments.source_event_uid": list(({ uid }) => uid),
@@ -123,12 +126,12 @@ function reasonOf({ closedMs }: Run, at: number, count: number): string {
 }
 
 /** The claimed node; of a run that nothing is known of, the url that its events name, as raw context. */
-function urlOf({ canonical, support, url }: Run): string {
-  return canonical === "" ? url : support.claim.url;
+function urlOf({ canonical, url }: Run, claim: Claim): string {
+  return canonical === "" ? url : claim.url;
 }
 
-function differ(runs: readonly Run[], valueOf: (run: Run) => string): number {
-  return new Set(runs.map(valueOf).filter((value) => value !== "")).size > 1 ? 1 : 0;
+function differ(claims: readonly Claim[], valueOf: (claim: Claim) => string): number {
+  return new Set(claims.map(valueOf).filter((value) => value !== "")).size > 1 ? 1 : 0;
 }
 
 function instant(ms: number): number | null {

@@ -2,10 +2,10 @@
  * What a session comes to: its totals, and for each of its events that has rows of its own in which run it fell and
  * what was known when it happened.
  */
+import type { Claim } from "../select.ts";
 import { copyOf, NOTHING, presentRun, read, type Run, type Totals } from "./fold.ts";
 import type { Session } from "./session.ts";
 import { isTrace, MEANING, meaningOf, SHOWS } from "./signal.ts";
-import type { Support } from "./support.ts";
 
 /** An event with rows of its own. */
 export interface Dependent {
@@ -14,8 +14,8 @@ export interface Dependent {
   readonly mark: number;
   /** The run that it joined. */
   readonly run: Run;
-  /** What identified that run up to the event, undefined while nothing did. */
-  readonly supportThen: Support | undefined;
+  /** What identified that run up to the event, by its number; undefined while nothing did. */
+  readonly supportThen: number | undefined;
   /** Which edges there were up to the event. */
   readonly requested: boolean;
   readonly processed: boolean;
@@ -24,6 +24,8 @@ export interface Dependent {
 
 export interface Derived {
   readonly totals: Totals;
+  /** What a support lets its event claim: one object for each, as the rows of a session mostly claim the same. */
+  readonly claimOf: (support: number) => Claim;
   readonly dependents: readonly Dependent[];
   /** True when the session knows its orchestrator. */
   readonly isKnown: boolean;
@@ -34,7 +36,7 @@ export function derive(session: Session): Derived {
   const totals = copyOf(session.base?.totals ?? NOTHING);
   const dependents: Dependent[] = [];
   const { signals } = session;
-  read(totals, signals, 0, signals.length, (nth) => {
+  read(totals, session, 0, signals.length, (nth) => {
     const mark = signals.markOf(nth);
     if (!isTrace(mark) && meaningOf(mark) !== MEANING.paramsUpdate) return;
     const run = presentRun(totals);
@@ -48,7 +50,13 @@ export function derive(session: Session): Derived {
       playable: totals.playableMs !== Infinity,
     });
   });
-  return { totals, dependents, isKnown: presentRun(totals).canonical !== "" };
+  const claims = new Map<number, Claim>();
+  const claimOf = (support: number): Claim => {
+    const claim = claims.get(support) ?? session.supports.at(support).claim;
+    claims.set(support, claim);
+    return claim;
+  };
+  return { totals, claimOf, dependents, isKnown: presentRun(totals).canonical !== "" };
 }
 
 /** Notes the rows of a session's events as written from what is known now. */
@@ -69,6 +77,6 @@ export function borrows({ mark }: Dependent): boolean {
 export function writtenFrom(dependent: Dependent, isKnown: boolean): number {
   const { run, supportThen, requested, processed, playable } = dependent;
   const edges = (requested ? 1 : 0) | (processed ? 2 : 0) | (playable ? 4 : 0) | (isKnown ? 8 : 0);
-  const lent = supportThen !== undefined && borrows(dependent) ? run.support.id : 0;
-  return 1 + edges + 16 * ((supportThen?.id ?? 0) + 2_097_152 * lent);
+  const lent = supportThen !== undefined && borrows(dependent) ? run.support : 0;
+  return 1 + edges + 16 * ((supportThen ?? 0) + 2_097_152 * lent);
 }

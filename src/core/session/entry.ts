@@ -12,7 +12,7 @@ import type { Totals } from "./fold.ts";
 import { type Base, Session } from "./session.ts";
 import type { Context } from "./signal.ts";
 import { MOST_MARK } from "./signals.ts";
-import { NAMELESS, type Support } from "./support.ts";
+import { NAMELESS, NO_CLAIM, type Support } from "./support.ts";
 import { packUid, unpackUid } from "./uid.ts";
 
 const text = v.string();
@@ -114,7 +114,7 @@ export function writeSession(session: Session, rules: Rules): string {
 }
 
 function entryOf(session: Session, { contentHash: hash, generation }: Rules): Entry {
-  const shared = new Shared(session.key);
+  const shared = new Shared(session);
   const fromMs = session.signals.length === 0 ? 0 : session.signals.timeOf(0);
   const signals = Array.from(
     session.signals,
@@ -175,7 +175,7 @@ function sessionOf(key: string, entry: Entry): Session {
     NAMELESS,
     ...entry.supports.map((one) => session.supports.add(...readSupport(one, entry))),
   ];
-  if (entry.base !== undefined) session.standOn(readBase(entry.base, supports));
+  if (entry.base !== undefined) session.standOn(readBase(entry.base, session, supports));
   const contexts = entry.contexts.map((one) => readContext(one, session.key));
   for (const [packed, afterMs, mark, support, context, text = ""] of entry.signals) {
     const uid = unpackUid(packed);
@@ -204,7 +204,7 @@ export function readContext([gateway, start, stream, requestId]: ContextTuple, k
 function readSupport(one: Entry["supports"][number], { nodes, snapshots }: Entry): [Claim, boolean, bigint] {
   if (one.length === 3) {
     const [level, reason, url] = one;
-    return [{ ...NAMELESS.claim, level, reason: reason as UnattributedReason, url }, false, 0n];
+    return [{ ...NO_CLAIM, level, reason: reason as UnattributedReason, url }, false, 0n];
   }
   const [level, modelEqual, confidence, node, snapshot, tie] = one;
   const [canonical, url, pipeline, model, gpu, gpuCount] = at(nodes, node);
@@ -213,7 +213,11 @@ function readSupport(one: Entry["supports"][number], { nodes, snapshots }: Entry
   return [{ level, method: methodOf(level), confidence, reason: "", ...identity }, modelEqual === 1, readTie(tie)];
 }
 
-function readBase({ totals, floor, evidence }: NonNullable<Entry["base"]>, supports: readonly Support[]): Base {
+function readBase(
+  { totals, floor, evidence }: NonNullable<Entry["base"]>,
+  session: Session,
+  supports: readonly number[],
+): Base {
   const { requestMs, processedMs, playableMs } = totals;
   const read: Totals = {
     ...totals,
@@ -222,7 +226,8 @@ function readBase({ totals, floor, evidence }: NonNullable<Entry["base"]>, suppo
     playableMs: playableMs ?? Infinity,
     runs: totals.runs.map(([startMs, closedMs, place, url, uid, traceType]) => {
       const support = at(supports, place);
-      return { canonical: support.claim.canonical, startMs, closedMs, support, url, uid: unpackUid(uid), traceType };
+      const { canonical } = session.supports.groundOf(support).claim;
+      return { canonical, startMs, closedMs, support, url, uid: unpackUid(uid), traceType };
     }),
   };
   return { totals: read, floor, evidence: BigInt(evidence) };
@@ -236,23 +241,24 @@ class Shared {
     supports: [],
     contexts: [],
   };
-  readonly #key: string;
-  /** Where objects stand that were met before. */
-  readonly #met = new Map<Support | Context, number>([[NAMELESS, 0]]);
+  readonly #session: Session;
+  /** Where supports, by their numbers, and contexts stand that were met before. */
+  readonly #met = new Map<number | Context, number>([[NAMELESS, 0]]);
   /** Where tuples stand, by their JSON; those of two tables are never alike. */
   readonly #places = new Map<string, number>();
 
-  constructor(key: string) {
-    this.#key = key;
+  constructor(session: Session) {
+    this.#session = session;
   }
 
   /** 0 is for what names nobody, which has no tuple. */
-  support(support: Support): number {
-    return this.#once(support, () => this.#place(this.tables.supports, this.#supportTuple(support)) + 1);
+  support(support: number): number {
+    const tuple = () => this.#supportTuple(this.#session.supports.at(support));
+    return this.#once(support, () => this.#place(this.tables.supports, tuple()) + 1);
   }
 
   context(context: Context): number {
-    return this.#once(context, () => this.#place(this.tables.contexts, contextTuple(context, this.#key)));
+    return this.#once(context, () => this.#place(this.tables.contexts, contextTuple(context, this.#session.key)));
   }
 
   base({ totals, floor, evidence }: Base): NonNullable<Entry["base"]> {
@@ -274,7 +280,7 @@ class Shared {
     return [level, modelEqual ? 1 : 0, confidence, node, snapshot, tie.toString(36)];
   }
 
-  #once(met: Support | Context, place: () => number): number {
+  #once(met: number | Context, place: () => number): number {
     let known = this.#met.get(met);
     if (known === undefined) {
       known = place();
@@ -307,5 +313,7 @@ function at<Item>(items: readonly Item[], place: number): Item {
 /** A number in base 36 of at most 63 bits. */
 function readTie(digits: string): bigint {
   if (!/^[0-9a-z]{1,13}$/.test(digits)) throw new RangeError("a tie-break is a number in base 36");
-  return [...digits].reduce((sum, digit) => sum * 36n + BigInt(Number.parseInt(digit, 36)), 0n);
+  const tie = [...digits].reduce((sum, digit) => sum * 36n + BigInt(Number.parseInt(digit, 36)), 0n);
+  if (tie >= 1n << 63n) throw new RangeError("a tie-break has 63 bits");
+  return tie;
 }

@@ -8,7 +8,7 @@
  */
 import { MEANING, meaningOf, SHOWS, traceTypeOf } from "./signal.ts";
 import type { Signals } from "./signals.ts";
-import type { Support } from "./support.ts";
+import type { Ground, Supports } from "./support.ts";
 
 /** A stretch of a session with one orchestrator: what becomes a segment. */
 export interface Run {
@@ -20,9 +20,9 @@ export interface Run {
   /**
    * The identity of the run: the claim of its greatest signal in K that knows the orchestrator, one whose hinted model
    * was found before one that claims a model without a hint, and that before one that claims none. While none knows the
-   * orchestrator, the most that is known of any signal.
+   * orchestrator, the most that is known of any signal. By its number among the supports of the session.
    */
-  support: Support;
+  support: number;
   /** The url that the greatest signal with one named itself, for a run that nothing is known of. */
   url: string;
   /** The greatest signal of the run; once another run follows, the one that opened that. */
@@ -93,20 +93,27 @@ export function copyOf(totals: Totals): Totals {
   return { ...totals, runs: totals.runs.map((run) => ({ ...run })) };
 }
 
+/** The signals of a session, and what supports them. */
+export interface Signalled {
+  readonly signals: Signals;
+  readonly supports: Supports;
+}
+
 /** Reads signals, the next ones in K, from one to before another; `each` is called when one is read. */
-export function read(totals: Totals, signals: Signals, from: number, to: number, each?: (nth: number) => void): void {
+export function read(totals: Totals, of: Signalled, from: number, to: number, each?: (nth: number) => void): void {
   if (from === to) return;
   for (let nth = from; nth < to; nth++) {
-    readNext(totals, signals, nth);
+    readNext(totals, of, nth);
     each?.(nth);
   }
   // Of the last alone, since a uid must be made of its bytes.
-  totals.lastUid = presentRun(totals).uid = signals.uidOf(to - 1);
+  totals.lastUid = presentRun(totals).uid = of.signals.uidOf(to - 1);
 }
 
-function readNext(totals: Totals, signals: Signals, nth: number): void {
-  readIds(totals, signals, nth);
-  readRun(totals.runs, signals, nth);
+function readNext(totals: Totals, of: Signalled, nth: number): void {
+  const { signals } = of;
+  readIds(totals, of, nth);
+  readRun(totals.runs, of, nth);
   const timeMs = signals.timeOf(nth);
   const mark = signals.markOf(nth);
   const context = signals.contextOf(nth);
@@ -151,13 +158,13 @@ export function presentRun({ runs }: Totals): Run {
   return runs[runs.length - 1]!;
 }
 
-function readIds(totals: Totals, signals: Signals, nth: number): void {
+function readIds(totals: Totals, { signals, supports }: Signalled, nth: number): void {
   const context = signals.contextOf(nth);
   if (totals.events === 0) {
     totals.firstUid = signals.uidOf(nth);
     totals.streamId = context.streamId.trim();
     totals.requestId = context.requestId.trim();
-    totals.firstPipeline = signals.supportOf(nth).claim.pipeline;
+    totals.firstPipeline = supports.groundOf(signals.supportOf(nth)).claim.pipeline;
   }
   totals.events++;
   if (totals.gateway === "" && context.gateway.trim() !== "") totals.gateway = context.gateway;
@@ -173,10 +180,11 @@ function readError(totals: Totals, isExcusable: boolean): void {
   if (isAfter) totals.excusableErrorsAfterPlayable++;
 }
 
-function readRun(runs: Run[], signals: Signals, nth: number): void {
+function readRun(runs: Run[], { signals, supports }: Signalled, nth: number): void {
   const mark = signals.markOf(nth);
   const support = signals.supportOf(nth);
-  const { canonical, url } = support.claim;
+  const ground = supports.groundOf(support);
+  const { canonical, url } = ground.claim;
   const present = runs[runs.length - 1];
   const traceType = traceTypeOf(mark);
   if (present === undefined || (canonical !== "" && present.canonical !== "" && canonical !== present.canonical)) {
@@ -191,14 +199,14 @@ function readRun(runs: Run[], signals: Signals, nth: number): void {
   if (traceType !== "") present.traceType = traceType;
   if (url !== "") present.url = url;
   if (meaningOf(mark) === MEANING.gateway_ingest_stream_closed) present.closedMs = signals.timeOf(nth);
-  if (identifies(present, support)) present.support = support;
+  if (identifies(present.canonical, supports.groundOf(present.support), ground)) present.support = support;
   if (canonical !== "") present.canonical = canonical;
 }
 
-/** Whether a later signal of a run takes over its identity. */
-function identifies({ canonical, support: present }: Run, support: Support): boolean {
-  const { claim } = support;
-  if (claim.canonical !== "") return canonical === "" || certainty(support) >= certainty(present);
+/** Whether a later signal of a run of this orchestrator takes over its identity. */
+function identifies(canonical: string, present: Ground, later: Ground): boolean {
+  const { claim } = later;
+  if (claim.canonical !== "") return canonical === "" || certainty(later) >= certainty(present);
   if (canonical !== "") return false;
   const { level, reason } = present.claim;
   // Of two that are known by nothing, one that names somebody says more than one that does not.
@@ -206,6 +214,6 @@ function identifies({ canonical, support: present }: Run, support: Support): boo
 }
 
 /** How sure a claim is of the model. */
-function certainty({ claim, modelEqual }: Support): number {
+function certainty({ claim, modelEqual }: Ground): number {
   return modelEqual ? 2 : claim.model !== null ? 1 : 0;
 }

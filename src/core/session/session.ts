@@ -8,7 +8,7 @@ import type { Claim, Selection } from "../select.ts";
 import { copyOf, NOTHING, read, type Totals } from "./fold.ts";
 import { compareK, Contexts, type Place, type SessionEvent, type Signal, signalOf } from "./signal.ts";
 import { Signals } from "./signals.ts";
-import { isGreater, NAMELESS, type Support, Supports, weightAt } from "./support.ts";
+import { NAMELESS, Supports } from "./support.ts";
 
 /** Signals kept apart: their entry must fit a bucket, whose entries are bounded. While some are open it may be twice so. */
 export const MOST_APART = 8_192;
@@ -21,6 +21,9 @@ export const MOST_EVENTS = 1_048_576;
 
 /** Runs that totals keep; a session that changes its orchestrator more often takes no more. */
 const MOST_RUNS = 1_024;
+
+/** Supports that nothing refers to, of a session that has few. */
+const SUPPORTS_LEFT = 64;
 
 /** After every event: the floor of a session that takes no more. */
 const END: Place = { uid: "", timeMs: Number.MAX_SAFE_INTEGER, mark: 0 };
@@ -40,7 +43,7 @@ export class Session {
   readonly source: string;
   /** The session key, see identity.ts. */
   readonly key: string;
-  readonly supports = new Supports();
+  #supports = new Supports();
   readonly #contexts = new Contexts();
   #signals = new Signals();
   #base: Base | undefined;
@@ -65,6 +68,11 @@ export class Session {
     return this.#base;
   }
 
+  /** What supports its events. */
+  get supports(): Supports {
+    return this.#supports;
+  }
+
   /** The signals kept apart, in the order K. */
   get signals(): Signals {
     return this.#signals;
@@ -86,7 +94,7 @@ export class Session {
 
   /** Notes an event; without a finding it names nobody. */
   note(event: SessionEvent, streamSequence: number, finding?: { selection: Selection; claim: Claim }): Noted {
-    const support = finding === undefined ? NAMELESS : this.supports.of(finding.selection, finding.claim);
+    const support = finding === undefined ? NAMELESS : this.#supports.of(finding.selection, finding.claim);
     const signal = signalOf(event, support, this.#contexts.of(event));
     const noted = this.#isFull && this.#signals.find(signal) < 0 ? "ignored" : this.add(signal);
     if (noted === "ignored") return noted;
@@ -94,6 +102,7 @@ export class Session {
     // At once and not when rows are written: which events it takes must not depend on where batches end.
     if (this.#apart > MOST_APART) this.#passing = this.#beyond(KEPT_APART, true);
     if (this.#apart > 2 * MOST_APART) this.#passing = this.#beyond(MOST_APART, false);
+    this.#tidy();
     return noted;
   }
 
@@ -109,7 +118,10 @@ export class Session {
   /** Raises the support of an event that was noted before; `known` when it was not. */
   improve(place: Place, selection: Selection, claim: Claim): Noted {
     const nth = this.#signals.find(place);
-    return nth < 0 ? "known" : this.#raise(nth, this.supports.of(selection, claim));
+    if (nth < 0) return "known";
+    const noted = this.#raise(nth, this.#supports.of(selection, claim));
+    this.#tidy();
+    return noted;
   }
 
   /** Notes whether better evidence for an event may still come. */
@@ -127,7 +139,7 @@ export class Session {
     if (nth >= 0) return this.#raise(nth, signal.support);
     if (~nth < this.#passing) return "ignored";
     this.#signals.insert(~nth, signal);
-    this.#evidence += weightAt(signal.support, signal.timeMs);
+    this.#evidence += this.#supports.weightAt(signal.support, signal.timeMs);
     return "added";
   }
 
@@ -140,22 +152,24 @@ export class Session {
     let isMore = false;
     const { base } = other;
     if (base !== undefined && (this.#base === undefined || isBeyond(base, this.#base))) {
-      const runs = base.totals.runs.map((run) => ({ ...run, support: this.#supportLike(run.support) }));
+      const runs = base.totals.runs.map((run) => ({ ...run, support: this.#supportLike(other, run.support) }));
       this.standOn({ ...base, totals: { ...base.totals, runs } });
       isMore = true;
     }
     for (const signal of other.signals) {
-      const one = this.add({ ...signal, support: this.#supportLike(signal.support) });
+      const one = this.add({ ...signal, support: this.#supportLike(other, signal.support) });
       if (one === "added" || one === "improved") isMore = true;
     }
+    this.#tidy();
     const { headSequence } = this;
     if (other.headSequence > 0) this.rememberHead(other.headSequence);
     return isMore || this.headSequence !== headSequence;
   }
 
   /** The support of this session that says what one of another says. */
-  #supportLike({ claim, modelEqual, tie }: Support): Support {
-    return this.supports.add(claim, modelEqual, tie);
+  #supportLike(other: Session, support: number): number {
+    const { claim, modelEqual, tie } = other.supports.at(support);
+    return this.#supports.add(claim, modelEqual, tie);
   }
 
   /** Stands on totals from here on; signals at or below their floor are in them. */
@@ -197,10 +211,20 @@ export class Session {
     if (count === 0) return;
     const totals = copyOf(this.#base?.totals ?? NOTHING);
     let evidence = this.#base?.evidence ?? 0n;
-    read(totals, this.#signals, 0, count);
+    read(totals, this, 0, count);
     for (let nth = 0; nth < count; nth++) evidence += this.#weightOf(nth);
     const { uid, timeMs, mark } = this.#signals.at(count - 1);
     this.standOn({ totals, floor: { uid, timeMs, mark }, evidence });
+    this.#tidy();
+  }
+
+  /** Forgets supports that nothing refers to any more, once they are most of them. */
+  #tidy(): void {
+    const runs = this.#base?.totals.runs ?? [];
+    if (this.#supports.length <= SUPPORTS_LEFT + 2 * (this.#signals.length + runs.length)) return;
+    const used = new Set(runs.map(({ support }) => support));
+    for (let nth = 0; nth < this.#signals.length; nth++) used.add(this.#signals.supportOf(nth));
+    this.#supports = this.#supports.only(used);
   }
 
   /** Gives up what it holds and takes no more: what it came to stands in its rows. Only for one that was folded. */
@@ -209,8 +233,8 @@ export class Session {
     this.standOn({ totals: { ...totals, runs: [] }, floor: END, evidence: 0n });
   }
 
-  #raise(nth: number, support: Support): Noted {
-    if (!isGreater(support, this.#signals.supportOf(nth), this.#signals.timeOf(nth))) return "known";
+  #raise(nth: number, support: number): Noted {
+    if (!this.#supports.isGreater(support, this.#signals.supportOf(nth), this.#signals.timeOf(nth))) return "known";
     this.#evidence -= this.#weightOf(nth);
     this.#signals.setSupport(nth, support);
     this.#evidence += this.#weightOf(nth);
@@ -219,7 +243,7 @@ export class Session {
 
   /** What one of the signals adds to the evidence. */
   #weightOf(nth: number): bigint {
-    return weightAt(this.#signals.supportOf(nth), this.#signals.timeOf(nth));
+    return this.#supports.weightAt(this.#signals.supportOf(nth), this.#signals.timeOf(nth));
   }
 }
 

@@ -6,7 +6,6 @@
  */
 import type { StatusEvent, StreamEvent, TelemetryEvent, TraceEvent } from "../event.ts";
 import { isExcusable } from "./excusable.ts";
-import type { Support } from "./support.ts";
 
 /** The events that make a session; ingest metrics belong to one and say nothing of it. */
 export type SessionEvent = TraceEvent | StatusEvent | StreamEvent;
@@ -65,8 +64,8 @@ export interface Signal {
   readonly context: Context;
   /** The text of a parameter update, blank for every other signal. */
   readonly text: string;
-  /** Grows with evidence, and with nothing else. */
-  readonly support: Support;
+  /** The number of what supports it, see support.ts; that grows with evidence, and with nothing else. */
+  readonly support: number;
 }
 
 /** The place of a signal in the order K. */
@@ -79,7 +78,7 @@ const LONGEST_TEXT = 1_000;
 const EARLIEST_START_MS = Date.UTC(2000, 0, 1);
 
 /** What is kept of an event before anything is known of its orchestrator. */
-export function signalOf(event: SessionEvent, support: Support, context: Context): Signal {
+export function signalOf(event: SessionEvent, support: number, context: Context): Signal {
   const { uid, eventTimeMs: timeMs } = event.head;
   const text = event.type === "ai_stream_events" && kindOf(event) === "params_update"
     ? event.payload.message.slice(0, LONGEST_TEXT)

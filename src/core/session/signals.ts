@@ -5,16 +5,16 @@
  *
  * What many signals of a session share, where they came from and what supports them, stands beside the records.
  */
-import { grown } from "../grown.ts";
+import { Records } from "../records.ts";
 import { compareInstants, compareUids, type Context, type Place, type Signal } from "./signal.ts";
-import type { Support } from "./support.ts";
-import { UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
+import { compareBytes, UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
 
-/** Where in a record what stands: a uid, a time, from what its rows were written, its mark, a text. */
+/** Where in a record what stands: a uid, a time, from what its rows were written, its mark, its support, a text. */
 const TIME = UID_BYTES;
 const WRITTEN = TIME + 8;
 const MARKED = WRITTEN + 8;
-const TEXT = MARKED + 4;
+const SUPPORT = MARKED + 4;
+const TEXT = SUPPORT + 4;
 const RECORD_BYTES = TEXT + 4;
 
 /** Beside the mark of a signal: that it is open, and that its uid is a text and not in its bytes. */
@@ -25,22 +25,17 @@ const BESIDE_MARK = 4;
 /** The greatest mark that a record can hold. */
 export const MOST_MARK = 2 ** 32 / BESIDE_MARK - 1;
 
-/** Of a session that is short; a longer one grows by half. */
-const LEAST_SIGNALS = 16;
-
 /** In the place of the text of a signal that has none. */
 const BLANK = 2 ** 32 - 1;
 
 export class Signals implements Iterable<Signal> {
-  #bytes = new Uint8Array(0);
-  #records = new DataView(this.#bytes.buffer);
+  readonly #records = new Records(RECORD_BYTES);
   readonly #contexts: Context[] = [];
-  readonly #supports: Support[] = [];
   /** The texts of parameter updates; those of signals with odd uids each after its uid; most sessions have none. */
   #texts: string[] | undefined;
 
   get length(): number {
-    return this.#supports.length;
+    return this.#records.length;
   }
 
   *[Symbol.iterator](): Generator<Signal> {
@@ -62,11 +57,11 @@ export class Signals implements Iterable<Signal> {
   uidOf(nth: number): string {
     if (this.#isOdd(nth)) return this.#texts![this.#placeOf(nth)]!;
     const from = nth * RECORD_BYTES;
-    return uidOfBytes(this.#bytes.subarray(from, from + UID_BYTES));
+    return uidOfBytes(this.#records.bytes.subarray(from, from + UID_BYTES));
   }
 
   timeOf(nth: number): number {
-    return this.#records.getFloat64(nth * RECORD_BYTES + TIME);
+    return this.#records.view.getFloat64(nth * RECORD_BYTES + TIME);
   }
 
   markOf(nth: number): number {
@@ -77,13 +72,13 @@ export class Signals implements Iterable<Signal> {
     return this.#contexts[nth]!;
   }
 
-  supportOf(nth: number): Support {
-    return this.#supports[nth]!;
+  supportOf(nth: number): number {
+    return this.#records.view.getUint32(nth * RECORD_BYTES + SUPPORT);
   }
 
   /** Notes evidence that is greater. */
-  setSupport(nth: number, support: Support): void {
-    this.#supports[nth] = support;
+  setSupport(nth: number, support: number): void {
+    this.#records.view.setUint32(nth * RECORD_BYTES + SUPPORT, support);
   }
 
   /** True while better evidence for it may still come. */
@@ -93,16 +88,16 @@ export class Signals implements Iterable<Signal> {
 
   setOpen(nth: number, open: boolean): void {
     const marked = this.#markedOf(nth);
-    this.#records.setUint32(nth * RECORD_BYTES + MARKED, open ? marked | OPEN : marked & ~OPEN);
+    this.#records.view.setUint32(nth * RECORD_BYTES + MARKED, open ? marked | OPEN : marked & ~OPEN);
   }
 
   /** From what its own rows were last written, 0 before; see derive.ts. */
   writtenOf(nth: number): number {
-    return this.#records.getFloat64(nth * RECORD_BYTES + WRITTEN);
+    return this.#records.view.getFloat64(nth * RECORD_BYTES + WRITTEN);
   }
 
   setWritten(nth: number, from: number): void {
-    this.#records.setFloat64(nth * RECORD_BYTES + WRITTEN, from);
+    this.#records.view.setFloat64(nth * RECORD_BYTES + WRITTEN, from);
   }
 
   /** Where a signal is, or the complement of where it belongs; most come last. */
@@ -122,26 +117,18 @@ export class Signals implements Iterable<Signal> {
 
   /** Puts one that is not here where it belongs; closed, and with no rows written. */
   insert(nth: number, { uid, timeMs, mark, context, text, support }: Signal): void {
-    const { length } = this;
-    const from = nth * RECORD_BYTES;
-    this.#makeRoom(length + 1);
-    this.#bytes.copyWithin(from + RECORD_BYTES, from, length * RECORD_BYTES);
+    const from = this.#records.insert(nth);
     const bytes = usualBytes(uid);
-    if (bytes !== undefined) this.#bytes.set(bytes, from);
-    this.#records.setFloat64(from + TIME, timeMs);
-    this.#records.setFloat64(from + WRITTEN, 0);
-    this.#records.setUint32(from + MARKED, mark * BESIDE_MARK + (bytes === undefined ? ODD : 0));
-    this.#records.setUint32(
-      from + TEXT,
-      bytes === undefined ? this.#keep([uid, text]) : text === "" ? BLANK : this.#keep([text]),
-    );
-    if (nth === length) {
-      this.#contexts.push(context);
-      this.#supports.push(support);
-    } else {
-      this.#contexts.splice(nth, 0, context);
-      this.#supports.splice(nth, 0, support);
-    }
+    if (bytes !== undefined) this.#records.bytes.set(bytes, from);
+    const { view } = this.#records;
+    view.setFloat64(from + TIME, timeMs);
+    view.setFloat64(from + WRITTEN, 0);
+    view.setUint32(from + MARKED, mark * BESIDE_MARK + (bytes === undefined ? ODD : 0));
+    view.setUint32(from + SUPPORT, support);
+    const place = bytes === undefined ? this.#keep([uid, text]) : text === "" ? BLANK : this.#keep([text]);
+    view.setUint32(from + TEXT, place);
+    if (nth === this.#contexts.length) this.#contexts.push(context);
+    else this.#contexts.splice(nth, 0, context);
   }
 
   /** What is left without the first ones. */
@@ -160,15 +147,11 @@ export class Signals implements Iterable<Signal> {
     if (order !== 0) return order;
     const bytes = usualBytes(place.uid);
     if (bytes === undefined || this.#isOdd(nth)) return compareUids(this.uidOf(nth), place.uid);
-    // Digits of one case stand in the order of what they say.
-    const from = nth * RECORD_BYTES;
-    let at = 0;
-    while (at < UID_BYTES && this.#bytes[from + at] === bytes[at]) at++;
-    return at === UID_BYTES ? 0 : this.#bytes[from + at]! - bytes[at]!;
+    return compareBytes(this.#records.bytes, nth * RECORD_BYTES, bytes);
   }
 
   #markedOf(nth: number): number {
-    return this.#records.getUint32(nth * RECORD_BYTES + MARKED);
+    return this.#records.view.getUint32(nth * RECORD_BYTES + MARKED);
   }
 
   #isOdd(nth: number): boolean {
@@ -181,19 +164,12 @@ export class Signals implements Iterable<Signal> {
   }
 
   #placeOf(nth: number): number {
-    return this.#records.getUint32(nth * RECORD_BYTES + TEXT);
+    return this.#records.view.getUint32(nth * RECORD_BYTES + TEXT);
   }
 
   /** Keeps texts, and returns where the first stands. */
   #keep(texts: readonly string[]): number {
     this.#texts ??= [];
     return this.#texts.push(...texts) - texts.length;
-  }
-
-  #makeRoom(length: number): void {
-    if (length * RECORD_BYTES <= this.#bytes.length) return;
-    const room = Math.max(LEAST_SIGNALS, Math.ceil(1.5 * length));
-    this.#bytes = grown(this.#bytes, room * RECORD_BYTES);
-    this.#records = new DataView(this.#bytes.buffer);
   }
 }

@@ -1,6 +1,10 @@
 /**
- * Support: what the evidence for one event lets it claim, with the rest of its rank. It is kept with the session, so
- * that a session needs no snapshot to be read again. Signals that may claim the same mostly share one object.
+ * Supports: what the evidence for each event lets it claim, with the rest of its rank. They are kept with the session, so
+ * that a session needs no snapshot to be read again.
+ *
+ * Of a session with a sample every ten seconds each has a snapshot of its own, while all claim one node. So who is claimed
+ * is kept once, and what is left of a support is a record outside the heap of objects: 48 bytes, where the objects of one
+ * take 290 (measured).
  */
 import {
   evidenceOf,
@@ -12,88 +16,240 @@ import {
   LEVEL,
   levelOf,
 } from "../evidence.ts";
+import { Records } from "../records.ts";
 import type { Claim, Selection } from "../select.ts";
+import { compareBytes, UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
 
 export interface Support {
   readonly claim: Claim;
   readonly modelEqual: boolean;
   readonly tie: bigint;
-  /** Tells the supports of one session apart, while the session is in memory. */
-  readonly id: number;
 }
 
-/** Of an event that names nobody: it adds itself to the evidence, and no claim. */
-export const NAMELESS: Support = {
-  claim: {
-    level: LEVEL.nothingKnown,
-    method: "none",
-    confidence: 0,
-    reason: "no_orchestrator",
-    canonical: "",
-    url: "",
-    pipeline: "",
-    model: null,
-    gpu: null,
-    gpuCount: 0,
-    snapshotUid: "",
-    snapshotTimeMs: null,
-  },
-  modelEqual: false,
-  tie: 0n,
-  id: 0,
+/** What many supports have in common: all but the snapshot. */
+export interface Ground {
+  readonly claim: Omit<Claim, "snapshotUid" | "snapshotTimeMs">;
+  readonly modelEqual: boolean;
+}
+
+/** The number of what supports an event that names nobody: it adds itself to the evidence, and no claim. */
+export const NAMELESS = 0;
+
+/** What such an event claims. */
+export const NO_CLAIM: Claim = {
+  level: LEVEL.nothingKnown,
+  method: "none",
+  confidence: 0,
+  reason: "no_orchestrator",
+  canonical: "",
+  url: "",
+  pipeline: "",
+  model: null,
+  gpu: null,
+  gpuCount: 0,
+  snapshotUid: "",
+  snapshotTimeMs: null,
 };
 
-/** How many supports are looked through for one that says the same; more would make a session of many slow. */
+const NO_GROUND: Ground = { claim: NO_CLAIM, modelEqual: false };
+const NO_SUPPORT: Support = { claim: NO_CLAIM, modelEqual: false, tie: 0n };
+
+/** How many are looked through for one that says the same; more would make a session of many slow. */
 const MOST_SHARED = 64;
 
-/** Supports of one session: what its latest events have in common is kept once. */
-export class Supports {
-  readonly #latest: Support[] = [];
-  #last = 0;
+/** Where in a record what stands: its number, its ground, its snapshot's time (`Infinity` for none) and uid, a tie-break. */
+const GROUND = 4;
+const TIME = GROUND + 4;
+const TIE = TIME + 8;
+const UID = TIE + 8;
+const RECORD_BYTES = UID + UID_BYTES;
 
-  /** The support of a selection and what it may claim. */
-  of({ grade, tie }: Selection, claim: Claim): Support {
+/** Beside the place of a ground: that the uid is a text and not in its bytes. */
+const ODD = 1;
+const BESIDE_GROUND = 2;
+
+/** The supports of one session, by numbers that ascend and are never given again. */
+export class Supports {
+  readonly #records = new Records(RECORD_BYTES);
+  readonly #grounds: Ground[] = [];
+  /** Uids of snapshots that are not usual; most sessions have none. */
+  #uids: string[] | undefined;
+  #last = NAMELESS;
+
+  /** How many are kept. */
+  get length(): number {
+    return this.#records.length;
+  }
+
+  /** The number of what a selection supports, and may claim. */
+  of({ grade, tie }: Selection, claim: Claim): number {
     return this.add(claim, isAttributed(levelOf(grade)) && isModelEqual(grade), tie);
   }
 
-  add(claim: Claim, modelEqual: boolean, tie: bigint): Support {
-    if (claim.reason === "no_orchestrator") return NAMELESS;
-    const support = { claim, modelEqual, tie, id: this.#last + 1 };
+  /** The number of a support: that of one of the latest, where one says the same. */
+  add(claim: Claim, modelEqual: boolean, tie: bigint): number {
+    if (claim.reason === NO_CLAIM.reason) return NAMELESS;
+    const { snapshotUid } = claim;
+    const timeMs = claim.snapshotTimeMs ?? Infinity;
+    const ground = this.#placeOfGround(claim, modelEqual);
+    const { length } = this;
     // The latest first: a sample mostly says what the one before it said.
-    const known = this.#latest.findLast((one) => isSame(one, support));
-    if (known !== undefined) return known;
-    this.#last++;
-    if (this.#latest.push(support) > MOST_SHARED) this.#latest.shift();
-    return support;
+    for (let nth = length - 1; nth >= Math.max(0, length - MOST_SHARED); nth--) {
+      if (this.#timeOf(nth) !== timeMs || this.#groundPlaceOf(nth) !== ground) continue;
+      if (this.#tieOf(nth) === tie && this.#hasUid(nth, snapshotUid)) return this.#numberOf(nth);
+    }
+    this.#put(++this.#last, ground, timeMs, tie, snapshotUid);
+    return this.#last;
+  }
+
+  at(number: number): Support {
+    if (number === NAMELESS) return NO_SUPPORT;
+    const nth = this.#find(number);
+    const { claim, modelEqual } = this.#groundAt(nth);
+    return { claim: claimOn(claim, this.#uidOf(nth), this.#timeOf(nth)), modelEqual, tie: this.#tieOf(nth) };
+  }
+
+  groundOf(number: number): Ground {
+    return number === NAMELESS ? NO_GROUND : this.#groundAt(this.#find(number));
+  }
+
+  /** What an event of this time with this support adds to the evidence of its session: 1 + its rank. */
+  weightAt(number: number, timeMs: number): bigint {
+    return evidenceOf({ grade: this.#gradeAt(number, timeMs), tie: this.#tieAt(number) });
+  }
+
+  /** True when `a` is greater evidence than `b` for an event of this time. */
+  isGreater(a: number, b: number, timeMs: number): boolean {
+    const difference = this.#gradeAt(a, timeMs) - this.#gradeAt(b, timeMs);
+    return difference > 0 || (difference === 0 && this.#tieAt(a) > this.#tieAt(b));
+  }
+
+  /** The same supports by the same numbers, without any but these. */
+  only(numbers: ReadonlySet<number>): Supports {
+    const rest = new Supports();
+    for (let nth = 0; nth < this.length; nth++) {
+      const number = this.#numberOf(nth);
+      if (!numbers.has(number)) continue;
+      const { claim, modelEqual } = this.#groundAt(nth);
+      rest.#put(number, rest.#placeOfGround(claim, modelEqual), this.#timeOf(nth), this.#tieOf(nth), this.#uidOf(nth));
+    }
+    rest.#last = this.#last;
+    return rest;
+  }
+
+  #put(number: number, ground: number, timeMs: number, tie: bigint, uid: string): void {
+    const bytes = usualBytes(uid);
+    const from = this.#records.insert(this.length);
+    const { view } = this.#records;
+    view.setUint32(from, number);
+    view.setUint32(from + GROUND, ground * BESIDE_GROUND + (bytes === undefined ? ODD : 0));
+    view.setFloat64(from + TIME, timeMs);
+    view.setBigUint64(from + TIE, tie);
+    if (bytes !== undefined) this.#records.bytes.set(bytes, from + UID);
+    else view.setUint32(from + UID, (this.#uids ??= []).push(uid) - 1);
+  }
+
+  /** Where the ground of such a support stands, one that is kept once where the latest say the same. */
+  #placeOfGround(claim: Ground["claim"], modelEqual: boolean): number {
+    for (let place = this.#grounds.length - 1; place >= Math.max(0, this.#grounds.length - MOST_SHARED); place--) {
+      if (isGround(this.#grounds[place]!, claim, modelEqual)) return place;
+    }
+    return this.#grounds.push(groundOf(claim, modelEqual)) - 1;
+  }
+
+  /** Which record has a number; they ascend, and there are gaps only where others were forgotten. */
+  #find(number: number): number {
+    if (number <= this.length && this.#numberOf(number - 1) === number) return number - 1;
+    let low = 0;
+    let high = this.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.#numberOf(middle) < number) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  #gradeAt(number: number, timeMs: number): Grade {
+    if (number === NAMELESS) return gradeOfLevel(NO_CLAIM.level);
+    const nth = this.#find(number);
+    const { claim: { level }, modelEqual } = this.#groundAt(nth);
+    const snapshotTimeMs = this.#timeOf(nth);
+    return snapshotTimeMs === Infinity ? gradeOfLevel(level) : gradeOf(level, modelEqual, snapshotTimeMs, timeMs);
+  }
+
+  #tieAt(number: number): bigint {
+    return number === NAMELESS ? NO_SUPPORT.tie : this.#tieOf(this.#find(number));
+  }
+
+  #numberOf(nth: number): number {
+    return this.#records.view.getUint32(nth * RECORD_BYTES);
+  }
+
+  #groundAt(nth: number): Ground {
+    return this.#grounds[this.#groundPlaceOf(nth)]!;
+  }
+
+  #groundPlaceOf(nth: number): number {
+    return Math.floor(this.#records.view.getUint32(nth * RECORD_BYTES + GROUND) / BESIDE_GROUND);
+  }
+
+  #timeOf(nth: number): number {
+    return this.#records.view.getFloat64(nth * RECORD_BYTES + TIME);
+  }
+
+  #tieOf(nth: number): bigint {
+    return this.#records.view.getBigUint64(nth * RECORD_BYTES + TIE);
+  }
+
+  #uidOf(nth: number): string {
+    const from = nth * RECORD_BYTES + UID;
+    if (this.#isOdd(nth)) return this.#uids![this.#records.view.getUint32(from)]!;
+    return uidOfBytes(this.#records.bytes.subarray(from, from + UID_BYTES));
+  }
+
+  #hasUid(nth: number, uid: string): boolean {
+    const bytes = usualBytes(uid);
+    if (bytes === undefined || this.#isOdd(nth)) return this.#uidOf(nth) === uid;
+    return compareBytes(this.#records.bytes, nth * RECORD_BYTES + UID, bytes) === 0;
+  }
+
+  #isOdd(nth: number): boolean {
+    return (this.#records.view.getUint32(nth * RECORD_BYTES + GROUND) & ODD) !== 0;
   }
 }
 
-/** The grade of an event of this time that has this support. */
-export function gradeAt({ claim, modelEqual }: Support, timeMs: number): Grade {
-  return claim.snapshotTimeMs === null
-    ? gradeOfLevel(claim.level)
-    : gradeOf(claim.level, modelEqual, claim.snapshotTimeMs, timeMs);
+/** What a support that claims this has in common with others. */
+export function groundOf(claim: Ground["claim"], modelEqual: boolean): Ground {
+  const { level, method, confidence, reason, canonical, url, pipeline, model, gpu, gpuCount } = claim;
+  return { claim: { level, method, confidence, reason, canonical, url, pipeline, model, gpu, gpuCount }, modelEqual };
 }
 
-/** What an event of this time with this support adds to the evidence of its session: 1 + its rank. */
-export function weightAt(support: Support, timeMs: number): bigint {
-  return evidenceOf({ grade: gradeAt(support, timeMs), tie: support.tie });
+/** What is claimed on a snapshot of this time, `Infinity` for none. Field by field, which is several times as fast. */
+export function claimOn(ground: Ground["claim"], snapshotUid: string, timeMs: number): Claim {
+  const { level, method, confidence, reason, canonical, url, pipeline, model, gpu, gpuCount } = ground;
+  const snapshotTimeMs = timeMs === Infinity ? null : timeMs;
+  return {
+    level,
+    method,
+    confidence,
+    reason,
+    canonical,
+    url,
+    pipeline,
+    model,
+    gpu,
+    gpuCount,
+    snapshotUid,
+    snapshotTimeMs,
+  };
 }
 
-/** True when `a` is greater evidence than `b` for an event of this time. */
-export function isGreater(a: Support, b: Support, timeMs: number): boolean {
-  const difference = gradeAt(a, timeMs) - gradeAt(b, timeMs);
-  return difference > 0 || (difference === 0 && a.tie > b.tie);
-}
-
-/** True when two supports say the same. */
-export function isSame(a: Support, b: Support): boolean {
-  if (a.tie !== b.tie || a.modelEqual !== b.modelEqual) return false;
-  const { claim: one } = a;
-  const { claim: other } = b;
-  return one === other ||
-    (one.snapshotUid === other.snapshotUid && one.canonical === other.canonical && one.url === other.url &&
-      one.model === other.model && one.gpu === other.gpu && one.gpuCount === other.gpuCount &&
-      one.level === other.level && one.confidence === other.confidence && one.pipeline === other.pipeline &&
-      one.reason === other.reason && one.snapshotTimeMs === other.snapshotTimeMs);
+/** True when that is this. */
+export function isGround(ground: Ground, claim: Ground["claim"], modelEqual: boolean): boolean {
+  const { claim: own } = ground;
+  if (ground.modelEqual !== modelEqual) return false;
+  return own.canonical === claim.canonical && own.url === claim.url && own.model === claim.model &&
+    own.gpu === claim.gpu && own.gpuCount === claim.gpuCount && own.level === claim.level &&
+    own.confidence === claim.confidence && own.pipeline === claim.pipeline && own.reason === claim.reason;
 }

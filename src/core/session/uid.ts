@@ -6,27 +6,23 @@
 /** How many bytes a UUID and a hash are. */
 export const UID_BYTES = 24;
 
-const UUID_AND_HASH = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}~[0-9a-f]{16}$/;
-
 const SHAPE = "00000000-0000-0000-0000-000000000000~0000000000000000";
 
 /** Where in that the two digits of each byte stand. */
-const PLACES = Array.from(SHAPE.matchAll(/00/g), ({ index }) => index);
+const PLACES = Uint8Array.from(SHAPE.matchAll(/00/g), ({ index }) => index);
 
-/** The digits, and what each says, as codes of characters. */
+/** Where the other characters stand. */
+const MARKS = Array.from(SHAPE.matchAll(/[^0]/g), ({ index }) => index);
+
+/** The digits, and what each says, as codes of characters; all others say -1. */
 const DIGITS = new TextEncoder().encode("0123456789abcdef");
-const VALUES = new Uint8Array(128);
+const VALUES = new Int8Array(2 ** 16).fill(-1);
 for (const [value, digit] of DIGITS.entries()) VALUES[digit] = value;
 
 const decoder = new TextDecoder();
 const text = new TextEncoder().encode(SHAPE);
 
 const PACKED_LENGTH = 33;
-
-/** True for a uid that is a UUID and a hash. */
-export function isUsual(uid: string): boolean {
-  return UUID_AND_HASH.test(uid);
-}
 
 /** The uid that was asked for last, and its bytes: whoever keeps an event looks for it first, in more than one place. */
 let latest = "";
@@ -37,13 +33,22 @@ const bytes = new Uint8Array(UID_BYTES);
 export function usualBytes(uid: string): Uint8Array | undefined {
   if (uid === latest) return latestBytes;
   latest = uid;
-  latestBytes = isUsual(uid) ? bytes : undefined;
-  if (latestBytes === undefined) return undefined;
+  latestBytes = readBytes(uid) ? bytes : undefined;
+  return latestBytes;
+}
+
+/** Reads a uid into the bytes; false when it is not usual. In one pass: a pattern takes three times as long (measured). */
+function readBytes(uid: string): boolean {
+  if (uid.length !== SHAPE.length) return false;
+  for (const place of MARKS) if (uid.charCodeAt(place) !== SHAPE.charCodeAt(place)) return false;
+  let all = 0;
   for (let at = 0; at < UID_BYTES; at++) {
     const place = PLACES[at]!;
-    bytes[at] = 16 * VALUES[uid.charCodeAt(place)]! + VALUES[uid.charCodeAt(place + 1)]!;
+    const byte = VALUES[uid.charCodeAt(place)]! << 4 | VALUES[uid.charCodeAt(place + 1)]!;
+    all |= byte;
+    bytes[at] = byte;
   }
-  return bytes;
+  return all >= 0;
 }
 
 /** The uid that has these bytes. */
@@ -54,6 +59,16 @@ export function uidOfBytes(bytes: Uint8Array): string {
     text[place + 1] = DIGITS[bytes[at]! & 15]!;
   }
   return decoder.decode(text);
+}
+
+/** Below 0 when a uid's bytes, which begin there, come before these in the order of texts; 0 when they are the same. */
+export function compareBytes(all: Uint8Array, from: number, bytes: Uint8Array): number {
+  // Digits of one case stand in the order of what they say.
+  for (let at = 0; at < UID_BYTES; at++) {
+    const difference = all[from + at]! - bytes[at]!;
+    if (difference !== 0) return difference;
+  }
+  return 0;
 }
 
 export function packUid(uid: string): string {

@@ -75,7 +75,7 @@ describe("entry of a session", (test) => {
     const signals = [...session.signals];
     assert.is(signals.length, EVERYTHING.length - 1);
     assert.is(new Set(signals.map(({ mark }) => mark & 31)).size, Object.keys(MEANING).length);
-    const reasons = new Set(signals.map(({ support }) => support.claim.reason));
+    const reasons = new Set(signals.map(({ support }) => session.supports.at(support).claim.reason));
     const found = ["", "model_incompatible", "no_orchestrator", "no_snapshot", "node_unknown"];
     assert.equal([...reasons].sort(), found);
     assert.ok(signals.some(({ uid }) => uid.startsWith("=")));
@@ -124,7 +124,9 @@ describe("entry of a session", (test) => {
     const value = writeSession(session, { contentHash: hash64("what decides content"), generation: 1 });
     assert.is(session.signals.length, 20);
     assert.is(session.signals.at(0).context.streamId.length, 46);
-    const snapshots = new Set(Array.from(session.signals, ({ support }) => support.claim.snapshotUid));
+    const snapshots = new Set(
+      Array.from(session.signals, ({ support }) => session.supports.at(support).claim.snapshotUid),
+    );
     assert.is(snapshots.size, 1 + 4);
     const bytes = new TextEncoder().encode(value).length;
     assert.ok(bytes <= 2_048, `${bytes} bytes`);
@@ -180,17 +182,12 @@ describe("entry of a session", (test) => {
     const [key, value] = entryOf(...EVERYTHING);
     const session = read(key, value);
     const context = session.signals.at(0).context;
+    const claims = Array.from(session.signals, ({ support }) => session.supports.at(support).claim);
+    const claim = claims.find(({ canonical }) => canonical !== "")!;
     for (let at = 0; at < 4_000; at++) {
       const uid = `${"é".repeat(250)}-${at}`;
       const wide = { ...context, gateway: `gateway-${at}` };
-      const support = session.supports.add(
-        {
-          ...[...session.signals].find((one) => one.support.claim.canonical !== "")!.support.claim,
-          canonical: `0xc${at % 7}`,
-        },
-        false,
-        BigInt(at),
-      );
+      const support = session.supports.add({ ...claim, canonical: `0xc${at % 7}` }, false, BigInt(at));
       session.add({ uid, timeMs: 3_000 + at, mark: 1, context: wide, text: "", support });
     }
     const written = writeSession(session, RULES);

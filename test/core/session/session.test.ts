@@ -9,7 +9,7 @@ import { derive } from "../../../src/core/session/derive.ts";
 import { readSession, writeSession } from "../../../src/core/session/entry.ts";
 import { MOST_EVENTS, Session } from "../../../src/core/session/session.ts";
 import { compareK, isSessionEvent, MEANING, type SessionEvent } from "../../../src/core/session/signal.ts";
-import { NAMELESS } from "../../../src/core/session/support.ts";
+import { NAMELESS, NO_CLAIM } from "../../../src/core/session/support.ts";
 import { bytesOf, stored, subjectOf, type Wire } from "../../helpers/events.ts";
 import { A, B, close, error, playable, processed, request, sample, streamEvent } from "../../helpers/session-events.ts";
 import { describe } from "../../helpers/suite.ts";
@@ -25,7 +25,7 @@ function eventOf(wire: Wire): SessionEvent {
 function found(canonical: string, snapshotTimeMs: number): { selection: Selection; claim: Claim } {
   const level = LEVEL.byNode;
   const claim: Claim = {
-    ...NAMELESS.claim,
+    ...NO_CLAIM,
     level,
     method: "node_match",
     confidence: 0.9,
@@ -101,7 +101,7 @@ describe("a session", (test) => {
     const better = found("0xcc", 500);
     assert.is(session.improve(place, better.selection, better.claim), "improved");
     assert.ok(session.evidence > before);
-    assert.is(session.signals.at(0).support.claim.canonical, "0xcc");
+    assert.is(session.supports.at(session.signals.at(0).support).claim.canonical, "0xcc");
     assert.is(session.improve({ ...place, uid: "nobody" }, better.selection, better.claim), "known");
   });
 

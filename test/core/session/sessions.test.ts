@@ -9,7 +9,7 @@ import { sampleOf } from "../../../src/core/observed.ts";
 import { readSession } from "../../../src/core/session/entry.ts";
 import { Sessions, type SessionsSettings } from "../../../src/core/session/sessions.ts";
 import { isSessionEvent, type SessionEvent } from "../../../src/core/session/signal.ts";
-import { NAMELESS } from "../../../src/core/session/support.ts";
+import { NO_CLAIM } from "../../../src/core/session/support.ts";
 import { bytesOf, stored, subjectOf, type Wire } from "../../helpers/events.ts";
 import { A, close, error, request, sample } from "../../helpers/session-events.ts";
 import { SPAN_MS } from "../../helpers/session-traffic.ts";
@@ -28,7 +28,7 @@ const SETTINGS: SessionsSettings = {
 /** What is found for a sample when no snapshot names its node. */
 const UNKNOWN: Finding = {
   selection: { grade: 0, tie: 0n, chosen: undefined },
-  claim: { ...NAMELESS.claim, reason: "no_snapshot", url: A.url },
+  claim: { ...NO_CLAIM, reason: "no_snapshot", url: A.url },
 };
 const KNOWN: Finding = {
   selection: { grade: 5 * 2 ** 30, tie: 7n, chosen: undefined },
@@ -130,7 +130,8 @@ describe("a session in memory", (test) => {
     partition.sessions.closed(OBSERVED);
     const { entries, rows } = partition.seal();
     assert.is(rows[0]!.orchestrator_address, "0xca", "it settles");
-    assert.is(readSession(KEY, entries[0]!.value!)!.session.signals.at(0).support.claim.canonical, "0xca");
+    const { signals, supports } = readSession(KEY, entries[0]!.value!)!.session;
+    assert.is(supports.at(signals.at(0).support).claim.canonical, "0xca");
     partition.seal();
     assert.not(partition.sessions.has(KEY));
   });

@@ -1,9 +1,12 @@
 /** What the evidence for one event lets it claim, and how much it weighs. */
+import fc from "fast-check";
 import * as assert from "uvu/assert";
 import { evidenceOf, gradeOf, gradeOfLevel, LEVEL } from "../../../src/core/evidence.ts";
 import type { Claim } from "../../../src/core/select.ts";
-import { isGreater, NAMELESS, type Support, Supports, weightAt } from "../../../src/core/session/support.ts";
+import { NAMELESS, NO_CLAIM, Supports } from "../../../src/core/session/support.ts";
 import { describe } from "../../helpers/suite.ts";
+
+const UID = "59485233-d40f-4b4a-8ccf-815eff91a84e~c4b50123456789ab";
 
 const CLAIM: Claim = {
   level: LEVEL.byNodeAndWallet,
@@ -16,17 +19,20 @@ const CLAIM: Claim = {
   model: "m-one",
   gpu: "GPU-1",
   gpuCount: 1,
-  snapshotUid: "snapshot",
+  snapshotUid: UID,
   snapshotTimeMs: 1_000,
 };
-const NOBODY: Claim = { ...NAMELESS.claim, reason: "no_snapshot", url: "https://a" };
+const NOBODY: Claim = { ...NO_CLAIM, reason: "no_snapshot", url: "https://a" };
+
+/** Differs from the first only in its last digit. */
+const OTHER_UID = UID.replace(/b$/, "c");
 
 describe("supports of a session", (test) => {
-  test("are one object where they say the same, and others where anything differs", () => {
+  test("have one number where they say the same, and others where anything differs", () => {
     const supports = new Supports();
     const one = supports.add({ ...CLAIM }, false, 5n);
     assert.is(supports.add({ ...CLAIM }, false, 5n), one);
-    const others: Support[] = [
+    const others = [
       supports.add(CLAIM, true, 5n),
       supports.add(CLAIM, false, 6n),
       supports.add(NOBODY, false, 0n),
@@ -34,28 +40,69 @@ describe("supports of a session", (test) => {
         .map(([field, value]) => supports.add({ ...CLAIM, [field]: value }, false, 5n)),
       ...Object.entries({ gpuCount: 2, snapshotUid: "other", snapshotTimeMs: 1_001, level: LEVEL.byNode })
         .map(([field, value]) => supports.add({ ...CLAIM, [field]: value }, false, 5n)),
+      supports.add({ ...CLAIM, snapshotUid: OTHER_UID }, false, 5n),
     ];
-    assert.is(new Set([one, ...others]).size, 14);
-    assert.is(new Set([one, ...others].map(({ id }) => id)).size, 14);
+    assert.is(new Set([one, ...others]).size, 15);
+    assert.is(supports.length, 15);
+  });
+
+  test("are what was added, whatever their uids and numbers", () => {
+    const time = fc.option(fc.maxSafeInteger());
+    const tie = fc.bigInt({ min: 0n, max: 2n ** 63n - 1n });
+    const uid = fc.oneof(fc.constantFrom(UID, OTHER_UID, "", UID.toUpperCase()), fc.string());
+    const support = fc.record({ time, tie, uid, modelEqual: fc.boolean(), gpu: fc.option(fc.string()) });
+    fc.assert(fc.property(fc.array(support, { maxLength: 40 }), (list) => {
+      const supports = new Supports();
+      const wanted = list.map(({ time, tie, uid, modelEqual, gpu }) => {
+        return { claim: { ...CLAIM, snapshotUid: uid, snapshotTimeMs: time, gpu }, modelEqual, tie };
+      });
+      const numbers = wanted.map(({ claim, modelEqual, tie }) => supports.add(claim, modelEqual, tie));
+      assert.equal(numbers.map((number) => supports.at(number)), wanted);
+      const { snapshotUid: _, snapshotTimeMs: __, ...claim } = CLAIM;
+      const grounds = wanted.map((one) => ({ claim: { ...claim, gpu: one.claim.gpu }, modelEqual: one.modelEqual }));
+      assert.equal(numbers.map((number) => supports.groundOf(number)), grounds);
+    }));
   });
 
   test("of whoever names nobody are always the same, and first", () => {
     const supports = new Supports();
-    assert.is(supports.add({ ...NAMELESS.claim, pipeline: "ignored" }, false, 0n), NAMELESS);
-    assert.is(NAMELESS.id, 0);
-    assert.ok(supports.add(CLAIM, false, 5n).id > 0);
+    assert.is(supports.add({ ...NO_CLAIM, pipeline: "ignored" }, false, 0n), NAMELESS);
+    assert.equal(supports.at(NAMELESS), { claim: NO_CLAIM, modelEqual: false, tie: 0n });
+    assert.is(supports.length, 0);
+    assert.ok(supports.add(CLAIM, false, 5n) > NAMELESS);
   });
 
   test("are told apart for as long as the session lives, while only the latest are remembered", () => {
     const supports = new Supports();
-    const ids = Array.from(
+    const numbers = Array.from(
       { length: 10_000 },
-      (_, at) => supports.add({ ...CLAIM, url: `https://${at}` }, false, 5n).id,
+      (_, at) => supports.add({ ...CLAIM, url: `https://${at}` }, false, 5n),
     );
-    assert.is(new Set(ids).size, 10_000);
-    const again = supports.add({ ...CLAIM, url: "https://9999" }, false, 5n);
-    assert.is(again.id, ids[9_999]);
-    assert.not(ids.includes(supports.add({ ...CLAIM, url: "https://0" }, false, 5n).id));
+    assert.is(new Set(numbers).size, 10_000);
+    assert.is(supports.add({ ...CLAIM, url: "https://9999" }, false, 5n), numbers[9_999]);
+    assert.not(numbers.includes(supports.add({ ...CLAIM, url: "https://0" }, false, 5n)));
+  });
+
+  test("that are left when others are forgotten keep their numbers, and no number is given again", () => {
+    const count = 50;
+    fc.assert(fc.property(fc.subarray([...Array(count).keys()]), (left) => {
+      const all = new Supports();
+      const claims = Array.from({ length: count }, (_, nth): Claim => {
+        const snapshotUid = nth % 3 === 0 ? `odd-${nth}` : UID;
+        return { ...CLAIM, snapshotUid, snapshotTimeMs: 1_000 + nth, url: `https://${nth % 7}` };
+      });
+      const numbers = claims.map((claim, nth) => all.add(claim, nth % 2 === 0, BigInt(nth)));
+      const rest = all.only(new Set([NAMELESS, ...left.map((nth) => numbers[nth]!)]));
+      assert.is(rest.length, left.length);
+      for (const nth of left) {
+        const number = numbers[nth]!;
+        assert.equal(rest.at(number), all.at(number));
+        assert.is(rest.weightAt(number, 900), all.weightAt(number, 900));
+      }
+      const next = rest.add({ ...CLAIM, canonical: "0xcb" }, false, 5n);
+      assert.not(numbers.includes(next));
+      assert.is(rest.at(next).claim.canonical, "0xcb");
+    }));
   });
 });
 
@@ -66,21 +113,22 @@ describe("weight of a support", (test) => {
     const support = supports.add(CLAIM, true, 5n);
     for (const timeMs of [0, 999, 1_000, 1_001, 90_000_000]) {
       const grade = gradeOf(CLAIM.level, true, 1_000, timeMs);
-      assert.is(weightAt(support, timeMs), evidenceOf({ grade, tie: 5n }));
+      assert.is(supports.weightAt(support, timeMs), evidenceOf({ grade, tie: 5n }));
     }
-    assert.is(weightAt(supports.add(NOBODY, false, 0n), 77), evidenceOf({ grade: gradeOfLevel(0), tie: 0n }));
-    assert.is(weightAt(NAMELESS, 77), 1n);
+    const nobody = supports.add(NOBODY, false, 0n);
+    assert.is(supports.weightAt(nobody, 77), evidenceOf({ grade: gradeOfLevel(0), tie: 0n }));
+    assert.is(supports.weightAt(NAMELESS, 77), 1n);
   });
 
   test("orders two supports of one event, first by grade and then by tie-break", () => {
     const near = supports.add(CLAIM, false, 5n);
     const far = supports.add({ ...CLAIM, snapshotTimeMs: 900 }, false, 9n);
-    assert.ok(isGreater(near, far, 1_100));
-    assert.not(isGreater(far, near, 1_100));
+    assert.ok(supports.isGreater(near, far, 1_100));
+    assert.not(supports.isGreater(far, near, 1_100));
     // Seen from an event before both, the earlier one is nearer.
-    assert.ok(isGreater(far, near, 800));
-    assert.ok(isGreater(supports.add(CLAIM, false, 6n), near, 1_100));
-    assert.not(isGreater(near, near, 1_100));
-    assert.ok(isGreater(near, NAMELESS, 1_100));
+    assert.ok(supports.isGreater(far, near, 800));
+    assert.ok(supports.isGreater(supports.add(CLAIM, false, 6n), near, 1_100));
+    assert.not(supports.isGreater(near, near, 1_100));
+    assert.ok(supports.isGreater(near, NAMELESS, 1_100));
   });
 });
