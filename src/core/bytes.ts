@@ -4,10 +4,6 @@ import { grown } from "./grown.ts";
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A number of 64 bits on its way. */
-const scratchBytes = new Uint8Array(8);
-const scratch = new DataView(scratchBytes.buffer);
-
 /** A number of 53 bits is so many times seven bits. */
 const LONGEST_WHOLE = 8;
 
@@ -38,17 +34,6 @@ export class ByteWriter {
     for (; value > 127; value = Math.floor(value / 128)) room[length++] = 128 + value % 128;
     room[length++] = value;
     this.#length += length - LONGEST_WHOLE;
-  }
-
-  double(value: number): void {
-    scratch.setFloat64(0, value);
-    this.room(8).set(scratchBytes);
-  }
-
-  /** Writes a whole number of at most 64 bits. */
-  word(value: bigint): void {
-    scratch.setBigUint64(0, value);
-    this.room(8).set(scratchBytes);
   }
 
   /** Writes a text without lone surrogates. */
@@ -83,16 +68,6 @@ export class ByteReader {
       value += byte % 128 * scale;
       if (byte < 128) return value;
     }
-  }
-
-  double(): number {
-    scratchBytes.set(this.take(8));
-    return scratch.getFloat64(0);
-  }
-
-  word(): bigint {
-    scratchBytes.set(this.take(8));
-    return scratch.getBigUint64(0);
   }
 
   text(): string {

@@ -173,7 +173,7 @@ function sessionOf(key: string, entry: Entry): Session {
   const session = emptySession(key);
   const supports = [
     NAMELESS,
-    ...entry.supports.map((one) => session.supports.add(...readSupport(one, entry))),
+    ...entry.supports.map((one) => session.supports.add(readSupport(one, entry))),
   ];
   if (entry.base !== undefined) session.standOn(readBase(entry.base, session, supports));
   const contexts = entry.contexts.map((one) => readContext(one, session.key));
@@ -201,16 +201,18 @@ export function readContext([gateway, start, stream, requestId]: ContextTuple, k
   return { gateway, startMs, streamId: key.slice(0, stream), requestId: key.slice(stream + 1) };
 }
 
-function readSupport(one: Entry["supports"][number], { nodes, snapshots }: Entry): [Claim, boolean, bigint] {
+function readSupport(one: Entry["supports"][number], { nodes, snapshots }: Entry): Support {
   if (one.length === 3) {
     const [level, reason, url] = one;
-    return [{ ...NO_CLAIM, level, reason: reason as UnattributedReason, url }, false, 0n];
+    const claim = { ...NO_CLAIM, level, reason: reason as UnattributedReason, url };
+    return { claim, modelEqual: false, tie: 0n };
   }
   const [level, modelEqual, confidence, node, snapshot, tie] = one;
   const [canonical, url, pipeline, model, gpu, gpuCount] = at(nodes, node);
   const [packed, snapshotTimeMs] = at(snapshots, snapshot);
   const identity = { canonical, url, pipeline, model, gpu, gpuCount, snapshotUid: unpackUid(packed), snapshotTimeMs };
-  return [{ level, method: methodOf(level), confidence, reason: "", ...identity }, modelEqual === 1, readTie(tie)];
+  const claim: Claim = { level, method: methodOf(level), confidence, reason: "", ...identity };
+  return { claim, modelEqual: modelEqual === 1, tie: readTie(tie) };
 }
 
 function readBase(

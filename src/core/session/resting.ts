@@ -3,22 +3,20 @@
  * twenty signals is some eight hundred bytes outside the heap of objects (cells.ts). Which of its events are open is told
  * there too, so that one can close without the session being taken up.
  *
- * What many sessions share, the grounds of their supports, stands in a table. A table that is full is followed by another,
- * and goes when no session that refers to it rests any more.
+ * What many sessions share, their supports, stands in a table. A table that is full is followed by another, and goes
+ * when no session that refers to it rests any more.
  */
 import { ByteReader, ByteWriter } from "../bytes.ts";
 import { Cells } from "../cells.ts";
-import type { Claim } from "../select.ts";
 import { type ContextTuple, contextTuple, emptySession, readContext } from "./entry.ts";
 import type { Session } from "./session.ts";
-import type { Signal } from "./signal.ts";
-import { claimOn, type Ground, groundOf, isGround, NAMELESS, type Support } from "./support.ts";
+import { type Support, Supports } from "./support.ts";
 import { UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
 
 /** A session that rests. */
 export interface Resting {
-  /** The table that its supports refer to. */
-  readonly grounds: readonly Ground[];
+  /** The table that its signals refer to. */
+  readonly supports: Supports;
   /** Where its bytes are. */
   readonly place: number;
   /** How many of its events are open. */
@@ -32,8 +30,6 @@ interface Head {
   /** Uids that are not usual and texts that are not blank, by the place of their signal. */
   readonly uids: Record<number, string>;
   readonly texts: Record<number, string>;
-  /** Uids of snapshots that are not usual, by the place of their support. */
-  readonly snapshots: Record<number, string>;
 }
 
 /** Beside the mark of a signal: that it is open, and that its uid stands in bytes. */
@@ -47,27 +43,21 @@ const MOST_IN_TABLE = 4_096;
 export class RestingSessions {
   readonly #cells = new Cells();
   readonly #writer = new ByteWriter();
-  #grounds: Ground[] = [];
-  /** Where the grounds of the table stand, by their urls, which tell most of them apart. */
-  readonly #places = new Map<string, number[]>();
+  #supports = new Supports();
+  /** The numbers of the supports of the table, by their tie-breaks, which tell most of them apart. */
+  readonly #byTie = new Map<bigint, number[]>();
 
   /** Lays a session down; only one without a base. */
   put(session: Session): Resting {
     const { key, headSequence, open } = session;
     const signals = [...session.signals];
     const contexts = [...new Set(signals.map(({ context }) => context))];
-    // Whoever has none has the first.
-    const numbers = [...new Set([NAMELESS, ...signals.map(({ support }) => support)])];
-    const supports = numbers.slice(1).map((number) => session.supports.at(number));
+    const supports = this.#tableFor(session);
     const fromMs = signals[0]?.timeMs ?? 0;
-    const odd = { uids: {}, texts: {}, snapshots: {} };
-    const head: Head = { fromMs, contexts: contexts.map((one) => contextTuple(one, key)), ...odd };
+    const head: Head = { fromMs, contexts: contexts.map((one) => contextTuple(one, key)), uids: {}, texts: {} };
     for (const [nth, { uid, text }] of signals.entries()) {
       if (usualBytes(uid) === undefined) head.uids[nth] = uid;
       if (text !== "") head.texts[nth] = text;
-    }
-    for (const [nth, { claim: { snapshotUid } }] of supports.entries()) {
-      if (usualBytes(snapshotUid) === undefined) head.snapshots[nth] = snapshotUid;
     }
     const writer = this.#writer;
     writer.clear();
@@ -81,17 +71,11 @@ export class RestingSessions {
       writer.whole(BESIDE_MARK * mark + (bytes === undefined ? 0 : USUAL) + (isOpen ? OPEN : 0));
       writer.whole(timeMs - beforeMs);
       beforeMs = timeMs;
-      writer.whole(numbers.indexOf(support));
+      writer.whole(supports.get(support)!);
       writer.whole(contexts.indexOf(context));
       if (bytes !== undefined) writer.room(UID_BYTES).set(bytes);
     }
-    if (this.#grounds.length >= MOST_IN_TABLE) {
-      this.#grounds = [];
-      this.#places.clear();
-    }
-    writer.whole(supports.length);
-    for (const support of supports) this.#writeSupport(support);
-    return { grounds: this.#grounds, place: this.#cells.put(writer.written), open };
+    return { supports: this.#supports, place: this.#cells.put(writer.written), open };
   }
 
   /** Notes that no better evidence for an event of this usual uid will come; nothing when it is not open. */
@@ -122,61 +106,51 @@ export class RestingSessions {
   }
 
   /** A copy of a session that goes on resting. */
-  read(key: string, { grounds, place }: Resting): Session {
+  read(key: string, { supports, place }: Resting): Session {
     const reader = new ByteReader(this.#cells.read(place));
     const session = emptySession(key);
     session.rememberHead(reader.whole());
     const count = reader.whole();
     const head = JSON.parse(reader.text()) as Head;
     const contexts = head.contexts.map((one) => readContext(one, session.key));
-    const signals: (Signal & { readonly open: boolean })[] = [];
+    /** Of its supports, by those in the table. */
+    const numbers = new Map<number, number>();
     let timeMs = head.fromMs;
     for (let nth = 0; nth < count; nth++) {
       const marked = reader.whole();
+      const mark = Math.floor(marked / BESIDE_MARK);
       timeMs += reader.whole();
-      const support = reader.whole();
+      const shared = reader.whole();
+      const support = numbers.get(shared) ?? session.supports.add(supports.at(shared));
+      numbers.set(shared, support);
       const context = contexts[reader.whole()]!;
       const uid = head.uids[nth] ?? uidOfBytes(reader.take(UID_BYTES));
-      const mark = Math.floor(marked / BESIDE_MARK);
-      signals.push({ uid, timeMs, mark, support, context, text: head.texts[nth] ?? "", open: (marked & OPEN) !== 0 });
-    }
-    const numbers = [NAMELESS];
-    for (let nth = 0, left = reader.whole(); nth < left; nth++) {
-      const { claim, modelEqual, tie } = readSupport(reader, grounds, head.snapshots[nth]);
-      numbers.push(session.supports.add(claim, modelEqual, tie));
-    }
-    for (const signal of signals) {
-      session.add({ ...signal, support: numbers[signal.support]! });
-      session.setOpen(signal, signal.open);
+      session.add({ uid, timeMs, mark, support, context, text: head.texts[nth] ?? "" });
+      session.setOpen({ uid, timeMs, mark }, (marked & OPEN) !== 0);
     }
     return session;
   }
 
-  #writeSupport({ claim, modelEqual, tie }: Support): void {
-    const writer = this.#writer;
-    writer.whole(this.#placeOf(claim, modelEqual));
-    writer.double(claim.snapshotTimeMs ?? Infinity);
-    writer.word(tie);
-    const bytes = usualBytes(claim.snapshotUid);
-    if (bytes !== undefined) writer.room(UID_BYTES).set(bytes);
+  /** The numbers of a session's supports in the present table, which is another when it had no more room. */
+  #tableFor({ signals, supports }: Session): Map<number, number> {
+    if (this.#supports.length >= MOST_IN_TABLE) {
+      this.#supports = new Supports();
+      this.#byTie.clear();
+    }
+    const numbers = new Map<number, number>();
+    for (let nth = 0; nth < signals.length; nth++) {
+      const number = signals.supportOf(nth);
+      if (!numbers.has(number)) numbers.set(number, this.#numberOf(supports.at(number)));
+    }
+    return numbers;
   }
 
-  /** Where the ground of a support stands in the present table. */
-  #placeOf(claim: Claim, modelEqual: boolean): number {
-    const places = this.#places.get(claim.url) ?? [];
-    const known = places.find((place) => isGround(this.#grounds[place]!, claim, modelEqual));
+  #numberOf(support: Support): number {
+    const numbers = this.#byTie.get(support.tie) ?? [];
+    const known = numbers.find((number) => this.#supports.says(number, support));
     if (known !== undefined) return known;
-    const place = this.#grounds.push(groundOf(claim, modelEqual)) - 1;
-    this.#places.set(claim.url, [...places, place]);
-    return place;
+    const number = this.#supports.add(support);
+    this.#byTie.set(support.tie, [...numbers, number]);
+    return number;
   }
-}
-
-/** Reads what was written of a support; the uid of its snapshot only where that is not usual. */
-function readSupport(reader: ByteReader, grounds: readonly Ground[], oddUid: string | undefined): Support {
-  const { claim, modelEqual } = grounds[reader.whole()]!;
-  const timeMs = reader.double();
-  const tie = reader.word();
-  const snapshotUid = oddUid ?? uidOfBytes(reader.take(UID_BYTES));
-  return { claim: claimOn(claim, snapshotUid, timeMs), modelEqual, tie };
 }

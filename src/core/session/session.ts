@@ -168,8 +168,7 @@ export class Session {
 
   /** The support of this session that says what one of another says. */
   #supportLike(other: Session, support: number): number {
-    const { claim, modelEqual, tie } = other.supports.at(support);
-    return this.#supports.add(claim, modelEqual, tie);
+    return this.#supports.add(other.supports.at(support));
   }
 
   /** Stands on totals from here on; signals at or below their floor are in them. */

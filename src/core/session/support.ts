@@ -83,23 +83,25 @@ export class Supports {
 
   /** The number of what a selection supports, and may claim. */
   of({ grade, tie }: Selection, claim: Claim): number {
-    return this.add(claim, isAttributed(levelOf(grade)) && isModelEqual(grade), tie);
+    return this.add({ claim, modelEqual: isAttributed(levelOf(grade)) && isModelEqual(grade), tie });
   }
 
   /** The number of a support: that of one of the latest, where one says the same. */
-  add(claim: Claim, modelEqual: boolean, tie: bigint): number {
+  add(support: Support): number {
+    const { claim, modelEqual, tie } = support;
     if (claim.reason === NO_CLAIM.reason) return NAMELESS;
-    const { snapshotUid } = claim;
-    const timeMs = claim.snapshotTimeMs ?? Infinity;
-    const ground = this.#placeOfGround(claim, modelEqual);
-    const { length } = this;
     // The latest first: a sample mostly says what the one before it said.
-    for (let nth = length - 1; nth >= Math.max(0, length - MOST_SHARED); nth--) {
-      if (this.#timeOf(nth) !== timeMs || this.#groundPlaceOf(nth) !== ground) continue;
-      if (this.#tieOf(nth) === tie && this.#hasUid(nth, snapshotUid)) return this.#numberOf(nth);
+    for (let nth = this.length - 1; nth >= Math.max(0, this.length - MOST_SHARED); nth--) {
+      if (this.#says(nth, support)) return this.#numberOf(nth);
     }
-    this.#put(++this.#last, ground, timeMs, tie, snapshotUid);
+    const timeMs = claim.snapshotTimeMs ?? Infinity;
+    this.#put(++this.#last, this.#placeOfGround(claim, modelEqual), timeMs, tie, claim.snapshotUid);
     return this.#last;
+  }
+
+  /** True when the one of this number says the same. */
+  says(number: number, support: Support): boolean {
+    return number === NAMELESS ? support.claim.reason === NO_CLAIM.reason : this.#says(this.#find(number), support);
   }
 
   at(number: number): Support {
@@ -214,19 +216,25 @@ export class Supports {
     return compareBytes(this.#records.bytes, nth * RECORD_BYTES + UID, bytes) === 0;
   }
 
+  #says(nth: number, { claim, modelEqual, tie }: Support): boolean {
+    return this.#timeOf(nth) === (claim.snapshotTimeMs ?? Infinity) &&
+      isGround(this.#groundAt(nth), claim, modelEqual) && this.#tieOf(nth) === tie &&
+      this.#hasUid(nth, claim.snapshotUid);
+  }
+
   #isOdd(nth: number): boolean {
     return (this.#records.view.getUint32(nth * RECORD_BYTES + GROUND) & ODD) !== 0;
   }
 }
 
 /** What a support that claims this has in common with others. */
-export function groundOf(claim: Ground["claim"], modelEqual: boolean): Ground {
+function groundOf(claim: Ground["claim"], modelEqual: boolean): Ground {
   const { level, method, confidence, reason, canonical, url, pipeline, model, gpu, gpuCount } = claim;
   return { claim: { level, method, confidence, reason, canonical, url, pipeline, model, gpu, gpuCount }, modelEqual };
 }
 
 /** What is claimed on a snapshot of this time, `Infinity` for none. Field by field, which is several times as fast. */
-export function claimOn(ground: Ground["claim"], snapshotUid: string, timeMs: number): Claim {
+function claimOn(ground: Ground["claim"], snapshotUid: string, timeMs: number): Claim {
   const { level, method, confidence, reason, canonical, url, pipeline, model, gpu, gpuCount } = ground;
   const snapshotTimeMs = timeMs === Infinity ? null : timeMs;
   return {
@@ -246,7 +254,7 @@ export function claimOn(ground: Ground["claim"], snapshotUid: string, timeMs: nu
 }
 
 /** True when that is this. */
-export function isGround(ground: Ground, claim: Ground["claim"], modelEqual: boolean): boolean {
+function isGround(ground: Ground, claim: Ground["claim"], modelEqual: boolean): boolean {
   const { claim: own } = ground;
   if (ground.modelEqual !== modelEqual) return false;
   return own.canonical === claim.canonical && own.url === claim.url && own.model === claim.model &&

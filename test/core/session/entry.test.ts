@@ -187,7 +187,11 @@ describe("entry of a session", (test) => {
     for (let at = 0; at < 4_000; at++) {
       const uid = `${"é".repeat(250)}-${at}`;
       const wide = { ...context, gateway: `gateway-${at}` };
-      const support = session.supports.add({ ...claim, canonical: `0xc${at % 7}` }, false, BigInt(at));
+      const support = session.supports.add({
+        claim: { ...claim, canonical: `0xc${at % 7}` },
+        modelEqual: false,
+        tie: BigInt(at),
+      });
       session.add({ uid, timeMs: 3_000 + at, mark: 1, context: wide, text: "", support });
     }
     const written = writeSession(session, RULES);

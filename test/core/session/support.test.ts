@@ -30,17 +30,17 @@ const OTHER_UID = UID.replace(/b$/, "c");
 describe("supports of a session", (test) => {
   test("have one number where they say the same, and others where anything differs", () => {
     const supports = new Supports();
-    const one = supports.add({ ...CLAIM }, false, 5n);
-    assert.is(supports.add({ ...CLAIM }, false, 5n), one);
+    const one = supports.add({ claim: { ...CLAIM }, modelEqual: false, tie: 5n });
+    assert.is(supports.add({ claim: { ...CLAIM }, modelEqual: false, tie: 5n }), one);
     const others = [
-      supports.add(CLAIM, true, 5n),
-      supports.add(CLAIM, false, 6n),
-      supports.add(NOBODY, false, 0n),
+      supports.add({ claim: CLAIM, modelEqual: true, tie: 5n }),
+      supports.add({ claim: CLAIM, modelEqual: false, tie: 6n }),
+      supports.add({ claim: NOBODY, modelEqual: false, tie: 0n }),
       ...Object.entries({ confidence: 0.7, canonical: "0xcb", url: "", pipeline: "", model: null, gpu: null })
-        .map(([field, value]) => supports.add({ ...CLAIM, [field]: value }, false, 5n)),
+        .map(([field, value]) => supports.add({ claim: { ...CLAIM, [field]: value }, modelEqual: false, tie: 5n })),
       ...Object.entries({ gpuCount: 2, snapshotUid: "other", snapshotTimeMs: 1_001, level: LEVEL.byNode })
-        .map(([field, value]) => supports.add({ ...CLAIM, [field]: value }, false, 5n)),
-      supports.add({ ...CLAIM, snapshotUid: OTHER_UID }, false, 5n),
+        .map(([field, value]) => supports.add({ claim: { ...CLAIM, [field]: value }, modelEqual: false, tie: 5n })),
+      supports.add({ claim: { ...CLAIM, snapshotUid: OTHER_UID }, modelEqual: false, tie: 5n }),
     ];
     assert.is(new Set([one, ...others]).size, 15);
     assert.is(supports.length, 15);
@@ -56,7 +56,7 @@ describe("supports of a session", (test) => {
       const wanted = list.map(({ time, tie, uid, modelEqual, gpu }) => {
         return { claim: { ...CLAIM, snapshotUid: uid, snapshotTimeMs: time, gpu }, modelEqual, tie };
       });
-      const numbers = wanted.map(({ claim, modelEqual, tie }) => supports.add(claim, modelEqual, tie));
+      const numbers = wanted.map((one) => supports.add(one));
       assert.equal(numbers.map((number) => supports.at(number)), wanted);
       const { snapshotUid: _, snapshotTimeMs: __, ...claim } = CLAIM;
       const grounds = wanted.map((one) => ({ claim: { ...claim, gpu: one.claim.gpu }, modelEqual: one.modelEqual }));
@@ -66,21 +66,21 @@ describe("supports of a session", (test) => {
 
   test("of whoever names nobody are always the same, and first", () => {
     const supports = new Supports();
-    assert.is(supports.add({ ...NO_CLAIM, pipeline: "ignored" }, false, 0n), NAMELESS);
+    assert.is(supports.add({ claim: { ...NO_CLAIM, pipeline: "ignored" }, modelEqual: false, tie: 0n }), NAMELESS);
     assert.equal(supports.at(NAMELESS), { claim: NO_CLAIM, modelEqual: false, tie: 0n });
     assert.is(supports.length, 0);
-    assert.ok(supports.add(CLAIM, false, 5n) > NAMELESS);
+    assert.ok(supports.add({ claim: CLAIM, modelEqual: false, tie: 5n }) > NAMELESS);
   });
 
   test("are told apart for as long as the session lives, while only the latest are remembered", () => {
     const supports = new Supports();
     const numbers = Array.from(
       { length: 10_000 },
-      (_, at) => supports.add({ ...CLAIM, url: `https://${at}` }, false, 5n),
+      (_, at) => supports.add({ claim: { ...CLAIM, url: `https://${at}` }, modelEqual: false, tie: 5n }),
     );
     assert.is(new Set(numbers).size, 10_000);
-    assert.is(supports.add({ ...CLAIM, url: "https://9999" }, false, 5n), numbers[9_999]);
-    assert.not(numbers.includes(supports.add({ ...CLAIM, url: "https://0" }, false, 5n)));
+    assert.is(supports.add({ claim: { ...CLAIM, url: "https://9999" }, modelEqual: false, tie: 5n }), numbers[9_999]);
+    assert.not(numbers.includes(supports.add({ claim: { ...CLAIM, url: "https://0" }, modelEqual: false, tie: 5n })));
   });
 
   test("that are left when others are forgotten keep their numbers, and no number is given again", () => {
@@ -91,7 +91,7 @@ describe("supports of a session", (test) => {
         const snapshotUid = nth % 3 === 0 ? `odd-${nth}` : UID;
         return { ...CLAIM, snapshotUid, snapshotTimeMs: 1_000 + nth, url: `https://${nth % 7}` };
       });
-      const numbers = claims.map((claim, nth) => all.add(claim, nth % 2 === 0, BigInt(nth)));
+      const numbers = claims.map((claim, nth) => all.add({ claim, modelEqual: nth % 2 === 0, tie: BigInt(nth) }));
       const rest = all.only(new Set([NAMELESS, ...left.map((nth) => numbers[nth]!)]));
       assert.is(rest.length, left.length);
       for (const nth of left) {
@@ -99,7 +99,7 @@ describe("supports of a session", (test) => {
         assert.equal(rest.at(number), all.at(number));
         assert.is(rest.weightAt(number, 900), all.weightAt(number, 900));
       }
-      const next = rest.add({ ...CLAIM, canonical: "0xcb" }, false, 5n);
+      const next = rest.add({ claim: { ...CLAIM, canonical: "0xcb" }, modelEqual: false, tie: 5n });
       assert.not(numbers.includes(next));
       assert.is(rest.at(next).claim.canonical, "0xcb");
     }));
@@ -110,24 +110,24 @@ describe("weight of a support", (test) => {
   const supports = new Supports();
 
   test("is 1 + the rank, as of the event's time", () => {
-    const support = supports.add(CLAIM, true, 5n);
+    const support = supports.add({ claim: CLAIM, modelEqual: true, tie: 5n });
     for (const timeMs of [0, 999, 1_000, 1_001, 90_000_000]) {
       const grade = gradeOf(CLAIM.level, true, 1_000, timeMs);
       assert.is(supports.weightAt(support, timeMs), evidenceOf({ grade, tie: 5n }));
     }
-    const nobody = supports.add(NOBODY, false, 0n);
+    const nobody = supports.add({ claim: NOBODY, modelEqual: false, tie: 0n });
     assert.is(supports.weightAt(nobody, 77), evidenceOf({ grade: gradeOfLevel(0), tie: 0n }));
     assert.is(supports.weightAt(NAMELESS, 77), 1n);
   });
 
   test("orders two supports of one event, first by grade and then by tie-break", () => {
-    const near = supports.add(CLAIM, false, 5n);
-    const far = supports.add({ ...CLAIM, snapshotTimeMs: 900 }, false, 9n);
+    const near = supports.add({ claim: CLAIM, modelEqual: false, tie: 5n });
+    const far = supports.add({ claim: { ...CLAIM, snapshotTimeMs: 900 }, modelEqual: false, tie: 9n });
     assert.ok(supports.isGreater(near, far, 1_100));
     assert.not(supports.isGreater(far, near, 1_100));
     // Seen from an event before both, the earlier one is nearer.
     assert.ok(supports.isGreater(far, near, 800));
-    assert.ok(supports.isGreater(supports.add(CLAIM, false, 6n), near, 1_100));
+    assert.ok(supports.isGreater(supports.add({ claim: CLAIM, modelEqual: false, tie: 6n }), near, 1_100));
     assert.not(supports.isGreater(near, near, 1_100));
     assert.ok(supports.isGreater(near, NAMELESS, 1_100));
   });
