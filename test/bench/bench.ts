@@ -135,7 +135,9 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
   const stormed = storm(STORM);
   const starts = await warmUp(rig);
   const observations = JSON.parse(printedBy("observations.js", [OBSERVATIONS])) as ObservationCost;
-  const steady = JSON.parse(printedBy("steady.js", [STEADY.rate, STEADY.seconds], POD)) as Steady;
+  const steadyOf = (load: string) =>
+    JSON.parse(printedBy("steady.js", [STEADY.rate, STEADY.seconds, load], POD)) as Steady;
+  const steady = { production: steadyOf("production"), simulated: steadyOf("simulated") };
   const sessions = {
     entryBytes: entryBytes(),
     bounded: costOf("bounded", SESSIONS),

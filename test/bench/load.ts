@@ -1,7 +1,8 @@
-/** Load made of real events: the bundled ones over and over, each time as other events of other sessions. */
+/** Load made of real events: the bundled ones over and over, each time as other events of other sessions; and of `simulate`. */
 import { readdirSync, readFileSync } from "node:fs";
 import { EVENT_TYPES } from "../../src/core/noise.ts";
 import { interleaved, TOPICS } from "../../src/simulate/topics.ts";
+import { stepOf, trafficOf } from "../../src/simulate/traffic.ts";
 
 const FIXTURES = new URL("../fixtures/production/", import.meta.url);
 const encoder = new TextEncoder();
@@ -39,6 +40,21 @@ export function* productionEvents(count: number, perSecond: number): Generator<{
     const of = templates.get(type)!;
     const timeMs = timeOf(at, perSecond);
     yield { bytes: encoder.encode(JSON.stringify(moved(of[nth % of.length]!, at++, timeMs))), timeMs };
+  }
+}
+
+/**
+ * The same of `latecomer simulate`: as many sessions at once as their samples, ten seconds apart, make such a rate, so that
+ * a session is as long as in production; with a node for every second of them.
+ */
+export function* simulatedEvents(count: number, perSecond: number): Generator<{ bytes: Uint8Array; timeMs: number }> {
+  const topic = TOPICS.network_events;
+  const sessions = Math.max(1, Math.round(perSecond * stepOf(topic, 1) / 1_000));
+  const options = { topic, seed: 1, nodes: Math.ceil(sessions / 2), sessions, startMs: START_MS };
+  let at = 0;
+  for (const { atMs, envelope } of trafficOf(options)) {
+    if (at++ === count) return;
+    yield { bytes: encoder.encode(JSON.stringify(envelope)), timeMs: atMs };
   }
 }
 

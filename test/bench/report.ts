@@ -33,7 +33,7 @@ export interface Result {
   readonly storm: Storm;
   readonly starts: { readonly emptySeconds: number; readonly stateKeys: number; readonly warmSeconds: number };
   readonly observations: ObservationCost;
-  readonly steady: Steady;
+  readonly steady: Readonly<Record<"production" | "simulated", Steady>>;
   readonly sessions: {
     readonly entryBytes: number;
     readonly bounded: Cost;
@@ -75,7 +75,9 @@ export function targetsOf({ figures, processes, live, storm, starts, observation
     least("corrections of a storm, of first rows", storm.correctedPerSecond / storm.firstPerSecond, 0.5),
     most("p99 from stored to queryable at 1,000 events/s, ms", at(1_000).latencyMs.p99, LINGER_MS + 250),
     most("an open observation that is matched, bytes", observations.bytesEach, MATCHED_BYTES),
-    most(`RSS of the core in steady traffic of ${whole(steady.rate)} events/s, MiB`, steady.rssMb, 143),
+    ...Object.entries(steady).map(([load, { rate, rssMb }]) =>
+      most(`RSS of the core under ${whole(rate)} events/s, ${load}, MiB`, rssMb, 143)
+    ),
     most("ready from process start without state, s", at(1_000).secondsToReady, 1),
     most("restored with 100,000 open samples, s", starts.warmSeconds * 100_000 / starts.stateKeys, 3),
   ];
@@ -137,13 +139,13 @@ export function textOf(result: Result, baseline: Result | undefined): string {
   say("ready from empty state, in a process that runs", `${starts.emptySeconds.toFixed(2)} s`);
   say(`ready from ${whole(starts.stateKeys)} open samples`, `${starts.warmSeconds.toFixed(2)} s`);
   say(`${whole(observations.observations)} matched observations, open`, `${observations.bytesEach} bytes each`);
-  say(
-    `${whole(steady.seconds)} s at ${whole(steady.rate)} events/s, the core alone`,
-    `${steady.rssMb} MiB RSS; ${whole(steady.open)} open, ${
-      whole(steady.sessions)
-    } sessions, ${steady.bytesPerEvent} bytes an event`,
-  );
-  const openMb = Math.round(steady.open * MATCHED_BYTES / 2 ** 20);
+  for (const [load, { rate, seconds, rssMb, open, sessions, bytesPerEvent }] of Object.entries(steady)) {
+    say(
+      `${whole(seconds)} s at ${whole(rate)} events/s, the core alone, ${load}`,
+      `${rssMb} MiB RSS; ${whole(open)} open, ${whole(sessions)} sessions, ${bytesPerEvent} bytes an event`,
+    );
+  }
+  const openMb = Math.round(steady.production.open * MATCHED_BYTES / 2 ** 20);
   say(
     `an empty consumer at ${whole(live.at(-1)!.rate)} events/s`,
     `${result.emptyRssMb} MiB RSS; with what is open at ${MATCHED_BYTES} bytes each ${result.emptyRssMb + openMb} MiB`,

@@ -26,7 +26,7 @@ const PLAIN: Setup = { flags: [], env: {} };
 
 /** What `deploy/k8s` and the image give a processor in a pod. */
 export const POD: Setup = {
-  flags: ["--max-old-space-size=192", "--max-semi-space-size=4"],
+  flags: ["--max-old-space-size=160", "--max-semi-space-size=4"],
   env: { MALLOC_MMAP_THRESHOLD_: "65536" },
 };
 

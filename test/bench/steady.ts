@@ -1,13 +1,15 @@
 /**
  * What a core holds under steady traffic, in a process that does nothing else; prints one line of JSON.
  *
- *     node --expose-gc steady.js RATE SECONDS
+ *     node --expose-gc steady.js RATE SECONDS production|simulated
  *
  * The real mix at a rate, its event times as far apart as the events come, with five minutes of allowed lateness and no
- * bound on what is open. After these five minutes as many observations close as come.
+ * bound on what is open. After these five minutes as many observations close as come. `production`: real events, whose
+ * sessions are over after 500 events. `simulated`: sessions of minutes, so that many are awake, each sample with a
+ * snapshot of its own.
  */
 import { Core, LATENESS_MS } from "./core.ts";
-import { productionEvents } from "./load.ts";
+import { productionEvents, simulatedEvents } from "./load.ts";
 import { peakRssMb, usedBytes } from "./used.ts";
 
 export interface Steady {
@@ -21,10 +23,11 @@ export interface Steady {
   readonly bytesPerEvent: number;
 }
 
-const [rate, seconds] = process.argv.slice(2).map(Number) as [number, number];
+const [rate, seconds] = process.argv.slice(2, 4).map(Number) as [number, number];
+const events = process.argv[4] === "simulated" ? simulatedEvents : productionEvents;
 const core = new Core({ allowedLatenessMs: LATENESS_MS, mostOpen: Infinity });
 const before = usedBytes();
-for (const { bytes, timeMs } of productionEvents(rate * seconds, rate)) core.take(bytes, timeMs);
+for (const { bytes, timeMs } of events(rate * seconds, rate)) core.take(bytes, timeMs);
 core.seal();
 const bytesPerEvent = Math.round((usedBytes() - before) / (rate * Math.min(seconds, LATENESS_MS / 1_000)));
 const rssMb = peakRssMb();
