@@ -8,6 +8,7 @@
  * sessions are over after 500 events. `simulated`: sessions of minutes, so that many are awake, each sample with a
  * snapshot of its own.
  */
+import { keepRowsYoung } from "../../src/runtime/heap.ts";
 import { Core, LATENESS_MS } from "./core.ts";
 import { productionEvents, simulatedEvents } from "./load.ts";
 import { peakRssMb, usedBytes } from "./used.ts";
@@ -23,6 +24,8 @@ export interface Steady {
   readonly bytesPerEvent: number;
 }
 
+// As a processor does.
+keepRowsYoung();
 const [rate, seconds] = process.argv.slice(2, 4).map(Number) as [number, number];
 const events = process.argv[4] === "simulated" ? simulatedEvents : productionEvents;
 const core = new Core({ allowedLatenessMs: LATENESS_MS, mostOpen: Infinity });

@@ -97,12 +97,12 @@ export class Session {
     const support = finding === undefined ? NAMELESS : this.#supports.of(finding.selection, finding.claim);
     const signal = signalOf(event, support, this.#contexts.of(event));
     const noted = this.#isFull && this.#signals.find(signal) < 0 ? "ignored" : this.add(signal);
+    this.#tidy();
     if (noted === "ignored") return noted;
     this.rememberHead(streamSequence);
     // At once and not when rows are written: which events it takes must not depend on where batches end.
     if (this.#apart > MOST_APART) this.#passing = this.#beyond(KEPT_APART, true);
     if (this.#apart > 2 * MOST_APART) this.#passing = this.#beyond(MOST_APART, false);
-    this.#tidy();
     return noted;
   }
 

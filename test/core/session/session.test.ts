@@ -105,6 +105,25 @@ describe("a session", (test) => {
     assert.is(session.improve({ ...place, uid: "nobody" }, better.selection, better.claim), "known");
   });
 
+  test("forgets what supported its events before, and what it was offered for events that it does not take", () => {
+    const session = sessionOf(EVENTS);
+    const whole = sessionOf(EVENTS);
+    for (const one of [session, whole]) one.fold(2, true);
+    const place = session.signals.at(1);
+    for (let nth = 0; nth < 1_000; nth++) {
+      const better = found("0xcc", 1_000 + nth);
+      assert.is(session.improve(place, better.selection, better.claim), "improved");
+      assert.is(session.note(eventOf(sample(4_000, A)), 1, found("0xca", 10_000 + nth)), "ignored");
+      assert.ok(session.supports.length < 100);
+    }
+    const best = found("0xcc", 1_999);
+    whole.improve(place, best.selection, best.claim);
+    assert.is(session.evidence, whole.evidence);
+    assert.equal(session.supports.at(session.signals.at(1).support), whole.supports.at(whole.signals.at(1).support));
+    const claimsOf = (one: Session) => totalsOf(one).runs.map(({ support }) => one.supports.at(support).claim);
+    assert.equal(claimsOf(session), claimsOf(whole));
+  });
+
   test("knows how many of its events are open, and the least sequence of any", () => {
     const session = sessionOf(EVENTS);
     const [first, second] = session.signals;
