@@ -30,6 +30,15 @@ export class Records {
     return this.#view;
   }
 
+  /** A copy without the first ones. */
+  without(first: number): Records {
+    const rest = new Records(this.#size);
+    rest.#bytes = this.#bytes.slice(first * this.#size, this.#length * this.#size);
+    rest.#view = new DataView(rest.#bytes.buffer);
+    rest.#length = this.#length - first;
+    return rest;
+  }
+
   /** Makes a place for another before the one that is there, and returns where it begins; what it holds is left over. */
   insert(nth: number): number {
     const from = nth * this.#size;

@@ -137,7 +137,8 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
   const observations = JSON.parse(printedBy("observations.js", [OBSERVATIONS])) as ObservationCost;
   const steadyOf = (load: string) =>
     JSON.parse(printedBy("steady.js", [STEADY.rate, STEADY.seconds, load], POD)) as Steady;
-  const steady = { production: steadyOf("production"), simulated: steadyOf("simulated") };
+  const steady = steadyOf("production");
+  const simulated = steadyOf("simulated");
   const sessions = {
     entryBytes: entryBytes(),
     bounded: costOf("bounded", SESSIONS),
@@ -163,6 +164,7 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
     starts,
     observations,
     steady,
+    simulated,
     sessions,
     rollup: JSON.parse(printedBy("rollup.js", [SAMPLES])) as RollupCost,
   };

@@ -44,11 +44,11 @@ export function* productionEvents(count: number, perSecond: number): Generator<{
 }
 
 /**
- * The same of `latecomer simulate`: as many sessions at once as their samples, ten seconds apart, make such a rate, so that
+ * The same types of `latecomer simulate`: as many sessions at once as their samples, ten seconds apart, make such a rate, so that
  * a session is as long as in production; with a node for every second of them.
  */
 export function* simulatedEvents(count: number, perSecond: number): Generator<{ bytes: Uint8Array; timeMs: number }> {
-  const topic = TOPICS.network_events;
+  const topic = { ...TOPICS.network_events, mix: MIX };
   const sessions = Math.max(1, Math.round(perSecond * stepOf(topic, 1) / 1_000));
   const options = { topic, seed: 1, nodes: Math.ceil(sessions / 2), sessions, startMs: START_MS };
   let at = 0;

@@ -33,7 +33,8 @@ export interface Result {
   readonly storm: Storm;
   readonly starts: { readonly emptySeconds: number; readonly stateKeys: number; readonly warmSeconds: number };
   readonly observations: ObservationCost;
-  readonly steady: Readonly<Record<"production" | "simulated", Steady>>;
+  readonly steady: Steady;
+  readonly simulated: Steady;
   readonly sessions: {
     readonly entryBytes: number;
     readonly bounded: Cost;
@@ -59,7 +60,9 @@ const MATCHED_BYTES = 64;
 /** Linger of a live batch with the default settings, in milliseconds. */
 const LINGER_MS = 100;
 
-export function targetsOf({ figures, processes, live, storm, starts, observations, steady }: Result): Target[] {
+export function targetsOf(
+  { figures, processes, live, storm, starts, observations, steady, simulated }: Result,
+): Target[] {
   const ratio = (name: string) => figures.find((one) => one.name === name)!.ofEmptyConsumer;
   const at = (rate: number) => live.find((one) => one.rate === rate)!;
   const least = (what: string, reached: number, bound: number): Target => (
@@ -75,16 +78,15 @@ export function targetsOf({ figures, processes, live, storm, starts, observation
     least("corrections of a storm, of first rows", storm.correctedPerSecond / storm.firstPerSecond, 0.5),
     most("p99 from stored to queryable at 1,000 events/s, ms", at(1_000).latencyMs.p99, LINGER_MS + 250),
     most("an open observation that is matched, bytes", observations.bytesEach, MATCHED_BYTES),
-    ...Object.entries(steady).map(([load, { rate, rssMb }]) =>
-      most(`RSS of the core under ${whole(rate)} events/s, ${load}, MiB`, rssMb, 143)
-    ),
+    most(`RSS of the core under ${whole(steady.rate)} events/s, MiB`, steady.rssMb, 143),
+    most("the same, simulated: sessions of minutes, MiB", simulated.rssMb, 143),
     most("ready from process start without state, s", at(1_000).secondsToReady, 1),
     most("restored with 100,000 open samples, s", starts.warmSeconds * 100_000 / starts.stateKeys, 3),
   ];
 }
 
 export function textOf(result: Result, baseline: Result | undefined): string {
-  const { figures, processes, budget, live, storm, starts, observations, steady, sessions, rollup } = result;
+  const { figures, processes, budget, live, storm, starts, observations, steady, simulated, sessions, rollup } = result;
   const lines: string[] = [];
   const say = (name: string, value: string) => lines.push(`${name.padEnd(46)} ${value}`);
   for (const { name, perSecond: { min, median, max }, ofEmptyConsumer } of figures) {
@@ -139,13 +141,13 @@ export function textOf(result: Result, baseline: Result | undefined): string {
   say("ready from empty state, in a process that runs", `${starts.emptySeconds.toFixed(2)} s`);
   say(`ready from ${whole(starts.stateKeys)} open samples`, `${starts.warmSeconds.toFixed(2)} s`);
   say(`${whole(observations.observations)} matched observations, open`, `${observations.bytesEach} bytes each`);
-  for (const [load, { rate, seconds, rssMb, open, sessions, bytesPerEvent }] of Object.entries(steady)) {
+  for (const { load, rate, seconds, rssMb, open, sessions, bytesPerEvent } of [steady, simulated]) {
     say(
       `${whole(seconds)} s at ${whole(rate)} events/s, the core alone, ${load}`,
       `${rssMb} MiB RSS; ${whole(open)} open, ${whole(sessions)} sessions, ${bytesPerEvent} bytes an event`,
     );
   }
-  const openMb = Math.round(steady.production.open * MATCHED_BYTES / 2 ** 20);
+  const openMb = Math.round(steady.open * MATCHED_BYTES / 2 ** 20);
   say(
     `an empty consumer at ${whole(live.at(-1)!.rate)} events/s`,
     `${result.emptyRssMb} MiB RSS; with what is open at ${MATCHED_BYTES} bytes each ${result.emptyRssMb + openMb} MiB`,

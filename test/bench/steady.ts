@@ -14,6 +14,7 @@ import { productionEvents, simulatedEvents } from "./load.ts";
 import { peakRssMb, usedBytes } from "./used.ts";
 
 export interface Steady {
+  readonly load: "production" | "simulated";
   readonly rate: number;
   readonly seconds: number;
   readonly open: number;
@@ -27,7 +28,8 @@ export interface Steady {
 // As a processor does.
 keepRowsYoung();
 const [rate, seconds] = process.argv.slice(2, 4).map(Number) as [number, number];
-const events = process.argv[4] === "simulated" ? simulatedEvents : productionEvents;
+const load = process.argv[4] === "simulated" ? "simulated" : "production";
+const events = load === "simulated" ? simulatedEvents : productionEvents;
 const core = new Core({ allowedLatenessMs: LATENESS_MS, mostOpen: Infinity });
 const before = usedBytes();
 for (const { bytes, timeMs } of events(rate * seconds, rate)) core.take(bytes, timeMs);
@@ -35,5 +37,5 @@ core.seal();
 const bytesPerEvent = Math.round((usedBytes() - before) / (rate * Math.min(seconds, LATENESS_MS / 1_000)));
 const rssMb = peakRssMb();
 const { openCount: open, sessionCount: sessions } = core.state;
-const steady: Steady = { rate, seconds, open, sessions, rssMb, bytesPerEvent };
+const steady: Steady = { load, rate, seconds, open, sessions, rssMb, bytesPerEvent };
 console.log(JSON.stringify(steady));

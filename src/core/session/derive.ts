@@ -24,7 +24,10 @@ export interface Dependent {
 
 export interface Derived {
   readonly totals: Totals;
-  /** What a support lets its event claim: one object for each, as the rows of a session mostly claim the same. */
+  /**
+   * What a support lets its event claim, until the session changes: one object for each, as the rows of a session mostly
+   * claim the same.
+   */
   readonly claimOf: (support: number) => Claim;
   readonly dependents: readonly Dependent[];
   /** True when the session knows its orchestrator. */

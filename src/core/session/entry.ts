@@ -79,7 +79,7 @@ const entrySchema = v.object({
   head: count,
   base: v.optional(v.object({
     totals: totalsSchema,
-    floor: v.object({ uid: text, timeMs: whole, mark }),
+    floor: v.object({ uid: text, timeMs: whole, mark: count }),
     evidence: v.pipe(text, v.regex(/^\d{1,40}$/)),
   })),
   nodes: v.array(nodeSchema),

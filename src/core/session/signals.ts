@@ -29,8 +29,8 @@ export const MOST_MARK = 2 ** 32 / BESIDE_MARK - 1;
 const BLANK = 2 ** 32 - 1;
 
 export class Signals implements Iterable<Signal> {
-  readonly #records = new Records(RECORD_BYTES);
-  readonly #contexts: Context[] = [];
+  #records = new Records(RECORD_BYTES);
+  #contexts: Context[] = [];
   /** The texts of parameter updates; those of signals with odd uids each after its uid; most sessions have none. */
   #texts: string[] | undefined;
 
@@ -134,10 +134,14 @@ export class Signals implements Iterable<Signal> {
   /** What is left without the first ones. */
   without(first: number): Signals {
     const rest = new Signals();
-    for (let nth = first; nth < this.length; nth++) {
-      rest.insert(nth - first, this.at(nth));
-      rest.setOpen(nth - first, this.isOpen(nth));
-      rest.setWritten(nth - first, this.writtenOf(nth));
+    rest.#records = this.#records.without(first);
+    rest.#contexts = this.#contexts.slice(first);
+    if (this.#texts === undefined) return rest;
+    for (let nth = 0; nth < rest.length; nth++) {
+      const place = rest.#placeOf(nth);
+      if (place === BLANK) continue;
+      const texts = this.#texts.slice(place, place + (rest.#isOdd(nth) ? 2 : 1));
+      rest.#records.view.setUint32(nth * RECORD_BYTES + TEXT, rest.#keep(texts));
     }
     return rest;
   }

@@ -68,11 +68,11 @@ const RECORD_BYTES = UID + UID_BYTES;
 const ODD = 1;
 const BESIDE_GROUND = 2;
 
-/** The supports of one session, by numbers that ascend and are never given again. */
+/** The supports of one session, or of many, by numbers that ascend and are never given again. */
 export class Supports {
   readonly #records = new Records(RECORD_BYTES);
   readonly #grounds: Ground[] = [];
-  /** Uids of snapshots that are not usual; most sessions have none. */
+  /** Uids that are not usual, as the blank one of a support without a snapshot. */
   #uids: string[] | undefined;
   #last = NAMELESS;
 
@@ -104,6 +104,7 @@ export class Supports {
     return number === NAMELESS ? support.claim.reason === NO_CLAIM.reason : this.#says(this.#find(number), support);
   }
 
+  /** All that one says; a RangeError for one that is not here. */
   at(number: number): Support {
     if (number === NAMELESS) return NO_SUPPORT;
     const nth = this.#find(number);
@@ -169,6 +170,7 @@ export class Supports {
       if (this.#numberOf(middle) < number) low = middle + 1;
       else high = middle;
     }
+    if (low === this.length || this.#numberOf(low) !== number) throw new RangeError(`there is no support ${number}`);
     return low;
   }
 
@@ -259,5 +261,6 @@ function isGround(ground: Ground, claim: Ground["claim"], modelEqual: boolean): 
   if (ground.modelEqual !== modelEqual) return false;
   return own.canonical === claim.canonical && own.url === claim.url && own.model === claim.model &&
     own.gpu === claim.gpu && own.gpuCount === claim.gpuCount && own.level === claim.level &&
-    own.confidence === claim.confidence && own.pipeline === claim.pipeline && own.reason === claim.reason;
+    own.method === claim.method && own.confidence === claim.confidence && own.pipeline === claim.pipeline &&
+    own.reason === claim.reason;
 }

@@ -156,7 +156,12 @@ describe("entry of a session", (test) => {
         ...entry,
         supports: entry.supports.map((one: unknown[]) => [7, ...one.slice(1)]),
       }],
-      ["a tie-break of more than 63 bits", { ...entry, supports: [[...support.slice(0, -1), "z".repeat(14)]] }],
+      ["a tie-break of 14 digits", { ...entry, supports: [[...support.slice(0, -1), "z".repeat(14)]] }],
+      ["a tie-break of more than 63 bits", {
+        ...entry,
+        supports: [[...support.slice(0, -1), (2n ** 63n).toString(36)], ...entry.supports.slice(1)],
+      }],
+      ["a mark of more than 30 bits", { ...entry, signals: [[...signal.slice(0, 2), 2 ** 30, ...signal.slice(3)]] }],
       ["evidence that is no number", { ...based, base: { ...based.base, evidence: "-1" } }],
       ["a base without a floor", { ...based, base: { ...based.base, floor: undefined } }],
       ["a count below 0", { ...based, base: { ...based.base, totals: { ...based.base.totals, errors: -1 } } }],
@@ -165,7 +170,12 @@ describe("entry of a session", (test) => {
         base: { ...based.base, totals: { ...based.base.totals, runs: [[run[0], run[1], 99, ...run.slice(3)]] } },
       }],
     ];
-    assert.ok(readSession(key, JSON.stringify(based)) !== undefined);
+    const greatest = {
+      ...entry,
+      supports: [[...support.slice(0, -1), (2n ** 63n - 1n).toString(36)], ...entry.supports.slice(1)],
+      signals: [[...signal.slice(0, 2), 2 ** 30 - 1, ...signal.slice(3)]],
+    };
+    for (const kept of [based, greatest]) assert.ok(readSession(key, JSON.stringify(kept)) !== undefined);
     for (const [what, changed] of changes) assert.is(readSession(key, JSON.stringify(changed)), undefined, what);
     for (const text of ["", "null", "{", value.slice(0, -1), "\u0000"]) assert.is(readSession(key, text), undefined);
     // Cut or overwritten anywhere it is an entry or none, and what is read can be written.

@@ -41,9 +41,10 @@ describe("supports of a session", (test) => {
       ...Object.entries({ gpuCount: 2, snapshotUid: "other", snapshotTimeMs: 1_001, level: LEVEL.byNode })
         .map(([field, value]) => supports.add({ claim: { ...CLAIM, [field]: value }, modelEqual: false, tie: 5n })),
       supports.add({ claim: { ...CLAIM, snapshotUid: OTHER_UID }, modelEqual: false, tie: 5n }),
+      supports.add({ claim: { ...CLAIM, method: "wallet_match" }, modelEqual: false, tie: 5n }),
     ];
-    assert.is(new Set([one, ...others]).size, 15);
-    assert.is(supports.length, 15);
+    assert.is(new Set([one, ...others]).size, 16);
+    assert.is(supports.length, 16);
   });
 
   test("are what was added, whatever their uids and numbers", () => {
