@@ -44,11 +44,12 @@ export function* productionEvents(count: number, perSecond: number): Generator<{
 }
 
 /**
- * The same types of `latecomer simulate`: as many sessions at once as their samples, ten seconds apart, make such a rate, so that
- * a session is as long as in production; with a node for every second of them.
+ * The same number of `latecomer simulate`, of which more than half is noise that is only archived: as many sessions at once
+ * as their samples, ten seconds apart, make such a rate, so that a session is as long as in production; with a node for
+ * every second of them.
  */
 export function* simulatedEvents(count: number, perSecond: number): Generator<{ bytes: Uint8Array; timeMs: number }> {
-  const topic = { ...TOPICS.network_events, mix: MIX };
+  const topic = TOPICS.network_events;
   const sessions = Math.max(1, Math.round(perSecond * stepOf(topic, 1) / 1_000));
   const options = { topic, seed: 1, nodes: Math.ceil(sessions / 2), sessions, startMs: START_MS };
   let at = 0;

@@ -5,8 +5,8 @@
  *
  * The real mix at a rate, its event times as far apart as the events come, with five minutes of allowed lateness and no
  * bound on what is open. After these five minutes as many observations close as come. `production`: real events, whose
- * sessions are over after 500 events. `simulated`: sessions of minutes, so that many are awake, each sample with a
- * snapshot of its own.
+ * sessions are over after 500 events. `simulated`: four of seven messages are noise, and sessions last for minutes, so that
+ * many are awake, each sample with a snapshot of its own.
  */
 import { keepRowsYoung } from "../../src/runtime/heap.ts";
 import { Core, LATENESS_MS } from "./core.ts";
