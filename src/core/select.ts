@@ -270,25 +270,30 @@ const REASONS: Readonly<Record<Level, UnattributedReason>> = {
   [LEVEL.byNodeAndWallet]: "",
 };
 
+/** The claim of whoever is not attributed, for this reason; the url is its own, as raw context. */
+export function claimNothing(level: Level, reason: UnattributedReason, url: string): Claim {
+  return {
+    level,
+    method: "none",
+    confidence: 0,
+    reason,
+    canonical: "",
+    url,
+    pipeline: "",
+    model: null,
+    gpu: null,
+    gpuCount: 0,
+    snapshotUid: "",
+    snapshotTimeMs: null,
+  };
+}
+
 /** What may be claimed on a selection that `select` made from the same observation and candidates. */
 export function claimOf(observation: Observation, selection: Selection, candidates: CandidateIndex): Claim {
   const level = levelOf(selection.grade);
   if (!isAttributed(level)) {
     const named = observation.address !== "" || observation.url !== "";
-    return {
-      level,
-      method: "none",
-      confidence: 0,
-      reason: named ? REASONS[level] : "no_orchestrator",
-      canonical: "",
-      url: observation.url,
-      pipeline: "",
-      model: null,
-      gpu: null,
-      gpuCount: 0,
-      snapshotUid: "",
-      snapshotTimeMs: null,
-    };
+    return claimNothing(level, named ? REASONS[level] : "no_orchestrator", observation.url);
   }
   const { sighting, item } = selection.chosen!;
   // Without a url the group is another one than that of the node.

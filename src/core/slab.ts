@@ -196,7 +196,7 @@ export class Slab {
   }
 
   uidOf(slot: number): string {
-    return uidOfBytes(this.#uids.subarray(slot * UID_BYTES, (slot + 1) * UID_BYTES));
+    return uidOfBytes(this.#uids, slot * UID_BYTES);
   }
 
   /** True when the uid of a slot has these bytes; its hash comes last, and tells most apart at once. */

@@ -6,13 +6,13 @@
 import * as v from "valibot";
 import { fitsBucket } from "../effects.ts";
 import { LEVEL } from "../evidence.ts";
-import { type Claim, methodOf, type UnattributedReason } from "../select.ts";
+import { type Claim, claimNothing, methodOf, type UnattributedReason } from "../select.ts";
 import { decodeToken } from "../subject.ts";
 import type { Totals } from "./fold.ts";
 import { type Base, Session } from "./session.ts";
 import type { Context } from "./signal.ts";
 import { MOST_MARK } from "./signals.ts";
-import { NAMELESS, NO_CLAIM, type Support } from "./support.ts";
+import { NAMELESS, type Support } from "./support.ts";
 import { packUid, unpackUid } from "./uid.ts";
 
 const text = v.string();
@@ -204,8 +204,7 @@ export function readContext([gateway, start, stream, requestId]: ContextTuple, k
 function readSupport(one: Entry["supports"][number], { nodes, snapshots }: Entry): Support {
   if (one.length === 3) {
     const [level, reason, url] = one;
-    const claim = { ...NO_CLAIM, level, reason: reason as UnattributedReason, url };
-    return { claim, modelEqual: false, tie: 0n };
+    return { claim: claimNothing(level, reason as UnattributedReason, url), modelEqual: false, tie: 0n };
   }
   const [level, modelEqual, confidence, node, snapshot, tie] = one;
   const [canonical, url, pipeline, model, gpu, gpuCount] = at(nodes, node);

@@ -49,14 +49,14 @@ export class RestingSessions {
 
   /** Lays a session down; only one without a base. */
   put(session: Session): Resting {
-    const { key, headSequence, open } = session;
-    const signals = [...session.signals];
-    const contexts = [...new Set(signals.map(({ context }) => context))];
+    const { key, signals, headSequence, open } = session;
+    const contexts = [...new Set(signals.contexts)];
     const supports = this.#tableFor(session);
-    const fromMs = signals[0]?.timeMs ?? 0;
+    const fromMs = signals.length === 0 ? 0 : signals.timeOf(0);
     const head: Head = { fromMs, contexts: contexts.map((one) => contextTuple(one, key)), uids: {}, texts: {} };
-    for (const [nth, { uid, text }] of signals.entries()) {
-      if (usualBytes(uid) === undefined) head.uids[nth] = uid;
+    for (let nth = 0; nth < signals.length; nth++) {
+      if (signals.bytesOf(nth) === undefined) head.uids[nth] = signals.uidOf(nth);
+      const text = signals.textOf(nth);
       if (text !== "") head.texts[nth] = text;
     }
     const writer = this.#writer;
@@ -65,14 +65,15 @@ export class RestingSessions {
     writer.whole(signals.length);
     writer.text(JSON.stringify(head));
     let beforeMs = fromMs;
-    for (const [nth, { uid, timeMs, mark, support, context }] of signals.entries()) {
-      const bytes = usualBytes(uid);
-      const isOpen = session.signals.isOpen(nth);
-      writer.whole(BESIDE_MARK * mark + (bytes === undefined ? 0 : USUAL) + (isOpen ? OPEN : 0));
+    for (let nth = 0; nth < signals.length; nth++) {
+      const bytes = signals.bytesOf(nth);
+      const beside = (bytes === undefined ? 0 : USUAL) + (signals.isOpen(nth) ? OPEN : 0);
+      writer.whole(BESIDE_MARK * signals.markOf(nth) + beside);
+      const timeMs = signals.timeOf(nth);
       writer.whole(timeMs - beforeMs);
       beforeMs = timeMs;
-      writer.whole(supports.get(support)!);
-      writer.whole(contexts.indexOf(context));
+      writer.whole(supports.get(signals.supportOf(nth))!);
+      writer.whole(contexts.indexOf(signals.contextOf(nth)));
       if (bytes !== undefined) writer.room(UID_BYTES).set(bytes);
     }
     return { supports: this.#supports, place: this.#cells.put(writer.written), open };

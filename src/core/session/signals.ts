@@ -49,15 +49,20 @@ export class Signals implements Iterable<Signal> {
       timeMs: this.timeOf(nth),
       mark: this.markOf(nth),
       context: this.contextOf(nth),
-      text: this.#textOf(nth),
+      text: this.textOf(nth),
       support: this.supportOf(nth),
     };
   }
 
   uidOf(nth: number): string {
     if (this.#isOdd(nth)) return this.#texts![this.#placeOf(nth)]!;
+    return uidOfBytes(this.#records.bytes, nth * RECORD_BYTES);
+  }
+
+  /** The bytes of a usual uid, until the next signal is put in; undefined for any other. */
+  bytesOf(nth: number): Uint8Array | undefined {
     const from = nth * RECORD_BYTES;
-    return uidOfBytes(this.#records.bytes.subarray(from, from + UID_BYTES));
+    return this.#isOdd(nth) ? undefined : this.#records.bytes.subarray(from, from + UID_BYTES);
   }
 
   timeOf(nth: number): number {
@@ -68,8 +73,18 @@ export class Signals implements Iterable<Signal> {
     return Math.floor(this.#markedOf(nth) / BESIDE_MARK);
   }
 
+  /** Where they came from, one after the other. */
+  get contexts(): readonly Context[] {
+    return this.#contexts;
+  }
+
   contextOf(nth: number): Context {
     return this.#contexts[nth]!;
+  }
+
+  textOf(nth: number): string {
+    const place = this.#placeOf(nth);
+    return place === BLANK ? "" : this.#texts![this.#isOdd(nth) ? place + 1 : place]!;
   }
 
   supportOf(nth: number): number {
@@ -160,11 +175,6 @@ export class Signals implements Iterable<Signal> {
 
   #isOdd(nth: number): boolean {
     return (this.#markedOf(nth) & ODD) !== 0;
-  }
-
-  #textOf(nth: number): string {
-    const place = this.#placeOf(nth);
-    return place === BLANK ? "" : this.#texts![this.#isOdd(nth) ? place + 1 : place]!;
   }
 
   #placeOf(nth: number): number {

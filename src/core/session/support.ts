@@ -17,7 +17,7 @@ import {
   levelOf,
 } from "../evidence.ts";
 import { Records } from "../records.ts";
-import type { Claim, Selection } from "../select.ts";
+import { type Claim, claimNothing, type Selection } from "../select.ts";
 import { compareBytes, UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
 
 export interface Support {
@@ -36,20 +36,7 @@ export interface Ground {
 export const NAMELESS = 0;
 
 /** What such an event claims. */
-export const NO_CLAIM: Claim = {
-  level: LEVEL.nothingKnown,
-  method: "none",
-  confidence: 0,
-  reason: "no_orchestrator",
-  canonical: "",
-  url: "",
-  pipeline: "",
-  model: null,
-  gpu: null,
-  gpuCount: 0,
-  snapshotUid: "",
-  snapshotTimeMs: null,
-};
+export const NO_CLAIM = claimNothing(LEVEL.nothingKnown, "no_orchestrator", "");
 
 const NO_GROUND: Ground = { claim: NO_CLAIM, modelEqual: false };
 const NO_SUPPORT: Support = { claim: NO_CLAIM, modelEqual: false, tie: 0n };
@@ -209,7 +196,7 @@ export class Supports {
   #uidOf(nth: number): string {
     const from = nth * RECORD_BYTES + UID;
     if (this.#isOdd(nth)) return this.#uids![this.#records.view.getUint32(from)]!;
-    return uidOfBytes(this.#records.bytes.subarray(from, from + UID_BYTES));
+    return uidOfBytes(this.#records.bytes, from);
   }
 
   #hasUid(nth: number, uid: string): boolean {
