@@ -50,10 +50,9 @@ export class RestingSessions {
   /** Lays a session down; only one without a base. */
   put(session: Session): Resting {
     const { key, signals, headSequence, open } = session;
-    const contexts = [...new Set(signals.contexts)];
     const supports = this.#tableFor(session);
     const fromMs = signals.length === 0 ? 0 : signals.timeOf(0);
-    const head: Head = { fromMs, contexts: contexts.map((one) => contextTuple(one, key)), uids: {}, texts: {} };
+    const head: Head = { fromMs, contexts: signals.contexts.map((one) => contextTuple(one, key)), uids: {}, texts: {} };
     for (let nth = 0; nth < signals.length; nth++) {
       if (signals.bytesOf(nth) === undefined) head.uids[nth] = signals.uidOf(nth);
       const text = signals.textOf(nth);
@@ -73,7 +72,7 @@ export class RestingSessions {
       writer.whole(timeMs - beforeMs);
       beforeMs = timeMs;
       writer.whole(supports.get(signals.supportOf(nth))!);
-      writer.whole(contexts.indexOf(signals.contextOf(nth)));
+      writer.whole(signals.contextPlaceOf(nth));
       if (bytes !== undefined) writer.room(UID_BYTES).set(bytes);
     }
     return { supports: this.#supports, place: this.#cells.put(writer.written), open };

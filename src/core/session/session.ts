@@ -6,7 +6,7 @@
  */
 import type { Claim, Selection } from "../select.ts";
 import { copyOf, NOTHING, read, type Totals } from "./fold.ts";
-import { compareK, Contexts, type Place, type SessionEvent, type Signal, signalOf } from "./signal.ts";
+import { compareK, contextOf, type Place, type SessionEvent, type Signal, signalOf } from "./signal.ts";
 import { Signals } from "./signals.ts";
 import { NAMELESS, Supports } from "./support.ts";
 
@@ -44,7 +44,6 @@ export class Session {
   /** The session key, see identity.ts. */
   readonly key: string;
   #supports = new Supports();
-  readonly #contexts = new Contexts();
   #signals = new Signals();
   #base: Base | undefined;
   /** So many of the first signals go into the base as soon as their rows are written; none is taken among them. */
@@ -95,7 +94,7 @@ export class Session {
   /** Notes an event; without a finding it names nobody. */
   note(event: SessionEvent, streamSequence: number, finding?: { selection: Selection; claim: Claim }): Noted {
     const support = finding === undefined ? NAMELESS : this.#supports.of(finding.selection, finding.claim);
-    const signal = signalOf(event, support, this.#contexts.of(event));
+    const signal = signalOf(event, support, contextOf(event, this.#signals.contexts));
     const noted = this.#isFull && this.#signals.find(signal) < 0 ? "ignored" : this.add(signal);
     this.#tidy();
     if (noted === "ignored") return noted;

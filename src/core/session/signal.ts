@@ -89,21 +89,17 @@ export function signalOf(event: SessionEvent, support: number, context: Context)
 /** How many contexts are looked through: a session mostly has one of its gateway and one of its runner. */
 const MOST_SHARED = 8;
 
-/** Contexts of one session: what its latest events have in common is kept once. */
-export class Contexts {
-  readonly #latest: Context[] = [];
-
-  of(event: SessionEvent): Context {
-    const { head: { gateway }, payload: { streamId, requestId } } = event;
-    const startMs = startOf(event);
-    const known = this.#latest.findLast((one) =>
-      one.gateway === gateway && one.streamId === streamId && one.requestId === requestId && one.startMs === startMs
-    );
-    if (known !== undefined) return known;
-    const context = { gateway, streamId, requestId, startMs };
-    if (this.#latest.push(context) > MOST_SHARED) this.#latest.shift();
-    return context;
+/** Where an event came from; the same object as before where one of the latest of these says it. */
+export function contextOf(event: SessionEvent, contexts: readonly Context[]): Context {
+  const { head: { gateway }, payload: { streamId, requestId } } = event;
+  const startMs = startOf(event);
+  for (let place = contexts.length - 1; place >= Math.max(0, contexts.length - MOST_SHARED); place--) {
+    const one = contexts[place]!;
+    const isSame = one.gateway === gateway && one.streamId === streamId && one.requestId === requestId &&
+      one.startMs === startMs;
+    if (isSame) return one;
   }
+  return { gateway, streamId, requestId, startMs };
 }
 
 /** Not after the sample, and not of a clock that was never set. */

@@ -9,12 +9,13 @@ import { Records } from "../records.ts";
 import { compareInstants, compareUids, type Context, type Place, type Signal } from "./signal.ts";
 import { compareBytes, UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
 
-/** Where in a record what stands: a uid, a time, from what its rows were written, its mark, its support, a text. */
+/** Where in a record what stands: a uid, a time, from what its rows were written, its mark, its support, context, a text. */
 const TIME = UID_BYTES;
 const WRITTEN = TIME + 8;
 const MARKED = WRITTEN + 8;
 const SUPPORT = MARKED + 4;
-const TEXT = SUPPORT + 4;
+const CONTEXT = SUPPORT + 4;
+const TEXT = CONTEXT + 4;
 const RECORD_BYTES = TEXT + 4;
 
 /** Beside the mark of a signal: that it is open, and that its uid is a text and not in its bytes. */
@@ -30,7 +31,8 @@ const BLANK = 2 ** 32 - 1;
 
 export class Signals implements Iterable<Signal> {
   #records = new Records(RECORD_BYTES);
-  #contexts: Context[] = [];
+  /** Each once, in the order in which they came; none is forgotten before `without`. */
+  readonly #contexts: Context[] = [];
   /** The texts of parameter updates; those of signals with odd uids each after its uid; most sessions have none. */
   #texts: string[] | undefined;
 
@@ -73,13 +75,18 @@ export class Signals implements Iterable<Signal> {
     return Math.floor(this.#markedOf(nth) / BESIDE_MARK);
   }
 
-  /** Where they came from, one after the other. */
+  /** Where they came from, each once. */
   get contexts(): readonly Context[] {
     return this.#contexts;
   }
 
   contextOf(nth: number): Context {
-    return this.#contexts[nth]!;
+    return this.#contexts[this.contextPlaceOf(nth)]!;
+  }
+
+  /** Where that is among `contexts`. */
+  contextPlaceOf(nth: number): number {
+    return this.#records.view.getUint32(nth * RECORD_BYTES + CONTEXT);
   }
 
   textOf(nth: number): string {
@@ -140,22 +147,21 @@ export class Signals implements Iterable<Signal> {
     view.setFloat64(from + WRITTEN, 0);
     view.setUint32(from + MARKED, mark * BESIDE_MARK + (bytes === undefined ? ODD : 0));
     view.setUint32(from + SUPPORT, support);
+    view.setUint32(from + CONTEXT, this.#placeOfContext(context));
     const place = bytes === undefined ? this.#keep([uid, text]) : text === "" ? BLANK : this.#keep([text]);
     view.setUint32(from + TEXT, place);
-    if (nth === this.#contexts.length) this.#contexts.push(context);
-    else this.#contexts.splice(nth, 0, context);
   }
 
   /** What is left without the first ones. */
   without(first: number): Signals {
     const rest = new Signals();
     rest.#records = this.#records.without(first);
-    rest.#contexts = this.#contexts.slice(first);
-    if (this.#texts === undefined) return rest;
     for (let nth = 0; nth < rest.length; nth++) {
+      const context = rest.#placeOfContext(this.contextOf(first + nth));
+      rest.#records.view.setUint32(nth * RECORD_BYTES + CONTEXT, context);
       const place = rest.#placeOf(nth);
       if (place === BLANK) continue;
-      const texts = this.#texts.slice(place, place + (rest.#isOdd(nth) ? 2 : 1));
+      const texts = this.#texts!.slice(place, place + (rest.#isOdd(nth) ? 2 : 1));
       rest.#records.view.setUint32(nth * RECORD_BYTES + TEXT, rest.#keep(texts));
     }
     return rest;
@@ -179,6 +185,11 @@ export class Signals implements Iterable<Signal> {
 
   #placeOf(nth: number): number {
     return this.#records.view.getUint32(nth * RECORD_BYTES + TEXT);
+  }
+
+  #placeOfContext(context: Context): number {
+    const known = this.#contexts.lastIndexOf(context);
+    return known >= 0 ? known : this.#contexts.push(context) - 1;
   }
 
   /** Keeps texts, and returns where the first stands. */

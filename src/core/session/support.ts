@@ -44,6 +44,13 @@ const NO_SUPPORT: Support = { claim: NO_CLAIM, modelEqual: false, tie: 0n };
 /** How many are looked through for one that says the same; more would make a session of many slow. */
 const MOST_SHARED = 64;
 
+/** Grounds of late by their url: the sessions of a node have the same, which would be most of what each needs. */
+const lately = new Map<string, Ground[]>();
+
+/** Enough for the nodes of a large installation, and little to keep of those that are gone; of one url so many. */
+const MOST_URLS = 8_192;
+const MOST_OF_URL = 8;
+
 /** Where in a record what stands: its number, its ground, its snapshot's time (`Infinity` for none) and uid, a tie-break. */
 const GROUND = 4;
 const TIME = GROUND + 4;
@@ -144,7 +151,7 @@ export class Supports {
     for (let place = this.#grounds.length - 1; place >= Math.max(0, this.#grounds.length - MOST_SHARED); place--) {
       if (isGround(this.#grounds[place]!, claim, modelEqual)) return place;
     }
-    return this.#grounds.push(groundOf(claim, modelEqual)) - 1;
+    return this.#grounds.push(sharedGround(claim, modelEqual)) - 1;
   }
 
   /** Which record has a number; they ascend, and there are gaps only where others were forgotten. */
@@ -216,7 +223,22 @@ export class Supports {
   }
 }
 
-/** What a support that claims this has in common with others. */
+/** What a support that claims this has in common with others; mostly one object for those of all sessions. */
+function sharedGround(claim: Ground["claim"], modelEqual: boolean): Ground {
+  const ofUrl = lately.get(claim.url);
+  const known = ofUrl?.find((ground) => isGround(ground, claim, modelEqual));
+  if (known !== undefined) return known;
+  const ground = groundOf(claim, modelEqual);
+  if (ofUrl !== undefined && ofUrl.length < MOST_OF_URL) {
+    ofUrl.push(ground);
+    return ground;
+  }
+  // What is shared stays so, and what comes begins anew.
+  if (ofUrl === undefined && lately.size === MOST_URLS) lately.clear();
+  lately.set(claim.url, [ground]);
+  return ground;
+}
+
 function groundOf(claim: Ground["claim"], modelEqual: boolean): Ground {
   const { level, method, confidence, reason, canonical, url, pipeline, model, gpu, gpuCount } = claim;
   return { claim: { level, method, confidence, reason, canonical, url, pipeline, model, gpu, gpuCount }, modelEqual };

@@ -65,6 +65,28 @@ describe("supports of a session", (test) => {
     }));
   });
 
+  test("of two sessions have one ground where they claim the same but for the snapshot", () => {
+    const [one, other] = [new Supports(), new Supports()];
+    const number = one.add({ claim: CLAIM, modelEqual: true, tie: 5n });
+    const later = { ...CLAIM, snapshotUid: OTHER_UID, snapshotTimeMs: 2_000 };
+    const same = other.groundOf(other.add({ claim: later, modelEqual: true, tie: 6n }));
+    assert.is(one.groundOf(number), same);
+    for (const changed of [{ confidence: 0.7 }, { url: "https://b" }, { model: null }]) {
+      const claim = { ...CLAIM, ...changed };
+      const { claim: { confidence, url, model } } = other.groundOf(other.add({ claim, modelEqual: true, tie: 5n }));
+      assert.equal({ confidence, url, model }, { confidence: claim.confidence, url: claim.url, model: claim.model });
+    }
+  });
+
+  test("keep the claims of more nodes than are kept for other sessions, and of more models of one", () => {
+    const claims = Array.from({ length: 10_000 }, (_, nth) => ({ ...CLAIM, url: `https://node-${nth}` }));
+    const models = Array.from({ length: 20 }, (_, nth) => ({ ...CLAIM, model: `m-${nth}` }));
+    const supports = new Supports();
+    const all = [...claims, ...models];
+    const numbers = all.map((claim) => supports.add({ claim, modelEqual: false, tie: 5n }));
+    assert.equal(numbers.map((number) => supports.at(number).claim), all);
+  });
+
   test("of whoever names nobody are always the same, and first", () => {
     const supports = new Supports();
     assert.is(supports.add({ claim: { ...NO_CLAIM, pipeline: "ignored" }, modelEqual: false, tie: 0n }), NAMELESS);
