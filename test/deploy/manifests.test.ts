@@ -24,7 +24,7 @@ const BATCH_BYTES = 2 * 1_800;
  * What one takes outside the heap, in bytes (deploy/CONFIGURATION.md, src/core/matched.ts, src/core/seen.ts); what is open
  * with the records of its signal and its support in a session that is awake (src/core/session/).
  */
-const BYTES_OF_ONE = { maxOpen: 64 + 52 + 48, maxSessions: 1_400, maxSeen: 40 } as const;
+const BYTES_OF_ONE = { maxOpen: 64 + 56 + 48, maxSessions: 1_400, maxSeen: 40 } as const;
 /** What a node as one snapshot saw it takes, in bytes, in heap and beside it: measured, with its part of the snapshot. */
 const SIGHTING_BYTES = 45;
 
