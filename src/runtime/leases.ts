@@ -7,7 +7,7 @@
  * up the surplus, who holds less takes what is free.
  */
 import { encodeToken } from "../core/subject.ts";
-import type { Bucket } from "../ports.ts";
+import type { Bucket, BucketEntry } from "../ports.ts";
 
 /** How often leases are renewed, in milliseconds: several times within the age limit of `streams/leases.json`. */
 export const RENEW_MS = 1_000;
@@ -68,9 +68,7 @@ export class Leases {
     this.#generation = generation;
     await this.#announce();
     const entries = await this.#bucket.entries();
-    const members = new Set(entries.map(({ key }) => key).filter((key) => key.startsWith(MEMBER)));
-    members.add(this.#memberKey);
-    const share = Math.ceil(this.#partitions.length / members.size);
+    const share = this.#shareOf(entries);
     const lost = [];
     for (const [partition, revision] of this.#held) {
       if (!(await this.#renew(partition, revision))) lost.push(partition);
@@ -105,12 +103,30 @@ export class Leases {
     await this.#bucket.remove(this.#memberKey);
   }
 
+  /**
+   * How many partitions are this process's part: as many as everybody's, and of those left over one each for the first,
+   * that is those that hold most already, so that few change hands.
+   */
+  #shareOf(entries: readonly BucketEntry[]): number {
+    const holding = new Map([[this.#memberKey, 0]]);
+    for (const { key } of entries) if (key.startsWith(MEMBER)) holding.set(key, 0);
+    for (const { key, value } of entries) {
+      const member = memberKeyOf(readHolder(value).owner);
+      const count = holding.get(member);
+      if (count !== undefined && this.#partitions.includes(key)) holding.set(member, count + 1);
+    }
+    const members = [...holding].sort(([a, more], [b, fewer]) => fewer - more || (a < b ? -1 : 1));
+    const place = members.findIndex(([key]) => key === this.#memberKey);
+    const left = this.#partitions.length % members.length;
+    return Math.floor(this.#partitions.length / members.length) + (place < left ? 1 : 0);
+  }
+
   get #entry(): string {
     return JSON.stringify({ owner: this.#name, generation: this.#generation } satisfies Holder);
   }
 
   get #memberKey(): string {
-    return `${MEMBER}${encodeToken(this.#name)}`;
+    return memberKeyOf(this.#name);
   }
 
   async #announce(): Promise<void> {
@@ -133,4 +149,8 @@ export class Leases {
     if (present !== undefined && readHolder(present.value).owner !== this.#name) return undefined;
     return await this.#bucket.put(key, this.#entry, present?.revision ?? 0);
   }
+}
+
+function memberKeyOf(owner: string): string {
+  return `${MEMBER}${encodeToken(owner)}`;
 }

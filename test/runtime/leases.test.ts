@@ -51,6 +51,51 @@ describe("leases", (test) => {
     assert.equal((await one.round(1)).surplus, []);
   });
 
+  test("leave no process idle while another has two more, and then stay where they are", async () => {
+    for (const [partitions, processes] of [[4, 3], [9, 5], [9, 8], [3, 5]] as const) {
+      const bucket = new ExpiringBucket();
+      const all = Array.from({ length: partitions }, (_, nth) => String(nth));
+      const members = Array.from({ length: processes }, (_, nth) => new Leases(`pod-${nth}`, all, bucket));
+      const counts = () => members.map(({ held }) => held.length).sort().join();
+      const round = async () => {
+        for (const member of members) for (const one of (await member.round(1)).surplus) await member.release(one);
+      };
+      for (let nth = 0; nth < 3; nth++) await round();
+      const least = Math.floor(partitions / processes);
+      const more = partitions % processes;
+      assert.is(
+        counts(),
+        Array.from({ length: processes }, (_, nth) => nth < processes - more ? least : least + 1).join(),
+      );
+      const held = () => members.map(({ held }) => held.join()).join(" ");
+      const before = held();
+      await round();
+      assert.is(held(), before);
+    }
+  });
+
+  test("move as few as can be when a process joins or goes", async () => {
+    const bucket = new ExpiringBucket();
+    const all = Array.from({ length: 5 }, (_, nth) => String(nth));
+    const [first, second, third] = ["c", "b", "a"].map((name) => new Leases(name, all, bucket)) as [
+      Leases,
+      Leases,
+      Leases,
+    ];
+    const round = async (...members: Leases[]) => {
+      for (const member of members) for (const one of (await member.round(1)).surplus) await member.release(one);
+    };
+    for (let nth = 0; nth < 3; nth++) await round(first, second);
+    const before = [first.held, second.held];
+    assert.equal(before.map(({ length }) => length), [3, 2]);
+    for (let nth = 0; nth < 3; nth++) await round(third, second, first);
+    assert.equal([first.held, second.held, third.held.length], [before[0]!.slice(0, 2), before[1], 1]);
+    await third.leave();
+    for (let nth = 0; nth < 3; nth++) await round(second, first);
+    assert.is(first.held.length + second.held.length, 5);
+    assert.ok(before[1]!.every((one) => second.held.includes(one)));
+  });
+
   test("that were taken before a round failed are told by the next one, or nobody would read them", async () => {
     const bucket = new MemoryBucket();
     let fails = true;

@@ -75,17 +75,18 @@ export class Fleet {
   }
 
   /**
-   * Waits until every partition is held by somebody with no more than a fair share (two processes of one name never
-   * notice each other) and nobody is paused or on the way; returns who holds what.
+   * Waits until every partition is held by somebody, who has a fair share (two processes of one name never notice each
+   * other) and nobody is paused or on the way; returns who holds what.
    */
   async #sharedOut(until: number): Promise<string> {
     let [stable, before] = [0, ""];
     while (stable < STABLE_LOOKS) {
       await this.#scheduler.sleep(LOOK_MS, OUTSIDE, "look");
-      // Who holds more than its share gives something up soon; two of one name share as one.
-      const share = Math.ceil(this.partitions.length / new Set(this.#living.map(({ name }) => name)).size);
-      const isUp = this.#living.every(({ process, processor, isStarted }) =>
-        isStarted && processor.held.length <= share && process.pausedUntilMs <= this.#scheduler.nowMs
+      // Who holds more than its share gives something up soon, for whoever holds less; two of one name share as one.
+      const share = this.partitions.length / new Set(this.#living.map(({ name }) => name)).size;
+      const isUp = this.#living.every(({ process, processor: { held }, isStarted }) =>
+        isStarted && held.length >= Math.floor(share) && held.length <= Math.ceil(share) &&
+        process.pausedUntilMs <= this.#scheduler.nowMs
       );
       const held = this.#held;
       const owned = new Set(this.#living.flatMap(({ processor }) => processor.held));
