@@ -6,6 +6,7 @@ import type { ClickHouse } from "../clickhouse/client.ts";
 import { openRollups } from "../clickhouse/rollup.ts";
 import type { Counts } from "../core/effects.ts";
 import { openSink } from "../clickhouse/sink.ts";
+import { LatecomerError } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
 import { openBroadcast } from "../nats/broadcast.ts";
 import { openDeadLetters } from "../nats/deadletters.ts";
@@ -49,6 +50,12 @@ export const PROCESSING = [
 /** What came within a minute is read again after a restart in a second, and most sessions are over within one. */
 export const SESSION_LAG_MS = 60_000;
 
+/**
+ * How long a process may take to leave once it was told to, in milliseconds: longer than it waits for the batches in hand
+ * (`DRAIN_DEADLINE_MS`), shorter than the grace of a pod (deploy/k8s).
+ */
+export const LEAVE_DEADLINE_MS = 25_000;
+
 export function registerRun(program: Command, context: Context): void {
   const command = program.command("run")
     .description(
@@ -56,41 +63,64 @@ export function registerRun(program: Command, context: Context): void {
     )
     .option("--until-drained", "end when every stored event is processed and everything is written, the rollup too")
     .option("--json", "at the end one JSON document of what was counted on stdout");
-  withSettings(command, [...PLACES, ...PROCESSING]).action(async (flags: RunFlags) => {
-    const config = configOf(context, { ...flags });
-    const log = logOf(config);
-    log.info({ version: context.version, ...describeConfig(config) }, "starting");
-    requireSound([await checkFolder(config)]);
-    const metrics = new Metrics();
-    const status = config.httpPort === 0 ? undefined : await openStatus(config.httpPort, metrics, context.signal);
-    const closing: (() => Promise<void>)[] = [async () => await status?.close()];
-    try {
-      const nc = await connectNats(config);
-      closing.unshift(() => nc.close());
-      const clickhouse = await openWarehouse(config, log);
-      closing.unshift(() => clickhouse.close());
-      requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
-      const isIn = (role: Role) => config.roles.includes(role);
-      const processor = isIn("attribute") ? await startProcessor(config, nc, clickhouse, log, metrics) : undefined;
-      const rollup = isIn("rollup") ? await startRollup(nc, clickhouse, log, metrics) : undefined;
-      await status?.watch({ nc, clickhouse, processor, rollup });
-      const stopped = new Promise<void>((resolve) => {
-        if (context.signal.aborted) resolve(); // It came while all this was being started.
-        context.signal.addEventListener("abort", () => resolve());
-      });
-      const drained = async () => {
-        await processor?.drained();
-        await processor?.settle();
-        await rollup?.drained();
-      };
-      const done = flags.untilDrained ? drained() : Promise.all([processor?.finished(), rollup?.run()]);
-      await Promise.race([done, stopped]);
-      if (context.signal.aborted) log.info({}, "stopping: finishing the batches in hand");
-      await Promise.all([processor?.stop(), rollup?.stop()]);
-      summarise(processor, rollup, flags);
-    } finally {
-      for (const close of closing) await close();
-    }
+  withSettings(command, [...PLACES, ...PROCESSING]).action((flags: RunFlags) =>
+    inTime(process(flags, context), context.signal)
+  );
+}
+
+async function process(flags: RunFlags, context: Context): Promise<void> {
+  const config = configOf(context, { ...flags });
+  const log = logOf(config);
+  log.info({ version: context.version, ...describeConfig(config) }, "starting");
+  requireSound([await checkFolder(config)]);
+  const metrics = new Metrics();
+  const status = config.httpPort === 0 ? undefined : await openStatus(config.httpPort, metrics, context.signal);
+  const closing: (() => Promise<void>)[] = [async () => await status?.close()];
+  try {
+    const nc = await connectNats(config);
+    closing.unshift(() => nc.close());
+    const clickhouse = await openWarehouse(config, log);
+    closing.unshift(() => clickhouse.close());
+    requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
+    const isIn = (role: Role) => config.roles.includes(role);
+    const processor = isIn("attribute") ? await startProcessor(config, nc, clickhouse, log, metrics) : undefined;
+    const rollup = isIn("rollup") ? await startRollup(nc, clickhouse, log, metrics) : undefined;
+    await status?.watch({ nc, clickhouse, processor, rollup });
+    const stopped = new Promise<void>((resolve) => {
+      if (context.signal.aborted) resolve(); // It came while all this was being started.
+      context.signal.addEventListener("abort", () => resolve());
+    });
+    const drained = async () => {
+      await processor?.drained();
+      await processor?.settle();
+      await rollup?.drained();
+    };
+    const done = flags.untilDrained ? drained() : Promise.all([processor?.finished(), rollup?.run()]);
+    await Promise.race([done, stopped]);
+    if (context.signal.aborted) log.info({}, "stopping: finishing the batches in hand");
+    await Promise.all([processor?.stop(), rollup?.stop()]);
+    summarise(processor, rollup, flags);
+  } finally {
+    for (const close of closing) await close();
+  }
+}
+
+/**
+ * What comes of work that must come to its end soon after the signal. Throws LEFT_LATE where it does not: a request that
+ * nobody answers would hold a process for minutes, and what hangs ends with the process.
+ */
+function inTime(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const begin = () => {
+      const message = "left without writing what was in hand, since something did not answer; it will be read again";
+      timer = setTimeout(() => reject(new LatecomerError("LEFT_LATE", "unavailable", message)), LEAVE_DEADLINE_MS);
+    };
+    signal.aborted ? begin() : signal.addEventListener("abort", begin, { once: true });
+    work.finally(() => {
+      signal.removeEventListener("abort", begin);
+      clearTimeout(timer);
+    }).then(resolve, reject);
   });
 }
 

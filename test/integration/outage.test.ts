@@ -81,6 +81,32 @@ describe("while ClickHouse", (test) => {
         })));
   }
 
+  test("hangs, a process that is told to stop leaves within the grace of a pod, and the next one loses nothing", () =>
+    withStream(true, (cluster) =>
+      withLine(cluster.config.clickhouseUrl, async (line) => {
+        const events = load(100);
+        const { natsUrl, clickhouseUrl } = cluster.config;
+        const cwd = cluster.folder;
+        const env = { NATS_URL: natsUrl, CLICKHOUSE_URL: `http://127.0.0.1:${line.port}`, LATECOMER_NAME: "pod" };
+        const command = startCommand(["run"], { cwd, env });
+        try {
+          await eventually("processing", () => command.written.err.includes('"processing"'));
+          line.mode = "hang";
+          await publish(cluster, "org", events);
+          await pause(2_000);
+          command.kill("SIGTERM");
+          const { code, err } = await within("ended", command.ended, 29_000);
+          assert.is(code, 3, err);
+          assert.match(err, "left without writing what was in hand");
+        } finally {
+          command.kill("SIGKILL");
+        }
+        const next = { ...env, CLICKHOUSE_URL: clickhouseUrl };
+        const { code, err } = await latecomer(["run", "--until-drained"], { cwd, env: next });
+        assert.is(code, 0, err);
+        await allIsThere(cluster, "org", events);
+      })));
+
   test("is away, it is not ready all the while, however much still arrives", () =>
     withStream(false, async (cluster) => {
       let away = true;
