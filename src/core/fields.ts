@@ -54,7 +54,7 @@ export function number(of: Fields, field: string, low: number, high: number): nu
 /** The same as a whole number: fractions are cut. */
 export function whole(of: Fields, field: string, low: number, high: number): number | null {
   const value = stated(of, field);
-  return within(of, field, value === null ? null : Math.trunc(value), low, high);
+  return within(of, field, value === null ? null : Math.trunc(value) + 0, low, high);
 }
 
 /** An object within; an empty one where there is none. */
@@ -97,7 +97,7 @@ export function wholeIfAny(
 ): number | null {
   const value = numberOf(of[field]);
   if (value === null) return absent;
-  const cut = Math.trunc(value ?? NaN);
+  const cut = Math.trunc(value ?? NaN) + 0;
   return cut >= low && cut <= high ? cut : null;
 }
 
@@ -112,11 +112,11 @@ export function pathOf(value: unknown, wanted: object): string | undefined {
   return undefined;
 }
 
-/** A number, or one as text; null where there is none; undefined for anything else. */
+/** A number, or one as text; null where there is none; undefined for anything else. Never minus zero: in JSON it is zero. */
 function numberOf(value: unknown): number | null | undefined {
-  if (typeof value === "number") return value;
+  if (typeof value === "number") return value + 0;
   if (value === undefined || value === null || value === "") return null;
-  return typeof value === "string" && NUMBER_TEXT.test(value) ? Number(value) : undefined;
+  return typeof value === "string" && NUMBER_TEXT.test(value) ? Number(value) + 0 : undefined;
 }
 
 /** The number that a field states, null where it states none. */

@@ -69,7 +69,7 @@ export function readStatus(data: Fields): StatusPayload {
     streamId: id(data, "stream_id"),
     requestId: id(data, "request_id"),
     pipeline: text(data, "pipeline", LONGEST_ID),
-    state: text(data, "state"),
+    state: text(data, "state", LONGEST_ID),
     address: address(orchestrator, "address"),
     url: url(orchestrator, "url"),
     outputFps: real(inference, "fps"),
@@ -224,7 +224,14 @@ function inKeyOrder(held: unknown): unknown[] {
 }
 
 function sortedKeys(of: Fields): string[] {
-  return Object.keys(of).sort((a, b) => Number(a) - Number(b) || (a < b ? -1 : a > b ? 1 : 0));
+  const byText = (a: string, b: string) => a < b ? -1 : a > b ? 1 : 0;
+  const keys = Object.keys(of);
+  const isNumeric = (key: string) => !Number.isNaN(Number(key));
+  // Apart, for there is no order in which texts lie between numbers.
+  return [
+    ...keys.filter(isNumeric).sort((a, b) => Number(a) - Number(b) || byText(a, b)),
+    ...keys.filter((key) => !isNumeric(key)).sort(byText),
+  ];
 }
 
 function gpuOf(one: Fields): Gpu {

@@ -170,13 +170,13 @@ export class Slab {
    */
   nearer(timeMs: number, withinMs: number, take: (slot: number) => void): void {
     if (this.#mostMs < timeMs || this.#leastMs > timeMs + withinMs) return;
-    const isNearer = this.#snapshotTimes.map((snapshotTimeMs) => snapshotTimeMs <= timeMs);
-    if (!isNearer.includes(true)) return;
+    if (!this.#snapshotTimes.some((snapshotTimeMs) => snapshotTimeMs <= timeMs)) return;
     const fromMs = timeMs - this.#fromMs;
     for (let slot = 0; slot < this.#taken; slot++) {
       const distanceMs = this.#times[slot]! - fromMs;
-      if (distanceMs < 0 || distanceMs > withinMs || !isNearer[this.#snapshots[slot]!]) continue;
-      if (this.names[slot] !== NONE) take(slot);
+      if (distanceMs < 0 || distanceMs > withinMs || this.names[slot] === NONE) continue;
+      // By its time: what is taken may be matched anew, and then all snapshots may have other numbers.
+      if (this.#snapshotTimes[this.#snapshots[slot]!]! <= timeMs) take(slot);
     }
   }
 

@@ -56,15 +56,20 @@ export function eventSubject(source: string, type: string, partition: string): s
   return `events.${encodeToken(source)}.${encodeToken(type)}.${partition}`;
 }
 
-/** The longest token that names a source: keys have more to hold, and NATS bounds them. */
+/** The longest token of a source, as we write it: keys and subjects have more to hold, and NATS bounds them. */
 const LONGEST_SOURCE = 1_024;
+
+/** So many characters are no longer even where each becomes three bytes of three characters. */
+const SURELY_SHORT = Math.floor(LONGEST_SOURCE / 9);
 
 /** The source named by a subject of the event stream; an odd subject, or a longer name, gives the blank source. */
 export function sourceOf(subject: string): string {
   const from = subject.indexOf(".") + 1;
   const to = subject.indexOf(".", from);
   const token = from === 0 ? "" : to < 0 ? subject.slice(from) : subject.slice(from, to);
-  return token.length <= LONGEST_SOURCE ? decodeToken(token) : "";
+  const source = decodeToken(token);
+  // A foreign publisher's own token may be longer in ours.
+  return token.length <= SURELY_SHORT || encodeToken(source).length <= LONGEST_SOURCE ? source : "";
 }
 
 /** The subject a dead letter is published on. */

@@ -1,13 +1,12 @@
 /** The dead-letter stream: what was refused, with its original bytes and where it came from. */
-import { headers, type NatsConnection } from "nats";
+import { headers, type MsgHdrs, type NatsConnection } from "nats";
 import type { DeadLetter } from "../core/effects.ts";
 import type { DeadLetterQueue } from "../ports.ts";
 import { natsError } from "./connection.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "./definitions.ts";
 import { type Range, readStream, streamState } from "./range.ts";
 
-/** Room for subject and headers within what the server accepts as one message. */
-const HEADER_ROOM = 4_096;
+const encoder = new TextEncoder();
 
 /** Letters under way at once. */
 const WINDOW = 128;
@@ -33,13 +32,11 @@ export function openDeadLetters(nc: NatsConnection): DeadLetterQueue {
     header.set("Latecomer-Class", letter.failureClass);
     header.set("Latecomer-Reason", letter.reason);
     header.set("Latecomer-Detail", encodeURIComponent(letter.details));
+    header.set("Nats-Msg-Id", letterId(letter));
     // A message as large as the server takes leaves no room for headers; its bytes are in the table all the same.
-    const fits = letter.bytes.length + HEADER_ROOM <= (nc.info?.max_payload ?? 0);
+    const fits = sizeOf(header) + letter.bytes.length <= (nc.info?.max_payload ?? 0);
     if (!fits) header.set("Latecomer-Body", "omitted");
-    await js.publish(letter.subject, fits ? letter.bytes : new Uint8Array(), {
-      headers: header,
-      msgID: letterId(letter),
-    });
+    await js.publish(letter.subject, fits ? letter.bytes : new Uint8Array(), { headers: header });
   };
   return {
     async publish(letters) {
@@ -52,6 +49,13 @@ export function openDeadLetters(nc: NatsConnection): DeadLetterQueue {
       }
     },
   };
+}
+
+/** What headers take of a message, in bytes. */
+function sizeOf(header: MsgHdrs): number {
+  let text = "NATS/1.0\r\n\r\n";
+  for (const [name, values] of header) for (const value of values) text += `${name}: ${value}\r\n`;
+  return encoder.encode(text).length;
 }
 
 /** The dead letters that are stored for a range of the event stream. */

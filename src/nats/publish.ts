@@ -62,8 +62,9 @@ function* windows(messages: Iterable<Uint8Array>, size: number): Generator<Uint8
 async function publishOne(js: JetStreamClient, bytes: Uint8Array, options: PublishOptions): Promise<void> {
   const { type, partition } = routeOf(bytes, options.partitions);
   const subject = eventSubject(options.source, type, partition);
-  const id = options.messageIds ? { msgID: `${options.source}:${uidOf(subject, bytes)}` } : {};
-  await js.publish(subject, bytes, id);
+  // Encoded, for an id may hold what no header can.
+  const id = () => `${encodeURIComponent(options.source)}:${encodeURIComponent(uidOf(subject, bytes))}`;
+  await js.publish(subject, bytes, options.messageIds ? { msgID: id() } : {});
 }
 
 function uidOf(subject: string, bytes: Uint8Array): string {

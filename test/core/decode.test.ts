@@ -184,8 +184,8 @@ describe("decode(): reasons of refusal", (test) => {
   }
 
   test("takes a message of exactly the largest size", () => {
-    const empty = bytesOf(statusWire({ state: "" })).length;
-    const fits = bytesOf(statusWire({ state: "x".repeat(LARGEST_MESSAGE - empty) }));
+    const failing = (last_error: string) => bytesOf(statusWire({ inference_status: { last_error } }));
+    const fits = failing("x".repeat(LARGEST_MESSAGE - failing("").length));
     assert.is(fits.length, LARGEST_MESSAGE);
     assert.is(outcomeOf(fits), "accepted");
   });

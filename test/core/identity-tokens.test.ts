@@ -100,6 +100,13 @@ describe("subjects and keys", (test) => {
     assert.is(sourceOf(`events.${longest}x.ai_stream_status.0`), "");
   });
 
+  test("a source that would be longer in keys is the blank one, however short it came", () => {
+    for (const [character, most] of [["漢", 113], ["%", 341], ["é", 170]] as const) {
+      assert.is(sourceOf(`events.${character.repeat(most)}.ai_stream_status.0`), character.repeat(most));
+      assert.is(sourceOf(`events.${character.repeat(most + 1)}.ai_stream_status.0`), "");
+    }
+  });
+
   test("state keys hold what a KV bucket allows, and keep sources and uids apart", () => {
     fc.assert(fc.property(wellFormed, wellFormed, wellFormed, wellFormed, (a, b, c, d) => {
       const key = stateKey(a, b);

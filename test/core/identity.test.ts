@@ -161,6 +161,27 @@ describe("event uids", (test) => {
     assert.is(uid({ "1": b, "0": a }), uid([a, b]));
   });
 
+  test("GPUs under keys that are numbers, texts and both are one event in any order", () => {
+    const gpus = ["9.0", "10.0", "1a", "x", "Infinity", ""].map((key) => [key, gpuWire(`GPU-${key}`)] as const);
+    const uid = (entries: typeof gpus) =>
+      uidOfWire(capabilitiesWire([entryWire({ hardware: [hardwareWire({ gpu_info: Object.fromEntries(entries) })] })]));
+    const wanted = uid(gpus);
+    fc.assert(fc.property(fc.shuffledSubarray(gpus, { minLength: gpus.length }), (order) => {
+      assert.is(uid(order), wanted);
+    }));
+  });
+
+  test("zero and minus zero are one event, and both are zero", () => {
+    const sample = (fps: unknown) => statusWire({ inference_status: { fps, restart_count: fps } });
+    for (const fps of [-0, "-0", "-0.0"]) {
+      assert.is(uidOfWire(sample(fps)), uidOfWire(sample(0)));
+      const found = decoded(sample(fps));
+      assert.ok(found.outcome === "accepted" && found.event.type === "ai_stream_status");
+      const { outputFps, restartCount } = found.event.payload;
+      assert.ok(Object.is(outputFps, 0) && Object.is(restartCount, 0));
+    }
+  });
+
   const changes: Record<string, [Wire, Wire]> = {
     "a status of another fps": [statusWire(), statusWire({ inference_status: { fps: 1 } })],
     "a trace of another type": [traceWire(), traceWire({ type: "orchestrator_swap" })],

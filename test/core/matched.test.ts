@@ -179,6 +179,22 @@ describe("matched observations", (test) => {
     assert.is(columns.size, 2);
   });
 
+  test("are all improved by a snapshot that is one too many for a slab, beside others with later ones", () => {
+    const columns = columnsOf();
+    const at = (nth: number, afterMs: number, snapshotTimeMs: number): MatchedObservation => {
+      const matched = matchedOf({ kind: 0, party: 1, at: afterMs, feedAt: 0 }, nth);
+      return { ...matched, snapshotTimeMs };
+    };
+    for (let nth = 0; nth < 3; nth++) assert.ok(columns.add(at(nth, 0, T - 10_000)));
+    for (let nth = 0; nth < 20; nth++) assert.ok(columns.add(at(3 + nth, 100, T + 1 + nth)));
+    const urls = new Set([at(0, 0, 0).observed.url]);
+    for (let timeMs = T - 9_999; timeMs < T; timeMs++) {
+      let found = 0;
+      columns.improve(urls, timeMs, 10_000, () => ++found > 0);
+      assert.is(found, 3);
+    }
+  });
+
   test("are improved by more snapshots than a slab has slots", () => {
     const columns = columnsOf();
     const model = new Model();

@@ -432,6 +432,24 @@ describe("events that are refused or unknown", (test) => {
       assert.is((await cluster.facts("org")).length, 17, "what is valid is not disturbed");
     }));
 
+  test("that are as large as can be have a letter without a body where their subject leaves no room for it", () =>
+    withCluster({}, async (cluster) => {
+      const subject = `events.${"%".repeat(300)}.${"t".repeat(3_600)}.0`;
+      const bytes = new Uint8Array(cluster.nc.info!.max_payload - 4_096).fill("x".charCodeAt(0));
+      await cluster.nc.jetstream().publish(subject, bytes);
+      // One that takes more than it may in every key is of the blank source, or the server would hang up on it for ever.
+      await cluster.nc.jetstream().publish(`events.${"漢".repeat(1_024)}.ai_stream_status.0`, LOG.find(isStatus)!);
+      await cluster.process();
+      const [letter] = await cluster.messages("LIVEPEER_DLQ");
+      assert.is(letter!.header("Latecomer-Body"), "omitted");
+      assert.is(letter!.header("Latecomer-Subject"), subject);
+      const [row] = await cluster.rows<{ bytes: number }>(
+        "SELECT length(base64Decode(payload_body)) AS bytes FROM raw_streaming_events_dlq FINAL",
+      );
+      assert.is(Number(row!.bytes), bytes.length);
+      assert.is((await cluster.facts("")).length, 1);
+    }));
+
   test("of an unknown type are kept in raw_unknown_events, and known noise is ignored; neither is a dead letter", () =>
     withCluster({}, async (cluster) => {
       const envelope = (id: string, type: string, data: unknown) =>

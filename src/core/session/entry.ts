@@ -9,7 +9,7 @@ import { LEVEL } from "../evidence.ts";
 import { type Claim, claimNothing, methodOf, type UnattributedReason } from "../select.ts";
 import { decodeToken } from "../subject.ts";
 import type { Totals } from "./fold.ts";
-import { type Base, Session } from "./session.ts";
+import { type Base, isEnd, Session } from "./session.ts";
 import type { Context } from "./signal.ts";
 import { MOST_MARK } from "./signals.ts";
 import { NAMELESS, type Support } from "./support.ts";
@@ -220,6 +220,7 @@ function readBase(
   supports: readonly number[],
 ): Base {
   const { requestMs, processedMs, playableMs } = totals;
+  if (totals.runs.length === 0 && !isEnd(floor)) throw new RangeError("totals of events have a run");
   const read: Totals = {
     ...totals,
     requestMs: requestMs ?? Infinity,

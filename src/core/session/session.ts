@@ -88,7 +88,7 @@ export class Session {
 
   /** True when it takes no more, and nothing can be derived of it. */
   get hasEnded(): boolean {
-    return this.#base?.floor.timeMs === END.timeMs;
+    return this.#base !== undefined && isEnd(this.#base.floor);
   }
 
   /** Notes an event; without a finding it names nobody. */
@@ -243,6 +243,11 @@ export class Session {
   #weightOf(nth: number): bigint {
     return this.#supports.weightAt(this.#signals.supportOf(nth), this.#signals.timeOf(nth));
   }
+}
+
+/** True for the floor of a session that takes no more. */
+export function isEnd(floor: Place): boolean {
+  return floor.timeMs === END.timeMs;
 }
 
 /** Of two bases one is taken whole, for nobody knows what they share: that which reaches further, then that of more. */

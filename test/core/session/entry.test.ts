@@ -165,6 +165,7 @@ describe("entry of a session", (test) => {
       ["evidence that is no number", { ...based, base: { ...based.base, evidence: "-1" } }],
       ["a base without a floor", { ...based, base: { ...based.base, floor: undefined } }],
       ["a count below 0", { ...based, base: { ...based.base, totals: { ...based.base.totals, errors: -1 } } }],
+      ["totals without a run", { ...based, base: { ...based.base, totals: { ...based.base.totals, runs: [] } } }],
       ["a run of no known support", {
         ...based,
         base: { ...based.base, totals: { ...based.base.totals, runs: [[run[0], run[1], 99, ...run.slice(3)]] } },
