@@ -7,12 +7,11 @@
 /**
  * What to do about an error.
  * - `retryable`: try the same again after a pause;
- * - `poison`: this input fails however often it is tried, so record it and go on without it;
  * - `fatal`: a bug of ours, a broken invariant, a refusal; stop without acknowledging;
  * - `usage`: the command line or the configuration is wrong;
  * - `unavailable`: something we depend on is missing or held by another, and trying again will not change that.
  */
-export type ErrorKind = "retryable" | "poison" | "fatal" | "usage" | "unavailable";
+export type ErrorKind = "retryable" | "fatal" | "usage" | "unavailable";
 
 /** How a command ended, as its exit code. */
 export const EXIT = { done: 0, failed: 1, usage: 2, unavailable: 3 } as const;

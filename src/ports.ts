@@ -57,6 +57,16 @@ export interface SequenceRange {
   readonly toSeq: number;
 }
 
+/** A session that a range does not hold whole. */
+export interface IncompleteSession {
+  readonly source: string;
+  readonly sessionKey: string;
+  /** `outside`: the stream holds an event of it outside the range. `expired_head`: earlier events may be gone. */
+  readonly why: "outside" | "expired_head";
+  /** The first event outside the range, or the first one at the expired head. */
+  readonly streamSequence: number;
+}
+
 /** The event stream as a replay reads it: whatever the partition, and through a consumer that outlives the reader. */
 export interface ReplayedStream extends EventStream {
   /** The messages of a range on these subjects, in order, in slices; nothing is left behind. */

@@ -210,10 +210,7 @@ export class World {
 
   /** The folded facts, by key; of one table or of all. */
   rows(table?: FactTable): Row[] {
-    const facts = [...this.table].filter(([key]) =>
-      table === undefined || key.startsWith(`${table}
-`)
-    );
+    const facts = [...this.table].filter(([key]) => table === undefined || key.startsWith(`${table}\n`));
     return facts.sort(([a], [b]) => a < b ? -1 : 1).map(([, row]) => row);
   }
 

@@ -81,11 +81,8 @@ function gapFindings(partition: string, text: string): Finding[] {
 
 /** What mends a bound that was reached; the window is to be replayed as well. */
 const BOUND: Readonly<Record<Cost["kind"], string>> = {
-  late_snapshot: "LATECOMER_ALLOWED_LATENESS",
-  snapshot_too_old: "LATECOMER_ALLOWED_LATENESS",
   observations_evicted: "LATECOMER_MAX_OPEN",
   observations_starved: "LATECOMER_MAX_SIGHTINGS",
-  snapshots_dropped: "LATECOMER_MAX_SIGHTINGS",
 };
 
 function costFindings(partition: string, text: string): Finding[] {

@@ -11,10 +11,10 @@ export function printTriage(found: Triage): void {
   const of = scope.source === undefined ? "all sources" : `source ${printable(scope.source)}`;
   printLine(`events from ${formatInstant(scope.fromMs)} to ${formatInstant(scope.toMs)}, ${of}`);
   printFindings(findings);
-  for (const { title, note, tables } of sectionsOf(found)) {
+  for (const { id, title, note, tables } of sectionsOf(found)) {
     printLine(`\n${title}`);
     if (note !== "") printLine(printable(note));
-    if (title === "Empty keys") printHistory(found.history);
+    if (id === "keys") printHistory(found.history);
     for (const table of tables) printOne(table);
   }
   printLine(`\n${verdictOf(findings)}`);

@@ -15,8 +15,9 @@ export interface HandOver {
 
 /**
  * Makes `to` the writer of the facts that a legacy view can write, and Latecomer that of the others. Returns what was
- * done, a line each; nothing when it was so before, unless it is forced. Throws WRITER_AMBIGUOUS (usage), having changed nothing, when it is
- * not certain who writes and `force` is not set; what is interrupted is mended by the same with `force`.
+ * done, a line each; nothing when it was so before, unless it is forced. Throws WRITER_AMBIGUOUS (usage), having changed
+ * nothing, when it is not certain who writes and `force` is not set; what is interrupted is mended by the same with
+ * `force`.
  *
  * A processor stops within HANDED_OVER_MS, so the view comes only then; and it has stopped, or begun, when this returns.
  */

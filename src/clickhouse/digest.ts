@@ -4,6 +4,7 @@
  * nor are versions, which hold the generation, and the time of insertion.
  */
 import { FACTS } from "../core/facts.ts";
+import { LAST_INSTANT_MS } from "../core/time.ts";
 import type { ClickHouse } from "./client.ts";
 
 const LEFT_OUT: ReadonlySet<string> = new Set(["source", "version", "is_deleted", "ingestion_timestamp"]);
@@ -82,7 +83,7 @@ async function digestOf(
        AND (source = {source:String} OR {anySource:UInt8} = 1)`,
     {
       from: String(window.fromMs ?? 0),
-      to: String(window.toMs ?? 10_413_792_000_000),
+      to: String(window.toMs ?? LAST_INSTANT_MS + 1),
       source: window.source ?? "",
       anySource: window.source === undefined ? 1 : 0,
     },

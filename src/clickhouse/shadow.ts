@@ -12,8 +12,7 @@
 import { type Fact, factOf, FACTS } from "../core/facts.ts";
 import type { Identity } from "../core/identity.ts";
 import type { Minute } from "../core/minute.ts";
-import type { RowBatch, SequenceRange, Sink } from "../ports.ts";
-import type { IncompleteSession } from "../replay/sessions.ts";
+import type { IncompleteSession, RowBatch, SequenceRange, Sink } from "../ports.ts";
 import { beginBatch } from "./batch.ts";
 import type { ClickHouse } from "./client.ts";
 import { requireSingleServer } from "./cluster.ts";

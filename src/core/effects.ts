@@ -44,7 +44,7 @@ export interface StateChange {
   readonly value: string | null;
 }
 
-/** How far the partition has come, see DESIGN §3. */
+/** How far the partition has come, see checkpoint.ts. */
 export interface Progress {
   /** Everything up to here is processed, by this owner or by earlier ones. */
   readonly doneSeq: number;
@@ -66,17 +66,26 @@ export interface Progress {
   readonly lastSession: string;
 }
 
-/** What a bound of memory or lateness cost, with the span of event time whose replay repairs it. */
+/** What a bound of memory cost, with the span of event time whose replay repairs it. */
 export interface Cost {
-  readonly kind:
-    | "late_snapshot"
-    | "observations_evicted"
-    | "snapshots_dropped"
-    | "snapshot_too_old"
-    | "observations_starved";
+  readonly kind: "observations_evicted" | "observations_starved";
   readonly source: string;
   readonly count: number;
   readonly span: Span;
+}
+
+/** True when two costs are counted as one. */
+export function isSameCost(one: Cost, other: Cost): boolean {
+  return one.kind === other.kind && one.source === other.source;
+}
+
+/** Two costs that are the same as one. */
+export function joinedCost(one: Cost, other: Cost): Cost {
+  const span = {
+    fromMs: Math.min(one.span.fromMs, other.span.fromMs),
+    toMs: Math.max(one.span.toMs, other.span.toMs),
+  };
+  return { ...one, count: one.count + other.count, span };
 }
 
 /** What is counted, by name; names are those of the metrics. */

@@ -1,5 +1,5 @@
 /**
- * Who an event is and which session it belongs to (DESIGN: every identity has its source beside it).
+ * Who an event is and which session it belongs to; every identity has its source beside it.
  *
  * The uid of an event is its id joined with a hash of its decoded, normalised record, so that two encodings
  * of one event are one event, and one id with two contents is two events. Rejected: the id alone (ids are

@@ -8,7 +8,16 @@
 import { Attribution, type AttributionSettings, type Finding } from "./attribute.ts";
 import type { Decoded } from "./decode.ts";
 import type { UnmatchedEntry } from "./entry.ts";
-import type { Cost, Counts, DeadLetter, Effects, Progress, StateChange } from "./effects.ts";
+import {
+  type Cost,
+  type Counts,
+  type DeadLetter,
+  type Effects,
+  isSameCost,
+  joinedCost,
+  type Progress,
+  type StateChange,
+} from "./effects.ts";
 import { archiveRow, deadLetterRow, type Outcome, unknownRow } from "./emit/archive.ts";
 import { edgeRow, ingestRow } from "./emit/lifecycle.ts";
 import type { Row, Table } from "./emit/row.ts";
@@ -336,16 +345,10 @@ export class PartitionState {
 
   #cost(cost: Cost): void {
     this.#count(cost.kind, cost.count);
-    const same = this.#batch.costs.find((one) => one.kind === cost.kind && one.source === cost.source);
-    if (same === undefined) {
-      this.#batch.costs.push(cost);
-      return;
-    }
-    const span = {
-      fromMs: Math.min(same.span.fromMs, cost.span.fromMs),
-      toMs: Math.max(same.span.toMs, cost.span.toMs),
-    };
-    this.#batch.costs.splice(this.#batch.costs.indexOf(same), 1, { ...cost, count: same.count + cost.count, span });
+    const { costs } = this.#batch;
+    const at = costs.findIndex((one) => isSameCost(one, cost));
+    if (at < 0) costs.push(cost);
+    else costs[at] = joinedCost(costs[at]!, cost);
   }
 
   #count(name: string, by = 1): void {

@@ -1,5 +1,5 @@
 /**
- * A nats-server of our own on this machine, for `dev`, `demo`, `audit` and the tests: loopback only, JetStream on,
+ * A nats-server of our own on this machine, for `dev`, `demo` and the tests: loopback only, JetStream on,
  * its own folder, stopped by its process id and never by its name.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";

@@ -58,8 +58,8 @@ const POLL_MS = 50;
 
 /**
  * Derives what is left of a range, on a feed that is complete; of sessions that are left out only what depends on their
- * events alone. Throws REPLAY_EXPIRED (fatal) when the stream drops
- * messages before they are read, REPLAY_HELD (unavailable) when the lease is lost, and what the pipeline throws.
+ * events alone. Throws REPLAY_EXPIRED (fatal) when the stream drops messages before they are read, REPLAY_HELD
+ * (unavailable) when the lease is lost, and what the pipeline throws.
  */
 export async function derive(
   record: ReplayRecord,

@@ -66,7 +66,7 @@ export class ReplayLease {
       await this.#clock.sleep(RENEW_MS, this.#ended.signal);
       if (this.#ended.signal.aborted) return;
       try {
-        const revision = await this.#bucket.put(leaseKey(this.#id), this.#owner, this.#revision);
+        const revision = await this.#write();
         if (revision === undefined) return this.#lost.abort();
         this.#revision = revision;
       } catch (error) {
@@ -74,5 +74,14 @@ export class ReplayLease {
         if (!isRetryable(error)) return this.#lost.abort();
       }
     }
+  }
+
+  /** Writes the entry again; undefined when it is somebody else's now. A write before may have gone unanswered. */
+  async #write(): Promise<number | undefined> {
+    const key = leaseKey(this.#id);
+    const renewed = await this.#bucket.put(key, this.#owner, this.#revision);
+    if (renewed !== undefined) return renewed;
+    const present = await this.#bucket.get(key);
+    return present?.value === this.#owner ? await this.#bucket.put(key, this.#owner, present.revision) : undefined;
   }
 }

@@ -12,7 +12,7 @@ import { planStart, readCheckpoint } from "../core/checkpoint.ts";
 import { SESSION_TYPES } from "../core/route.ts";
 import { stateKey } from "../core/subject.ts";
 import { LatecomerError } from "../errors.ts";
-import type { DirtyMinutes, SequenceRange } from "../ports.ts";
+import type { DirtyMinutes, IncompleteSession, SequenceRange } from "../ports.ts";
 import type { Digest } from "../clickhouse/digest.ts";
 import type { Applied, RowPair, ShadowTables } from "../clickhouse/shadow.ts";
 import { consumerOf, derive, type Derived, type DerivePorts, type DeriveSettings, expired } from "./derive.ts";
@@ -20,7 +20,7 @@ import { type DifferenceKind, differenceOf } from "./difference.ts";
 import { Evidence, evidenceStart, surveyRange } from "./evidence.ts";
 import { ReplayLease } from "./lease.ts";
 import { loadRecord, progressKey, type ReplayRecord, saveRecord } from "./record.ts";
-import { type IncompleteSession, incompleteSessions } from "./sessions.ts";
+import { incompleteSessions } from "./sessions.ts";
 
 export interface ReplaySettings extends DeriveSettings {
   /** Tells people who holds the lease of a replay. */

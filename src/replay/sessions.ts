@@ -7,18 +7,8 @@ import type { StoredMessage } from "../core/event.ts";
 import { sessionKeyOf } from "../core/identity.ts";
 import { judge } from "../core/judge.ts";
 import { SESSION_TYPES } from "../core/route.ts";
-import type { ReplayedStream, SequenceRange } from "../ports.ts";
+import type { IncompleteSession, ReplayedStream, SequenceRange } from "../ports.ts";
 import type { OnProgress } from "./evidence.ts";
-
-/** A session that the range does not hold whole. */
-export interface IncompleteSession {
-  readonly source: string;
-  readonly sessionKey: string;
-  /** `outside`: the stream holds an event of it outside the range. `expired_head`: earlier events may be gone. */
-  readonly why: "outside" | "expired_head";
-  /** The first event outside the range, or the first one at the expired head. */
-  readonly streamSequence: number;
-}
 
 /**
  * The incomplete sessions of a range, by source and key; reads every session event of the stream once. `quietMs` is how

@@ -3,7 +3,7 @@
  * wrote, merges, and tries again. So two owners of one partition leave the same entries as one.
  */
 import { type Checkpoint, type Gap, mergeCheckpoints, readCheckpoint } from "../core/checkpoint.ts";
-import type { Cost, StateChange } from "../core/effects.ts";
+import { type Cost, isSameCost, joinedCost, type StateChange } from "../core/effects.ts";
 import { mergeEntries, readEntry, type UnmatchedEntry } from "../core/entry.ts";
 import { mergeSessions } from "../core/session/entry.ts";
 import { readSnapshotEntry } from "../core/snapshot.ts";
@@ -175,14 +175,9 @@ async function concurrently<Item>(items: readonly Item[], work: (item: Item) => 
 
 /** Costs with one more, which joins that of its kind and source. */
 function withCost(costs: readonly Cost[], cost: Cost): Cost[] {
-  const isSame = (one: Cost) => one.kind === cost.kind && one.source === cost.source;
-  const known = costs.find(isSame);
+  const known = costs.find((one) => isSameCost(one, cost));
   if (known === undefined) return [...costs, cost];
-  const span = {
-    fromMs: Math.min(known.span.fromMs, cost.span.fromMs),
-    toMs: Math.max(known.span.toMs, cost.span.toMs),
-  };
-  return [...costs.filter((one) => !isSame(one)), { ...cost, count: known.count + cost.count, span }];
+  return [...costs.filter((one) => one !== known), joinedCost(known, cost)];
 }
 
 /** The costs of an entry of `checkpoints` whose key is `costs.<partition>`. */

@@ -1,6 +1,7 @@
 /**
- * The events of a topic, in the order of their times and without end: types in the shares that were counted there, status samples of each session ten seconds apart, sessions that begin, go wrong and end. What is held is the network and
- * the sessions that are alive, however many events are taken.
+ * The events of a topic, in the order of their times and without end: types in the shares that were counted there,
+ * status samples of each session ten seconds apart, sessions that begin, go wrong and end. What is held is the network
+ * and the sessions that are alive, however many events are taken.
  */
 import { MinHeap } from "../core/heap.ts";
 import { Draw } from "./draw.ts";

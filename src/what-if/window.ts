@@ -4,13 +4,14 @@
  */
 import { type Input, inputOf } from "../audit/schedule.ts";
 import type { StoredMessage } from "../core/event.ts";
+import { SESSION_TYPES } from "../core/route.ts";
 import type { Ttl } from "../core/select.ts";
 import { stateKey } from "../core/subject.ts";
-import type { ReplayedStream, SequenceRange } from "../ports.ts";
+import type { IncompleteSession, ReplayedStream, SequenceRange } from "../ports.ts";
 import { judge } from "../core/judge.ts";
 import { CAPABILITIES, type EventTimes, evidenceStart } from "../replay/evidence.ts";
 import { QUIET_MS } from "../replay/replay.ts";
-import { type IncompleteSession, incompleteSessions } from "../replay/sessions.ts";
+import { incompleteSessions } from "../replay/sessions.ts";
 
 export interface Window {
   /** In the order of the stream: the range, and the snapshots around it. */
@@ -68,7 +69,7 @@ export async function readWindow(
     stream,
     range,
     QUIET_MS,
-    (done) => onPhase("looking for sessions", done, 4 * total),
+    (done) => onPhase("looking for sessions", done, SESSION_TYPES.size * total),
   );
   const all = [...messages, ...around].sort((a, b) => a.streamSequence - b.streamSequence);
   return { inputs: all.map(inputOf), messages: messages.length, snapshots: snapshotsIn(all), isWhole, leftOut };

@@ -157,6 +157,11 @@ describe("fewest", (test) => {
     });
   }
 
+  test("keeps no item that can go once a later one has gone", () => {
+    const needsFirst = (items: readonly string[]) => !items.includes("second") || items.includes("first");
+    assert.equal(fewest(["first", "second"], needsFirst), []);
+  });
+
   test("needs few trials for a long list", () => {
     let trials = 0;
     const long = Array.from({ length: 10_000 }, (_, at) => at);

@@ -93,6 +93,16 @@ describe("candidates", (test) => {
     );
   });
 
+  test("of one instant are dropped together, for their time tells kept from dropped", () => {
+    const candidates = new CandidateIndex();
+    const nodes = [{ canonical: "0xc", hot: "", url: "https://c", items: [] }];
+    for (const [at, timeMs] of [1, 1, 1, 2, 2].entries()) {
+      candidates.add({ source: "s", uid: String(at), timeMs, nodes });
+    }
+    assert.is(candidates.forgetOldest(4), 3);
+    assert.equal([candidates.size, candidates.ofUrl("https://c").length, candidates.forgottenUpToMs], [2, 2, 1]);
+  });
+
   test("are dropped a few more at a time than they must, since to drop one costs as much", () => {
     const candidates = new CandidateIndex();
     const nodes = [{ canonical: "0xc", hot: "", url: "", items: [] }];

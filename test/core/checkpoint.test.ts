@@ -99,6 +99,13 @@ describe("a partition", (test) => {
     assert.equal(partly.findings, [{ kind: "head_expired", gap: { fromSeq: 80, toSeq: 89, processed: true } }]);
   });
 
+  test("names nothing that was to be read again where nothing was open", () => {
+    const nothingOpen = { ...CHECKPOINT, rewindSeq: 101 };
+    const stream = { firstSeq: 120, lastSeq: 150 };
+    const found = planStart({ ...SOUND, checkpoint: nothingOpen, stream, doneAtMs: undefined });
+    assert.equal(found.findings, [{ kind: "head_expired", gap: { fromSeq: 101, toSeq: 119, processed: false } }]);
+  });
+
   test("misses nothing when the head expired just up to where it reads on", () => {
     const done = { ...CHECKPOINT, rewindSeq: 101, held: 0, heldSeq: 0, heldMark: 0 };
     assert.equal(

@@ -20,7 +20,7 @@ import {
 import { LONGEST_TTL_MS } from "../../src/core/select.ts";
 import { describe } from "../helpers/suite.ts";
 
-/** What DESIGN compares, in the order in which it compares it; the greater tuple is the better candidate. */
+/** What is compared, in the order in which it is; the greater tuple is the better candidate. */
 type Tuple = readonly [level: number, model: number, freshness: number, closeness: number, tie: bigint];
 
 const CLAIMING: readonly Level[] = [LEVEL.byWallet, LEVEL.byNode, LEVEL.byNodeAndWallet];

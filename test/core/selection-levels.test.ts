@@ -1,5 +1,5 @@
 /**
- * The evidence levels of DESIGN §3, what each lets a row claim, and the order among candidates of one level.
+ * The evidence levels, what each lets a row claim, and the order among candidates of one level.
  * Every case is tried with the snapshots before and after the sample, and held against the oracle.
  */
 import * as assert from "uvu/assert";

@@ -1,5 +1,5 @@
 /**
- * How long a sample stays open, where it waits, and what a restart must read again (DESIGN §3, open and closed).
+ * How long a sample stays open, where it waits, and what a restart must read again.
  */
 import * as assert from "uvu/assert";
 import {

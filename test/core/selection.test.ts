@@ -1,9 +1,9 @@
 /**
  * The parity list: what the tests of the two predecessors say of status samples, under their own names.
  *
- * Each claim says what the original expects or, where DESIGN §3 decides otherwise, what comes out now and why.
+ * Each claim says what the original expects or, where Latecomer decides otherwise, what comes out now and why.
  * Every case is tried with the snapshots before and after the sample, and held against the oracle.
- * What DESIGN alone says is in selection-levels.test.ts and selection-open.test.ts.
+ * What neither of them says is in selection-levels.test.ts and selection-open.test.ts.
  */
 import * as assert from "uvu/assert";
 import { capabilities, NO_HINT, node, type NodeFields, snapshot, status, URL } from "../helpers/events.ts";

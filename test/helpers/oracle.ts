@@ -1,5 +1,5 @@
 /**
- * Attribution by brute force: all candidates × all observations, as DESIGN §3 tells it, slow and plain.
+ * Attribution by brute force: all candidates × all observations, slow and plain.
  *
  * It shares no code with src/core. Taken from there are only who an event is (its uid) and the hash that settles
  * ties. Where several candidates are equal in everything but that hash, a verdict names every one of them: a row is

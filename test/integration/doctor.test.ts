@@ -152,11 +152,11 @@ describe("doctor of streams, consumers and partitions", (test) => {
       const state = new State(await openBuckets(cluster.nc));
       const span = { fromMs: 0, toMs: 5 };
       for (const source of ["a", "b", "a"]) {
-        await state.noteCosts("0", [{ kind: "late_snapshot", source, count: 2, span }]);
+        await state.noteCosts("0", [{ kind: "observations_starved", source, count: 2, span }]);
       }
       const bounds = (await wrongIn(cluster)).filter((one) => one.startsWith("warning bound"));
       assert.is(bounds.length, 3);
-      assert.match(bounds.at(-1)!, /4 late_snapshot of a/);
+      assert.match(bounds.at(-1)!, /4 observations_starved of a/);
     }));
 });
 

@@ -126,6 +126,22 @@ describe("the gateway log of 2026-01-08, whose only snapshot comes after seven s
       assert.ok(dims.some((row) => row.gpu === "GPU-a8d13655-197b-2226-d09f-b4b81e07504b"));
     }));
 
+  test("comes too late for what has closed, which the log says, with the window to replay", () =>
+    withCluster({ ttlBeforeMs: "3h", ttlAfterMs: "1h", allowedLatenessMs: "10m" }, async (cluster) => {
+      const running = await cluster.start();
+      for (const event of [movedSnapshot("newest", 2 * 3_600_000), SNAPSHOT[0]!]) {
+        await cluster.publish("org", [event]);
+        await running.drained();
+      }
+      await running.stop();
+      const late = cluster.journal.lines.filter(({ message }) => message.startsWith("a snapshot came later"));
+      // It can count for events from the later TTL before it to the earlier TTL after it.
+      assert.equal(late.map(({ level, fields: { source, from, to } }) => [level, source, from, to]), [
+        ["warn", "org", "2026-01-08T20:50:21.590Z", "2026-01-09T00:50:21.590Z"],
+      ]);
+      assert.is(running.processor.counts.get("late_snapshot"), 1);
+    }));
+
   test("is archived with one accepted row per stored message, byte for byte", () =>
     withCluster({}, async (cluster) => {
       await cluster.publish("org", LOG);

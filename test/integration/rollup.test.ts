@@ -1,4 +1,5 @@
 /** The rollup with the real server and engine: whole minutes, recomputed, whoever asks and however often. */
+import { nanos } from "nats";
 import * as assert from "uvu/assert";
 import { startRollup } from "../../src/cli/run.ts";
 import { rollupDigest } from "../../src/clickhouse/digest.ts";
@@ -131,6 +132,7 @@ describe("a recomputed minute", (test) => {
         (await minutesWithin(tables.clickhouse, { source, fromMs, toMs }))
           .map((one) => `${one.source} ${new Date(one.startMs).toISOString().slice(11, 16)}`);
       assert.equal(await found(at("10:00:59"), at("10:01"), SOURCE), [`${SOURCE} 10:00`]);
+      assert.equal(await found(at("10:00:30"), at("10:00:31"), "other"), ["other 10:00"]);
       assert.equal(await found(at("10:00"), at("11:00:31")), [
         `${SOURCE} 10:00`,
         `${SOURCE} 10:01`,
@@ -170,6 +172,20 @@ describe("marks", (test) => {
       again!.finish();
       await eventually("finished", async () => (await one.backlog()).pending === 0);
       assert.is((await one.backlog()).oldestMs, 0);
+    }));
+
+  test("stay in hand for as long as they are worked on, and then go to whoever asks", () =>
+    withCluster({}, async ({ nc, jsm }) => {
+      const [one, two] = [await openDirtyMinuteQueue(nc), await openDirtyMinuteQueue(nc)];
+      assert.equal(await one.take(1), []);
+      await jsm.consumers.update("LIVEPEER_DIRTY_MINUTES", "rollup", { ack_wait: nanos(1_000) });
+      await openDirtyMinutes(nc).mark([{ source: "org", startMs: at("10:00") }]);
+      const [mark] = await one.take(1);
+      for (const until = performance.now() + 3_000; performance.now() < until; await pause(100)) {
+        mark!.working();
+        assert.equal(await two.take(1), []);
+      }
+      await eventually("it is handed out again", async () => (await two.take(1)).length === 1);
     }));
 
   test("are taken on when the consumer was removed, and wait while the engine is away", () =>

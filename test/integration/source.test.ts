@@ -8,6 +8,7 @@ import {
   eventually,
   FROM_THE_START,
   GATEWAY_LOG,
+  pause,
   productionEvents,
   withCluster,
 } from "../helpers/cluster.ts";
@@ -160,5 +161,23 @@ describe("an idle source", (test) => {
       assert.is((await source.drainedUpTo())?.streamSequence, lastSeq);
       assert.equal(why, []);
       await source.close();
+    }));
+});
+
+describe("a stream asked for what was stored after an instant", (test) => {
+  test("names the first message later than that, to the millisecond, and the one to come where there is none", () =>
+    withCluster({}, async (cluster) => {
+      const stream = await openEventStream(cluster.nc);
+      for (const from of [0, 2, 4]) {
+        await cluster.publish("org", SAMPLES.slice(from, from + 2));
+        await pause(20);
+      }
+      const { firstSeq, lastSeq } = await stream.bounds();
+      const times = new Map<number, number>();
+      for (let seq = firstSeq; seq <= lastSeq; seq++) times.set(seq, (await stream.storedAtMs(seq))!);
+      for (const instant of [...times.values()].flatMap((time) => [time - 1, time, time + 1])) {
+        const wanted = [...times].find(([, time]) => time > instant)?.[0] ?? lastSeq + 1;
+        assert.is(await stream.firstSeqAfter(instant), wanted);
+      }
     }));
 });

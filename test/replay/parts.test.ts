@@ -1,6 +1,6 @@
 /** The pure and small parts of a replay: evidence, sessions, lease, record, differences. */
 import * as assert from "uvu/assert";
-import { LatecomerError } from "../../src/errors.ts";
+import { type ErrorKind, LatecomerError } from "../../src/errors.ts";
 import { differenceOf } from "../../src/replay/difference.ts";
 import { Evidence, evidenceStart, surveyRange } from "../../src/replay/evidence.ts";
 import { ReplayLease } from "../../src/replay/lease.ts";
@@ -125,6 +125,34 @@ describe("the lease of a replay", (test) => {
     assert.ok(dead.lost.aborted);
     await dead.release();
     assert.is((await bucket.get("r.lease"))?.value, "next", "what is lost is not given up");
+    await lease.release();
+  });
+
+  test("is kept where a renewal came through and its answer did not", async () => {
+    const [bucket, clock] = [new MemoryBucket(), new WaitedClock()];
+    const lease = await ReplayLease.take(bucket, "r", "one", clock);
+    const put = bucket.put.bind(bucket);
+    bucket.put = async (...entry) => {
+      bucket.put = put;
+      await put(...entry);
+      throw new LatecomerError("NATS_UNREACHABLE", "retryable", "does not answer");
+    };
+    await clock.pass(5_000);
+    assert.not.ok(lease.lost.aborted);
+    await lease.release();
+    assert.equal(await bucket.entries(), []);
+  });
+
+  test("is kept while the bucket is away, and lost where it cannot be renewed at all", async () => {
+    const [bucket, clock] = [new MemoryBucket(), new WaitedClock()];
+    const lease = await ReplayLease.take(bucket, "r", "one", clock);
+    const fails = (kind: ErrorKind) => () => Promise.reject(new LatecomerError("NATS", kind, "does not answer"));
+    bucket.put = fails("retryable");
+    await clock.pass(10_000);
+    assert.not.ok(lease.lost.aborted);
+    bucket.put = fails("fatal");
+    await clock.pass(1_000);
+    assert.ok(lease.lost.aborted);
     await lease.release();
   });
 });

@@ -51,9 +51,19 @@ class MemoryQueue implements DirtyMinuteQueue {
   }
 }
 
+/** Time in which a pause has no end of its own. */
+const STOPPED: Clock = {
+  now: () => 0,
+  sleep: (_, signal) => new Promise((resolve) => signal?.addEventListener("abort", () => resolve())),
+};
+
 /** A worker whose store does this. */
-function workerOf(queue: MemoryQueue, recompute: (minutes: readonly Minute[]) => Promise<number>): RollupWorker {
-  return new RollupWorker({ queue, store: { recompute }, clock: FAST, log: SILENT, random: () => 0.5 });
+function workerOf(
+  queue: MemoryQueue,
+  recompute: (minutes: readonly Minute[]) => Promise<number>,
+  clock = FAST,
+): RollupWorker {
+  return new RollupWorker({ queue, store: { recompute }, clock, log: SILENT, random: () => 0.5 });
 }
 
 describe("a worker of the rollup", (test) => {
@@ -74,6 +84,17 @@ describe("a worker of the rollup", (test) => {
     assert.equal(done, [minute(1), minute(2), minute(1)]);
     assert.equal(inHand, [3, 1], "no mark is finished before");
     assert.equal(Object.fromEntries(worker.counts), { minutes_recomputed: 3, marks_finished: 4 });
+  });
+
+  test("takes what waits some hundred minutes at a time, without a pause between them", async () => {
+    const queue = new MemoryQueue();
+    const sizes: number[] = [];
+    const worker = workerOf(queue, (minutes) => Promise.resolve(sizes.push(minutes.length)), STOPPED);
+    queue.mark(...Array.from({ length: 900 }, (_, n) => minute(n)));
+    worker.run();
+    await eventually("all of them", () => sizes.reduce((sum, size) => sum + size, 0) === 900);
+    await within("stopped", worker.stop());
+    assert.equal(sizes, [400, 400, 100]);
   });
 
   test("keeps its marks while the engine is away, and takes no more", async () => {

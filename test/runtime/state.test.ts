@@ -1,13 +1,14 @@
 /** What several writers of one checkpoint and of one session leave, over buckets in memory. */
 import * as assert from "uvu/assert";
 import type { Checkpoint } from "../../src/core/checkpoint.ts";
+import type { Cost } from "../../src/core/effects.ts";
 import { judge } from "../../src/core/judge.ts";
 import { readSession } from "../../src/core/session/entry.ts";
 import { Sessions } from "../../src/core/session/sessions.ts";
 import type { SessionEvent } from "../../src/core/session/signal.ts";
 import { LatecomerError } from "../../src/errors.ts";
 import type { Bucket, Buckets } from "../../src/ports.ts";
-import { State } from "../../src/runtime/state.ts";
+import { readCosts, readGaps, State } from "../../src/runtime/state.ts";
 import { bytesOf, stored, subjectOf, type Wire } from "../helpers/events.ts";
 import { request, swap } from "../helpers/session-events.ts";
 import { describe } from "../helpers/suite.ts";
@@ -109,6 +110,45 @@ describe("resetting a checkpoint", (test) => {
     const state = stateOf(JSON.stringify(reached));
     await state.resetCheckpoint("0", FOUND, PLANNED);
     assert.equal(await state.loadCheckpoint("0"), reached);
+  });
+});
+
+describe("what is remembered for doctor", (test) => {
+  const remembering = () => {
+    const server = new BucketServer("checkpoints", new Scheduler());
+    return { state: new State({ checkpoints: bucketOf(server) } as unknown as Buckets), server };
+  };
+  const cost = (kind: Cost["kind"], source: string, count: number, fromMs: number, toMs: number): Cost => {
+    return { kind, source, count, span: { fromMs, toMs } };
+  };
+
+  test("costs of one kind and source are one, of all of them and over the whole span, whichever came first", async () => {
+    const { state, server } = remembering();
+    await state.noteCosts("0", [
+      cost("observations_evicted", "a", 1, 50, 60),
+      cost("observations_evicted", "b", 7, 5, 6),
+    ]);
+    await state.noteCosts("0", [
+      cost("observations_evicted", "a", 2, 10, 20),
+      cost("observations_starved", "a", 4, 1, 2),
+    ]);
+    await state.noteCosts("0", [cost("observations_evicted", "a", 3, 40, 90)]);
+    assert.equal(readCosts(server.get("costs.0")!.value), [
+      cost("observations_evicted", "b", 7, 5, 6),
+      cost("observations_starved", "a", 4, 1, 2),
+      cost("observations_evicted", "a", 6, 10, 90),
+    ]);
+  });
+
+  test("the newest stay where there are too many, and a gap that is found again is the same", async () => {
+    const { state, server } = remembering();
+    const all = Array.from({ length: 30 }, (_, nth) => nth);
+    const gaps = all.map((nth) => ({ fromSeq: 10 * nth + 1, toSeq: 10 * nth + 5, processed: false }));
+    for (const gap of gaps) for (let time = 0; time < 2; time++) await state.noteGap("0", gap);
+    assert.equal(readGaps(server.get("gaps.0")!.value), gaps.slice(-20));
+    const costs = all.map((nth) => cost("observations_starved", `source ${nth}`, 1, nth, nth));
+    for (const one of costs) await state.noteCosts("0", [one]);
+    assert.equal(readCosts(server.get("costs.0")!.value), costs.slice(-20));
   });
 });
 

@@ -151,6 +151,25 @@ describe("the traffic", (test) => {
     near("gateway_receive_few_processed_segments", 0.85 * 0.9);
   });
 
+  test("has another orchestrator serve a session once the swap has named whom it leaves", () => {
+    const urlsOf = new Map<string, string[]>();
+    for (const { envelope } of ofType("ai_stream_status")) {
+      const { stream_id, orchestrator_info } = envelope.data as Data;
+      urlsOf.set(stream_id, [...urlsOf.get(stream_id) ?? [], orchestrator_info.url]);
+    }
+    let swapped = 0;
+    for (const { envelope: { data } } of ofType("stream_trace")) {
+      const { type, stream_id, orchestrator_info: left } = data as Data;
+      if (type !== "orchestrator_swap") continue;
+      const urls = urlsOf.get(stream_id) ?? [];
+      const from = urls.findIndex((url) => url !== left.url);
+      if (from < 0) continue;
+      assert.ok(urls.slice(from).every((url) => url === urls[from]), urls.join());
+      swapped++;
+    }
+    assert.ok(swapped > 5, `${swapped}`);
+  });
+
   test("has a network as it was seen: hot wallets that differ and are shared, nodes of one orchestrator, many GPUs", () => {
     const nodes = networkOf(new Draw(7, 1), 2_000);
     const share = (of: (at: number) => boolean) => nodes.filter((_, at) => of(at)).length / nodes.length;

@@ -171,6 +171,17 @@ describe("the page of triage", (test) => {
       assert.is(await page.locator("html").getAttribute("lang"), "en");
     }));
 
+  test("says everything within its parts: no text stands loose between them", () =>
+    withPage(async (browser, file) => {
+      const { page } = await openFile(browser, file);
+      const loose = await page.evaluate<string[]>(
+        `[...document.querySelectorAll("body, header, main, section, article, ul, figure, .scroll, table, tbody, tr")]
+          .flatMap((one) => [...one.childNodes]).filter(({ nodeType }) => nodeType === 3)
+          .map(({ textContent }) => textContent.trim()).filter((text) => text !== "")`,
+      );
+      assert.equal(loose, []);
+    }));
+
   test("is in the README as a small picture that can be taken again", () =>
     withPage(async (browser, file, folder) => {
       const taken = join(folder, "triage.png");

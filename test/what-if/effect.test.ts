@@ -114,6 +114,16 @@ describe("a what-if", (test) => {
     assert.equal([...before.values()].sort(byVersion), [...inOrder(wires).rows()].sort(byVersion));
   });
 
+  test("uses snapshots as far before and after its range as the longer TTL of that side reaches", async () => {
+    const wires = [known(T), sample(T + 30 * HOUR_MS), known(T + 60 * HOUR_MS)];
+    const sequences = async (ttl: Ttl) => {
+      const { window } = await effect(wires, { ttl }, { fromSeq: 2, toSeq: 2 });
+      return window.inputs.map(({ message }) => message.streamSequence);
+    };
+    assert.equal(await sequences({ beforeMs: 36 * HOUR_MS, afterMs: 0 }), [1, 2]);
+    assert.equal(await sequences({ beforeMs: 0, afterMs: 36 * HOUR_MS }), [2, 3]);
+  });
+
   test("uses the snapshots around its range and no other message, and leaves out sessions that are not whole", async () => {
     const wires = [known(T), sample(T + 1, "outside"), sample(T + 2, "inside"), known(T + 3), known(T + 60 * HOUR_MS)];
     const { window, before } = await effect(wires, {}, { fromSeq: 3, toSeq: 3 });

@@ -1,7 +1,7 @@
 /** The facts of a session's events other than status samples: trace edges, parameter updates, coverage, ingest samples. */
 import type { IngestEvent } from "../event.ts";
 import { evidenceOf, type Rank, versionOf } from "../evidence.ts";
-import { sessionKeyOf } from "../identity.ts";
+import { idOf, sessionKeyOf } from "../identity.ts";
 import type { Edge } from "../observed.ts";
 import type { Claim, Method, UnattributedReason } from "../select.ts";
 import { borrows, type Dependent, type Derived } from "../session/derive.ts";
@@ -220,9 +220,4 @@ const CATEGORIES: ReadonlySet<string> = new Set(["gateway", "orchestrator", "run
 function categoryOf(traceType: string): string {
   const word = traceType.slice(0, traceType.indexOf("_"));
   return CATEGORIES.has(word) ? word : "other";
-}
-
-/** The id in a uid, see identity.ts; blank when the event had none. */
-function idOf(uid: string): string {
-  return uid.slice(0, Math.max(0, uid.lastIndexOf("~")));
 }

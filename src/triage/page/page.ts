@@ -145,7 +145,7 @@ function assertionTable(packs: readonly PackResult[]): Markup {
         <tr
           id="${anchorOf(pack, name)}"><td>${pack}</td><td>${name}</td><td class="${state}">${state}</td>${cellOf(
             failedRows,
-          )}<td>${what}</td></tr>\\n
+          )}<td>${what}</td></tr>
       `
     )
   );
