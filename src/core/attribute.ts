@@ -8,15 +8,15 @@
  */
 import type { Span } from "./effects.ts";
 import { type UnmatchedEntry, withMember } from "./entry.ts";
-import { type Grade, outranks } from "./evidence.ts";
+import { type Grade, isAttributed, levelOf, outranks } from "./evidence.ts";
 import type { SnapshotFeed } from "./feed.ts";
 import { MatchedObservations } from "./matched.ts";
 import { type ObservedEvent, sharing } from "./observed.ts";
 import { type OpenObservation, OpenObservations } from "./open.ts";
 import {
-  bestGradeAt,
   type Claim,
   claimOf,
+  gradeFrom,
   isFinal,
   isMatchedBefore,
   isSettledButForTime,
@@ -25,6 +25,7 @@ import {
   type Ttl,
 } from "./select.ts";
 import { SharedTexts } from "./shared.ts";
+import { indexed } from "./sightings.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 export interface AttributionSettings {
@@ -125,10 +126,13 @@ export class Attribution {
   #reexamineOthers({ timeMs, nodes }: Snapshot, others: OpenObservations): void {
     const { ttl } = this.#settings;
     const touched = new Set<OpenObservation>();
-    const touch = (open: OpenObservation): void => {
-      if (bestGradeAt(open.observed, timeMs) >= open.grade) touched.add(open);
-    };
-    for (const { url, canonical, hot } of nodes) {
+    for (const node of nodes.map(indexed)) {
+      // To select is to walk through all snapshots of the TTL, where none is as good as can be.
+      const touch = (open: OpenObservation): void => {
+        const grade = gradeFrom(open.observed, node, timeMs, open.canonical);
+        if (grade > open.grade || (grade === open.grade && isAttributed(levelOf(grade)))) touched.add(open);
+      };
+      const { url, canonical, hot } = node;
       if (url !== "") others.ofUrl(url, timeMs, ttl, touch);
       if (canonical !== "") others.ofWallet(canonical, timeMs, ttl, touch);
       if (hot !== "" && hot !== canonical) others.ofWallet(hot, timeMs, ttl, touch);
@@ -145,6 +149,7 @@ export class Attribution {
         continue;
       }
       raised.push([open, selection]);
+      open.canonical = canonicalOf(selection);
       open.closesAfterMs = this.#closesAfter(observed, open.arrivalFeedMs, selection);
       others.schedule(open);
     }
@@ -281,7 +286,18 @@ export class Attribution {
     const closesAfterMs = this.#closesAfter(observed, arrivalFeedMs, selection);
     const whole = (): OpenObservation => {
       const kept = sharing(observed, this.#texts);
-      return { observed: kept, streamSequence, arrivalFeedMs, grade, tie, closesAfterMs, held, closed: false };
+      const canonical = canonicalOf(selection);
+      return {
+        observed: kept,
+        streamSequence,
+        arrivalFeedMs,
+        grade,
+        tie,
+        canonical,
+        closesAfterMs,
+        held,
+        closed: false,
+      };
     };
     const isPassed = this.#feed.isComplete || closesAfterMs < this.#feed.timeOf(observed.source);
     if (isPassed || isFinal(observed, grade)) {
@@ -364,4 +380,8 @@ export class Attribution {
     }
     return observations;
   }
+}
+
+function canonicalOf({ chosen }: Selection): string {
+  return chosen?.sighting.node.canonical ?? "";
 }

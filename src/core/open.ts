@@ -22,6 +22,8 @@ export interface OpenObservation {
   readonly arrivalFeedMs: number;
   grade: Grade;
   tie: bigint;
+  /** Whom it is matched with, blank while nobody. */
+  canonical: string;
   /** It closes when the feed passes this time. */
   closesAfterMs: number;
   /** True once its entry in `unmatched_status` is part of a batch; then the stream need not be re-read for it. */

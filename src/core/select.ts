@@ -26,7 +26,7 @@ import {
   type Rank,
 } from "./evidence.ts";
 import { modelName, rowPipeline } from "./normalise.ts";
-import type { Sighting } from "./sightings.ts";
+import type { IndexedNode, Sighting } from "./sightings.ts";
 import type { Track } from "./track.ts";
 
 /** Raised whenever the same events would be attributed otherwise; part of the generation's hash. */
@@ -118,14 +118,22 @@ export function isMatchedBefore(observation: Observation, grade: Grade): boolean
   return isSettledButForTime(observation, grade) && freshnessOf(grade) !== FRESHNESS.after;
 }
 
-/** The greatest grade that a snapshot of this time could give an observation. */
-export function bestGradeAt(observation: Observation, snapshotTimeMs: number): Grade {
-  const level = observation.url === ""
-    ? LEVEL.walletAmbiguous
-    : observation.address === ""
-    ? LEVEL.byNode
-    : LEVEL.byNodeAndWallet;
-  return gradeOf(level, observation.hint !== "", snapshotTimeMs, observation.eventTimeMs);
+/**
+ * The greatest grade that a node, as a snapshot of this time states it, can give an observation that names its url or one
+ * of its wallets, whatever else is known; `canonical` is whom it is matched with by now, blank while nobody.
+ */
+export function gradeFrom(
+  observation: Observation,
+  node: IndexedNode,
+  snapshotTimeMs: number,
+  canonical: string,
+): Grade {
+  const { url, hint, eventTimeMs } = observation;
+  if (url !== "" && url !== node.url) return gradeOfLevel(LEVEL.walletElsewhere);
+  const modelEqual = bestItem(node.modelKeys, hint);
+  if (modelEqual === undefined) return gradeOfLevel(LEVEL.modelIncompatible);
+  if (url === "" && canonical !== node.canonical) return gradeOfLevel(LEVEL.walletAmbiguous);
+  return gradeOf(levelAt(observation, { node }), modelEqual, snapshotTimeMs, eventTimeMs);
 }
 
 function unclaimed(level: Level): Selection {
@@ -157,13 +165,13 @@ function selectByWallet(observation: Observation, candidates: CandidateIndex, tt
 }
 
 /** The level of an eligible candidate that has the observation's url or, where it names none, its wallet. */
-export function levelAt({ url, address }: Observation, sighting: Sighting): Level {
+export function levelAt({ url, address }: Observation, sighting: Pick<Sighting, "node">): Level {
   if (url === "") return LEVEL.byWallet;
   return isWallet(sighting, address) ? LEVEL.byNodeAndWallet : LEVEL.byNode;
 }
 
 /** A blank address never equals a blank one. */
-function isWallet({ node }: Sighting, address: string): boolean {
+function isWallet({ node }: Pick<Sighting, "node">, address: string): boolean {
   return address !== "" && (node.hot === address || node.canonical === address);
 }
 

@@ -96,6 +96,7 @@ export class Sightings {
   }
 }
 
-function indexed(node: Node): IndexedNode {
+/** A node with its models as they are compared. */
+export function indexed(node: Node): IndexedNode {
   return { ...node, modelKeys: node.items.map((item) => modelKey(item.model)) };
 }

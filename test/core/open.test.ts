@@ -4,7 +4,8 @@ import * as assert from "uvu/assert";
 import { FRESHNESS, freshnessOf, type Grade, gradeOf, gradeOfLevel, LEVEL, levelOf } from "../../src/core/evidence.ts";
 import type { Sample } from "../../src/core/observed.ts";
 import { type OpenObservation, OpenObservations } from "../../src/core/open.ts";
-import { bestGradeAt } from "../../src/core/select.ts";
+import { gradeFrom, type Observation } from "../../src/core/select.ts";
+import type { IndexedNode } from "../../src/core/sightings.ts";
 import { describe } from "../helpers/suite.ts";
 
 const URLS = ["", "https://a", "https://b"] as const;
@@ -49,7 +50,13 @@ function openOf(placed: Placed, nth: number): OpenObservation {
     inputFps: 0,
   };
   const evidence = { grade: gradeOfKnown(placed), tie: 0n };
-  return { observed, streamSequence, arrivalFeedMs: 0, ...evidence, closesAfterMs, held: false, closed: false };
+  const state = { canonical: "", closesAfterMs, held: false, closed: false };
+  return { observed, streamSequence, arrivalFeedMs: 0, ...evidence, ...state };
+}
+
+/** A node that is as good as any for this observation. */
+function bestNodeFor({ url, address, hint }: Observation): IndexedNode {
+  return { canonical: "0xcanonical", hot: address, url, items: [], modelKeys: [hint] };
 }
 
 /** Of the observations that are inside what a lookup must find: those that a snapshot of the time can improve. */
@@ -64,7 +71,7 @@ function checkIndexes(observations: OpenObservations, inside: ReadonlySet<OpenOb
         observations.ofUrl(url, timeMs, { beforeMs, afterMs }, (open) => found.push(open));
         assert.is(new Set(found).size, found.length, "each once");
         const improvable = within.filter(({ observed, grade }) =>
-          observed.url === url && bestGradeAt(observed, timeMs) > grade
+          observed.url === url && gradeFrom(observed, bestNodeFor(observed), timeMs, "") > grade
         );
         assert.ok(improvable.every((open) => found.includes(open)), "all that the snapshot can improve");
         for (const { observed, grade } of found) {
