@@ -7,7 +7,7 @@ import { TOPICS } from "../simulate/topics.ts";
 import { type Event, stepOf, trafficOf } from "../simulate/traffic.ts";
 import { configOf, type Context, printJson, printLine, printTable, withSettings } from "./context.ts";
 import { probability, publishAll, wholeNumber } from "./publish.ts";
-import { instant } from "./time.ts";
+import { instant, TIME_FORMS } from "./time.ts";
 
 interface SimulateFlags {
   readonly source: string;
@@ -57,7 +57,7 @@ export function registerSimulate(program: Command, context: Context): void {
     )
     .option(
       "--start <time>",
-      "event time of the first: ISO 8601 or Unix milliseconds (now, or as the last may be)",
+      `event time of the first: ${TIME_FORMS} (now, or as the last may be)`,
       instant,
     )
     .option("--late <p>", "share of events that arrive a second to 32 minutes late", probability, 0)

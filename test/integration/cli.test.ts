@@ -88,6 +88,7 @@ describe("latecomer", (test) => {
         [["publish", LOG, "--shuffle-seed", "x"], /"x" is no whole number/],
         [["publish", join(cwd, "none.jsonl")], /cannot read .*none\.jsonl/],
         [["digest", "--from", "someday"], /"someday" is no time/],
+        [["digest", "--from", "2026-11-31"], /there is no 2026-11-31/],
         [["export-fixtures", "--from", "2026-01-01", "--out", "fixtures"], /--to/],
         [["load-fixtures", cwd], /cannot read .*manifest\.json/],
       ];

@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import * as assert from "uvu/assert";
 import { createProgram } from "../../src/cli/program.ts";
+import { TIME_FORMS } from "../../src/cli/time.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { type Ended, GATEWAY_LOG, inFolder, withServedCluster } from "../helpers/cluster.ts";
 import { environmentOf, wholeProgram } from "../helpers/command.ts";
@@ -253,6 +254,22 @@ describe("every command", (test) => {
       assert.equal([wrong.code, wrong.out], [2, ""], name);
       assert.match(wrong.err, "unknown option '--frobnicate'");
     }
+  });
+
+  test("takes times in one way, and no window that ends before it begins", async () => {
+    const taking = new Set<string>();
+    for (const [name, { options }] of commandsOf(PROGRAM)) {
+      const flags = options.filter((option) => option.flags.endsWith("<time>") && option.long !== "--duration");
+      for (const { description } of flags) assert.match(description, TIME_FORMS);
+      if (!flags.some(({ long }) => long === "--to")) continue;
+      taking.add(name);
+      for (const from of ["2026-01-02", "2026-01-03"]) {
+        const { code, out, err } = await wholeProgram({}, [...ROWS[name]!.call, "--from", from, "--to", "2026-01-02"]);
+        assert.equal([code, out], [2, ""], `${name}: ${err}`);
+        assert.match(err, /--from must be before --to/, name);
+      }
+    }
+    assert.equal([...taking].sort(), ["assert", "digest", "dlq list", "export-fixtures", "rollup", "triage"]);
   });
 
   test("answers about an installation that is empty, and about what nobody knows", () =>
