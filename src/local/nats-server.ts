@@ -25,6 +25,14 @@ export interface LocalNats {
   kill(): Promise<void>;
 }
 
+/** One that is a process of its own. */
+export interface NatsProcess extends LocalNats {
+  /** Resolves when the process has ended, whoever ended it. */
+  readonly ended: Promise<void>;
+  /** What its log ends with. */
+  lastLines(): string;
+}
+
 export interface NatsServerOptions {
   /** Holds the configuration, the log of the last run and JetStream's files; made when missing, never removed. */
   folder: string;
@@ -54,7 +62,7 @@ const FREE_PORTS = { first: 14_000, count: 18_000 };
  * Throws `NATS_SERVER_MISSING` as `ensureNatsServer` does, `NATS_FOLDER_LOCKED` when a server already runs on the
  * folder (two would spoil its files), and `NATS_SERVER_FAILED` with the last lines of its log; all `unavailable`.
  */
-export async function startNatsServer(options: NatsServerOptions): Promise<LocalNats> {
+export async function startNatsServer(options: NatsServerOptions): Promise<NatsProcess> {
   const program = await ensureNatsServer();
   const folder = resolvePath(options.folder);
   mkdirSync(folder, { recursive: true });
@@ -93,7 +101,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<Local
       { cause: error },
     );
   }
-  return { url, port, pid: child.pid!, stop, kill: () => stop("SIGKILL") };
+  return { url, port, pid: child.pid!, ended, lastLines: () => lastLines(folder), stop, kill: () => stop("SIGKILL") };
 }
 
 function writeConfig(folder: string, port: number, more: string): string {

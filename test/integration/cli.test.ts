@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { connect } from "nats";
 import * as assert from "uvu/assert";
 import { startNatsServer } from "../../src/local/nats-server.ts";
-import { type Command, type Ended, eventually, inFolder, latecomer, startCommand } from "../helpers/cluster.ts";
+import { type Command, type Ended, eventually, inFolder, latecomer, startCommand, within } from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
 import { linesIn } from "../helpers/terminal.ts";
 
@@ -297,6 +297,20 @@ describe("latecomer dev", (test) => {
       await eventually("nats-server has gone", () => !isAlive(natsPid), 5_000);
       const [kept] = json(await run("digest", "--json")).digests as { digest: string }[];
       assert.equal(kept, digest, "without it the commands open the folder themselves");
+    }));
+
+  test("ends with 3 when its nats-server does, with the end of its log, and lets the folder go", () =>
+    withDev(async (dev, natsPid, cwd) => {
+      process.kill(natsPid, "SIGKILL");
+      const { code, err } = await within("dev ends", dev.ended, 20_000);
+      assert.is(code, 3, err);
+      assert.match(
+        err,
+        /^latecomer: nats-server on nats:\S+ has ended\. The last lines of its log:\n.*Server is ready/s,
+      );
+      assert.not.ok(existsSync(join(cwd, ".latecomer", "dev.json")));
+      const digest = await latecomer(["digest"], { cwd });
+      assert.is(digest.code, 0, digest.err);
     }));
 
   test("that was killed is not taken for a living one", () =>
