@@ -56,15 +56,18 @@ export function registerDev(program: Command, context: Context): void {
           await nc.close();
         }
         announceDev({ pid: process.pid, natsUrl: nats.url, clickhouseUrl: clickhouse.url });
-        if (flags.json) printJson({ natsUrl: nats.url, clickhouseUrl: clickhouse.url, database: config.database });
-        else {
-          printLine(`NATS        ${nats.url}`);
-          printLine(`ClickHouse  ${clickhouse.url}  database ${config.database}`);
-          printLine("Commands in this folder use both; stop with Ctrl-C.");
+        try {
+          if (flags.json) printJson({ natsUrl: nats.url, clickhouseUrl: clickhouse.url, database: config.database });
+          else {
+            printLine(`NATS        ${nats.url}`);
+            printLine(`ClickHouse  ${clickhouse.url}  database ${config.database}`);
+            printLine("Commands in this folder use both; stop with Ctrl-C.");
+          }
+          await untilStopped(context.signal, nats);
+        } finally {
+          withdrawDev();
         }
-        await untilStopped(context.signal, nats);
       } finally {
-        withdrawDev();
         await clickhouse.close();
       }
     } finally {

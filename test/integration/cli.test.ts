@@ -1,5 +1,5 @@
 /** The commands, each as a process of its own in a folder of its own: what they do, say and end with. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connect } from "nats";
@@ -297,6 +297,19 @@ describe("latecomer dev", (test) => {
       await eventually("nats-server has gone", () => !isAlive(natsPid), 5_000);
       const [kept] = json(await run("digest", "--json")).digests as { digest: string }[];
       assert.equal(kept, digest, "without it the commands open the folder themselves");
+    }));
+
+  test("ends with 3 and one line where it cannot write", () =>
+    inFolder(async (cwd) => {
+      writeFileSync(join(cwd, ".latecomer"), "a file");
+      const { code, out, err } = await latecomer(["dev"], { cwd });
+      assert.equal([code, out], [3, ""], err);
+      assert.match(err, /^latecomer: the folder \S+nats of nats-server cannot be written: (ENOTDIR|EEXIST)[^\n]*\n$/);
+      rmSync(join(cwd, ".latecomer"));
+      mkdirSync(join(cwd, ".latecomer", "dev.json"), { recursive: true });
+      const unannounced = await latecomer(["dev"], { cwd });
+      assert.is(unannounced.code, 3, unannounced.err);
+      assert.match(unannounced.err, /^latecomer: cannot write \S+dev\.json: EISDIR[^\n]*\n$/);
     }));
 
   test("ends with 3 when its nats-server does, with the end of its log, and lets the folder go", () =>
