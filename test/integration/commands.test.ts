@@ -272,6 +272,20 @@ describe("every command", (test) => {
     assert.equal([...taking].sort(), ["assert", "digest", "dlq list", "export-fixtures", "rollup", "triage"]);
   });
 
+  test("ends with 2 where it was told no place, before it looks for anything", async () => {
+    for (const url of ["chdb:", "chdb: ", "chdb://"]) {
+      const { code, out, err } = await wholeProgram({ CLICKHOUSE_URL: url }, ["digest"]);
+      assert.equal([code, out], [2, ""], err);
+      assert.match(
+        err,
+        `CLICKHOUSE_URL is "${url}", expected a URL that starts with http:// or https://, or chdb:<folder>`,
+      );
+    }
+    const ofFile = await wholeProgram({ CLICKHOUSE_URL: `chdb:${LOG}` }, ["digest"]);
+    assert.equal([ofFile.code, ofFile.out], [2, ""], ofFile.err);
+    assert.match(ofFile.err, /expected chdb:<folder>: there is a file/);
+  });
+
   test("answers about an installation that is empty, and about what nobody knows", () =>
     withPasswords(async ({ env }) => {
       for (const [name, { call, empty }] of Object.entries(ROWS)) {
