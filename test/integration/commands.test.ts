@@ -21,6 +21,7 @@ const WINDOW = ["--from", "2026-01-08", "--to", "2026-01-09"];
 /** Nothing can be written there: a part of the path is a file. */
 const OUT = `${LOG}/fixtures`;
 const NOWHERE = "127.0.0.1:9";
+const AWAY = { NATS_URL: `nats://${NOWHERE}`, CLICKHOUSE_URL: `http://${NOWHERE}` };
 
 /** How a call ends, and what it says of that on stderr; when it says nothing it has printed its document. */
 type End = readonly [code: number, says?: RegExp];
@@ -284,6 +285,12 @@ describe("every command", (test) => {
     const ofFile = await wholeProgram({ CLICKHOUSE_URL: `chdb:${LOG}` }, ["digest"]);
     assert.equal([ofFile.code, ofFile.out], [2, ""], ofFile.err);
     assert.match(ofFile.err, /expected chdb:<folder>: there is a file/);
+  });
+
+  test("ends with 2 on a writer that there is not, before it connects", async () => {
+    const { code, out, err } = await wholeProgram(AWAY, ["cutover", "to", "nobody"]);
+    assert.equal([code, out], [2, ""], err);
+    assert.match(err, /"nobody" is no writer, expected mv or latecomer/);
   });
 
   test("answers about an installation that is empty, and about what nobody knows", () =>
