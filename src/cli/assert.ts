@@ -12,6 +12,7 @@ import {
   printJson,
   printLine,
   printTable,
+  requireWritable,
   withSettings,
   writeNamed,
 } from "./context.ts";
@@ -48,6 +49,7 @@ export function registerAssert(program: Command, context: Context): void {
     const to = flags.to ?? Date.now();
     const from = flags.from ?? to - LOOKBACK_MS;
     requireWindow({ from, to });
+    if (flags.junit !== undefined) await requireWritable(flags.junit);
     const window = wholeHours({ fromMs: from, toMs: to });
     const clickhouse = await openWarehouse(config);
     try {

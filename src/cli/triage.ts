@@ -10,7 +10,16 @@ import { connectNats } from "../nats/connection.ts";
 import { triagePage } from "../triage/page/page.ts";
 import { type Lag, triage } from "../triage/triage.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
-import { configOf, type Context, openWarehouse, PLACES, printJson, withSettings, writeNamed } from "./context.ts";
+import {
+  configOf,
+  type Context,
+  openWarehouse,
+  PLACES,
+  printJson,
+  requireWritable,
+  withSettings,
+  writeNamed,
+} from "./context.ts";
 import { checkPartitions, checkRollup } from "./partitions.ts";
 import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 import { printTriage } from "./triage-text.ts";
@@ -46,6 +55,7 @@ export function registerTriage(program: Command, context: Context): void {
     const to = flags.to ?? Date.now();
     const from = flags.from ?? to - LOOKBACK_MS;
     requireWindow({ from, to });
+    if (flags.html !== undefined) await requireWritable(flags.html);
     const window = wholeHours({ fromMs: from, toMs: to });
     const clickhouse = await openWarehouse(config);
     try {

@@ -2,6 +2,7 @@
  * What every command promises: help, one JSON document, and a plain word and the right exit code where something is
  * missing. The commands are those of the program: one without a row here fails.
  */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, request as ask } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -292,6 +293,25 @@ describe("every command", (test) => {
     assert.equal([code, out], [2, ""], err);
     assert.match(err, /"nobody" is no writer, expected mv or latecomer/);
   });
+
+  test("ends with 2 on a file that it could not write, before it connects, and leaves one that it could as it is", () =>
+    inFolder(async (folder) => {
+      const [kept, fresh] = [join(folder, "kept"), join(folder, "fresh")];
+      writeFileSync(kept, "before");
+      for (const call of [["assert", "--junit"], ["triage", "--html"]]) {
+        for (const [file, says] of [[OUT, "ENOTDIR"], [join(folder, "none", "file"), "ENOENT"], [folder, "EISDIR"]]) {
+          const { code, out, err } = await wholeProgram(AWAY, [...call, file!]);
+          assert.equal([code, out], [2, ""], `${call} ${says}: ${err}`);
+          assert.match(err, `cannot write ${file}: ${says}`);
+        }
+        for (const file of [kept, fresh]) {
+          const { code, err } = await wholeProgram(AWAY, [...call, file]);
+          assert.is(code, 3, err);
+        }
+      }
+      assert.is(readFileSync(kept, "utf8"), "before");
+      assert.not.ok(existsSync(fresh));
+    }));
 
   test("answers about an installation that is empty, and about what nobody knows", () =>
     withPasswords(async ({ env }) => {
