@@ -117,7 +117,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     empty: [1, /there is no session from 2026-01-08/],
     unknown: [
       [["export-fixtures", ...WINDOW, "--out", "nobody", "--source", "nobody"], 1, /no session of source nobody/],
-      [["export-fixtures", ...WINDOW, "--out", OUT], 2, /cannot write fixtures to /],
+      [["export-fixtures", ...WINDOW, "--out", OUT], 2, /cannot write fixtures to .*: ENOTDIR/],
     ],
   },
   explain: {
