@@ -72,7 +72,7 @@ const texts = (takes: string, isRight: (value: string) => boolean): Kind<string>
 const path = texts("a path", () => true);
 const NAME = /^[A-Za-z_][A-Za-z0-9_]{0,62}$/;
 const NATS_SCHEMES = ["nats://", "tls://", "ws://", "wss://"];
-const CLICKHOUSE_SCHEMES = ["http://", "https://", "chdb:"];
+const CLICKHOUSE_PLACES = [/^https?:\/\//, /^chdb:.*[^\s/]/];
 const oneOf = <Value extends string>(...values: readonly Value[]): Kind<Value> => ({
   takes: values.join(" or "),
   parse: (value) => values.find((one) => one === value),
@@ -145,8 +145,8 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     more: "User and password stand in it, percent-encoded. One process at a time can open a folder.",
     secret: true,
     ...texts(
-      `a URL that starts with ${CLICKHOUSE_SCHEMES.join(" or ")}`,
-      (value) => CLICKHOUSE_SCHEMES.some((scheme) => value.startsWith(scheme)),
+      "a URL that starts with http:// or https://, or chdb:<folder>",
+      (value) => CLICKHOUSE_PLACES.some((place) => place.test(value)),
     ),
   },
   database: {

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { junitXml } from "../assert/junit.ts";
 import { loadPack, PACKS, USUAL_PACKS } from "../assert/pack.ts";
 import { type PackResult, type Result, runPacks, wholeHours, type Window } from "../assert/run.ts";
-import { EXIT, LatecomerError } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
 import {
   configOf,
@@ -12,10 +12,11 @@ import {
   printJson,
   printLine,
   printTable,
+  requireWritable,
   withSettings,
   writeNamed,
 } from "./context.ts";
-import { instant } from "./time.ts";
+import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 
 interface AssertFlags {
   readonly from?: number;
@@ -32,18 +33,24 @@ export function registerAssert(program: Command, context: Context): void {
     .argument("[pack...]", `of ${PACKS.join(", ")}; by default ${USUAL_PACKS.join(", ")}`)
     .option(
       "--from <time>",
-      "event time from which on: ISO 8601 or Unix milliseconds; by default 24 h before --to",
+      `event time from which on: ${TIME_FORMS}; by default 24 h before --to`,
       instant,
     )
-    .option("--to <time>", "event time before which; by default now. The window is widened to whole hours", instant)
+    .option(
+      "--to <time>",
+      `event time before which: ${TIME_FORMS}; by default now. The window is widened to whole hours`,
+      instant,
+    )
     .option("--junit <file>", "also write JUnit XML")
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["clickhouseUrl", "database"]).action(async (names: string[], flags: AssertFlags) => {
     const config = configOf(context, { ...flags });
     const packs = [...new Set(names.length > 0 ? names : USUAL_PACKS)].map(loadPack);
-    const toMs = flags.to ?? Date.now();
-    const window = wholeHours({ fromMs: flags.from ?? toMs - LOOKBACK_MS, toMs });
-    if (window.fromMs >= window.toMs) throw new LatecomerError("USAGE", "usage", "--from must be before --to");
+    const to = flags.to ?? Date.now();
+    const from = flags.from ?? to - LOOKBACK_MS;
+    requireWindow({ from, to });
+    if (flags.junit !== undefined) await requireWritable(flags.junit);
+    const window = wholeHours({ fromMs: from, toMs: to });
     const clickhouse = await openWarehouse(config);
     try {
       requireSound(await checkClickHouse(config, clickhouse));

@@ -1,5 +1,7 @@
 /** What every command has in common: configuration from flags and environment, output, and the log. */
-import { writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import Table from "cli-table3";
 import { type Command, Option } from "commander";
 import { type Config, resolveConfig, SETTINGS } from "../config.ts";
@@ -78,14 +80,42 @@ export function printLine(line = ""): void {
   process.stdout.write(`${line}\n`);
 }
 
+/**
+ * Whether a file that a flag names can be written, asked before what is to stand in it is computed; it stays as it is.
+ * Throws FILE_UNWRITABLE (usage).
+ */
+export async function requireWritable(file: string): Promise<void> {
+  try {
+    const isThere = await isFile(file);
+    await access(isThere ? file : dirname(file), constants.W_OK);
+  } catch (cause) {
+    throw unwritable(file, cause);
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    // Also a device or a pipe; a folder is refused as writing it would be.
+    if (!(await stat(path)).isDirectory()) return true;
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return false;
+    throw error;
+  }
+  throw new Error("EISDIR: it is a folder");
+}
+
 /** Writes a file that a flag names. Throws FILE_UNWRITABLE (usage). */
 export async function writeNamed(file: string, text: string): Promise<void> {
   try {
     await writeFile(file, text);
   } catch (cause) {
-    const message = `cannot write ${file}: ${(cause as Error).message}`;
-    throw new LatecomerError("FILE_UNWRITABLE", "usage", message, { cause });
+    throw unwritable(file, cause);
   }
+}
+
+function unwritable(file: string, cause: unknown): LatecomerError {
+  const message = `cannot write ${file}: ${(cause as Error).message}`;
+  return new LatecomerError("FILE_UNWRITABLE", "usage", message, { cause });
 }
 
 /** A table on stdout: with rules on a terminal, in bare columns when piped. */

@@ -73,16 +73,14 @@ export function registerCutover(program: Command, context: Context): void {
     withWarehouse(context, flags, (clickhouse, config) => plan(clickhouse, config, flags, context))
   );
   withSettings(
-    command.command("to").description("make the view (mv) or Latecomer the writer").argument(
-      "<writer>",
-      "mv, latecomer",
-    )
+    command.command("to").description("make the view (mv) or Latecomer the writer")
+      .argument("<writer>", "mv, latecomer", writerOf)
       .option("--force", "also when it is not certain who writes; drops every view that writes a fact")
       .option(...JSON_FLAG),
     WAREHOUSE,
-  ).action((to: string, flags: CutoverFlags) =>
+  ).action((to: Writer, flags: CutoverFlags) =>
     withWarehouse(context, flags, async (clickhouse, config) => {
-      const order = { to: writerOf(to), force: flags.force === true };
+      const order = { to, force: flags.force === true };
       const done = await handOver(clickhouse, config.database, order, systemClock, context.signal);
       if (flags.json) return printJson({ writer: to, done });
       for (const line of done.length === 0 ? [`${to} is the writer already`] : done) printLine(line);

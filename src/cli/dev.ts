@@ -8,7 +8,7 @@ import { connectNats } from "../nats/connection.ts";
 import { planStreams } from "../nats/provision.ts";
 import { serveClickHouse } from "../local/clickhouse-http.ts";
 import { announceDev, livingDev, LOCAL_FOLDER, withdrawDev } from "../local/dev-file.ts";
-import { ensureNatsServer, startNatsServer } from "../local/nats-server.ts";
+import { ensureNatsServer, type NatsProcess, startNatsServer } from "../local/nats-server.ts";
 import { configOf, type Context, printJson, printLine, withSettings } from "./context.ts";
 import { initialise } from "./init.ts";
 
@@ -56,24 +56,40 @@ export function registerDev(program: Command, context: Context): void {
           await nc.close();
         }
         announceDev({ pid: process.pid, natsUrl: nats.url, clickhouseUrl: clickhouse.url });
-        if (flags.json) printJson({ natsUrl: nats.url, clickhouseUrl: clickhouse.url, database: config.database });
-        else {
-          printLine(`NATS        ${nats.url}`);
-          printLine(`ClickHouse  ${clickhouse.url}  database ${config.database}`);
-          printLine("Commands in this folder use both; stop with Ctrl-C.");
+        try {
+          if (flags.json) printJson({ natsUrl: nats.url, clickhouseUrl: clickhouse.url, database: config.database });
+          else {
+            printLine(`NATS        ${nats.url}`);
+            printLine(`ClickHouse  ${clickhouse.url}  database ${config.database}`);
+            printLine("Commands in this folder use both; stop with Ctrl-C.");
+          }
+          await untilStopped(context.signal, nats);
+        } finally {
+          withdrawDev();
         }
-        await new Promise<void>((resolve) => {
-          if (context.signal.aborted) resolve();
-          context.signal.addEventListener("abort", () => resolve());
-        });
       } finally {
-        withdrawDev();
         await clickhouse.close();
       }
     } finally {
       await nats.stop();
     }
   });
+}
+
+/** Resolves when it is asked to stop. Throws NATS_SERVER_ENDED (unavailable) when the server ends before. */
+async function untilStopped(signal: AbortSignal, nats: NatsProcess): Promise<void> {
+  const asked = new Promise<void>((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve());
+  });
+  await Promise.race([asked, nats.ended]);
+  // A Ctrl-C is sent to both.
+  if (signal.aborted) return;
+  throw new LatecomerError(
+    "NATS_SERVER_ENDED",
+    "unavailable",
+    `nats-server on ${nats.url} has ended. The last lines of its log:\n${nats.lastLines()}`,
+  );
 }
 
 /** The port asked for when nobody listens there, else 0: the system chooses. */

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { digests, rollupDigest } from "../clickhouse/digest.ts";
 import { configOf, type Context, openWarehouse, printJson, printTable, withSettings } from "./context.ts";
-import { instant } from "./time.ts";
+import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 
 interface DigestFlags {
   readonly source?: string;
@@ -15,10 +15,11 @@ export function registerDigest(program: Command, context: Context): void {
   const command = program.command("digest")
     .description("content digest per fact and of the rollup over a window, the same for the same content in any order")
     .option("--source <name>", "one source; its name is no part of the digest")
-    .option("--from <time>", "event time from which on: ISO 8601 or Unix milliseconds", instant)
-    .option("--to <time>", "event time before which", instant)
+    .option("--from <time>", `event time from which on: ${TIME_FORMS}`, instant)
+    .option("--to <time>", `event time before which: ${TIME_FORMS}`, instant)
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["clickhouseUrl", "database"]).action(async (flags: DigestFlags) => {
+    requireWindow(flags);
     const config = configOf(context, { ...flags });
     const clickhouse = await openWarehouse(config);
     try {

@@ -24,7 +24,7 @@ import {
 import { bytesOf, judgedNow, type LetterState, standingOf } from "./letters.ts";
 import { contentOf, wholeNumber } from "./publish.ts";
 import { report, republish, type RepublishFlags, requireSelection } from "./republish.ts";
-import { instant } from "./time.ts";
+import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 
 interface ListFlags extends LetterFilter {
   readonly from?: number;
@@ -57,12 +57,13 @@ export function registerDlq(program: Command, context: Context): void {
       .option("--source <name>", "letters of this source");
   withSettings(
     filtered(command.command("list").description("how many letters there are of each reason, source and type"))
-      .option("--from <time>", "letters written from then on: ISO 8601 or Unix milliseconds", instant)
-      .option("--to <time>", "letters written before then", instant)
+      .option("--from <time>", `letters written from then on: ${TIME_FORMS}`, instant)
+      .option("--to <time>", `letters written before then: ${TIME_FORMS}`, instant)
       .option("--json", "one JSON document on stdout"),
     PLACES,
-  ).action((flags: ListFlags) =>
-    withBoth(context, flags, async (nc, clickhouse) => {
+  ).action(async (flags: ListFlags) => {
+    requireWindow(flags);
+    await withBoth(context, flags, async (nc, clickhouse) => {
       const groups = await list(nc, clickhouse, { ...flags, fromMs: flags.from, toMs: flags.to });
       if (flags.json) return printJson({ groups });
       if (groups.length === 0) return printLine("no dead letters");
@@ -73,8 +74,8 @@ export function registerDlq(program: Command, context: Context): void {
           ...[one.first.at, one.last.at, one.examples.join(", ")],
         ]),
       );
-    })
-  );
+    });
+  });
   withSettings(
     command.command("show").description("everything that is known of a letter, and its bytes")
       .argument("<seq>", "its number: its sequence in LIVEPEER_DLQ", wholeNumber)

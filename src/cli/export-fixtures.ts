@@ -7,7 +7,7 @@ import { LatecomerError } from "../errors.ts";
 import { exportFixtures } from "../fixtures/export.ts";
 import type { Manifest } from "../fixtures/manifest.ts";
 import { configOf, type Context, openWarehouse, printJson, printLine, printTable, withSettings } from "./context.ts";
-import { instant } from "./time.ts";
+import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { wholeNumber } from "./publish.ts";
 
@@ -25,8 +25,8 @@ interface ExportFlags {
 export function registerExportFixtures(program: Command, context: Context): void {
   const command = program.command("export-fixtures")
     .description("write sessions that show a scenario, as the stream delivered them, into a folder")
-    .requiredOption("--from <time>", "start of a session from which on: ISO 8601 or Unix milliseconds", instant)
-    .requiredOption("--to <time>", "start of a session before which", instant)
+    .requiredOption("--from <time>", `start of a session from which on: ${TIME_FORMS}`, instant)
+    .requiredOption("--to <time>", `start of a session before which: ${TIME_FORMS}`, instant)
     .requiredOption("--out <folder>", "an empty folder, or one that is not there yet")
     .option("--source <name>", "by default the only one that has sessions in the window")
     .option(
@@ -42,10 +42,7 @@ export function registerExportFixtures(program: Command, context: Context): void
     )
     .option("--json", "the manifest on stdout");
   withSettings(command, ["clickhouseUrl", "database"]).action(async (flags: ExportFlags) => {
-    if (flags.from >= flags.to) {
-      const [from, to] = [formatInstant(flags.from), formatInstant(flags.to)];
-      throw new LatecomerError("USAGE", "usage", `--from (${from}) does not lie before --to (${to})`);
-    }
+    requireWindow(flags);
     const clickhouse = await openWarehouse(configOf(context, { ...flags }));
     let progress: Progress | undefined;
     try {

@@ -87,7 +87,10 @@ export async function contentOf(file: string): Promise<Buffer> {
 /** Reads the value of an option that is a whole number. */
 export function wholeNumber(text: string): number {
   if (!/^\d+$/.test(text)) throw new LatecomerError("USAGE", "usage", `"${text}" is no whole number`);
-  return Number(text);
+  const number = Number(text);
+  // Beyond it another number would be meant than the one that was written.
+  if (Number.isSafeInteger(number)) return number;
+  throw new LatecomerError("USAGE", "usage", `"${text}" is too large: ${Number.MAX_SAFE_INTEGER} at most`);
 }
 
 /** Reads the value of an option that is a probability. */

@@ -4,7 +4,7 @@ import { minutesWithin, openRollups } from "../clickhouse/rollup.ts";
 import { formatInstant } from "../core/time.ts";
 import { EXIT } from "../errors.ts";
 import { configOf, type Context, logOf, openWarehouse, printJson, printLine, withSettings } from "./context.ts";
-import { instant } from "./time.ts";
+import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 import { startProgress } from "./progress.ts";
 
 interface RollupFlags {
@@ -20,11 +20,12 @@ const SLICE = 400;
 export function registerRollup(program: Command, context: Context): void {
   const command = program.command("rollup")
     .description("recompute the rollup of a window, whole minutes, from the facts as they stand")
-    .requiredOption("--from <time>", "event time from which on: ISO 8601 or Unix milliseconds", instant)
-    .requiredOption("--to <time>", "event time before which", instant)
+    .requiredOption("--from <time>", `event time from which on: ${TIME_FORMS}`, instant)
+    .requiredOption("--to <time>", `event time before which: ${TIME_FORMS}`, instant)
     .option("--source <name>", "one source, all of them otherwise")
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["clickhouseUrl", "database", "logLevel"]).action(async (flags: RollupFlags) => {
+    requireWindow(flags);
     const config = configOf(context, { ...flags });
     const clickhouse = await openWarehouse(config, logOf(config));
     try {

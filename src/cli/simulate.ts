@@ -7,7 +7,7 @@ import { TOPICS } from "../simulate/topics.ts";
 import { type Event, stepOf, trafficOf } from "../simulate/traffic.ts";
 import { configOf, type Context, printJson, printLine, printTable, withSettings } from "./context.ts";
 import { probability, publishAll, wholeNumber } from "./publish.ts";
-import { instant } from "./time.ts";
+import { instant, TIME_FORMS } from "./time.ts";
 
 interface SimulateFlags {
   readonly source: string;
@@ -57,7 +57,7 @@ export function registerSimulate(program: Command, context: Context): void {
     )
     .option(
       "--start <time>",
-      "event time of the first: ISO 8601 or Unix milliseconds (now, or as the last may be)",
+      `event time of the first: ${TIME_FORMS} (now, or as the last may be)`,
       instant,
     )
     .option("--late <p>", "share of events that arrive a second to 32 minutes late", probability, 0)
@@ -93,6 +93,10 @@ export function planOf(flags: SimulateFlags, nowMs: number) {
   // Events of a later hour are refused. How long it takes to publish them is known only where there is a rate.
   const takesMs = rate > 0 ? count / rate * 1_000 : 0;
   const startMs = flags.start ?? Math.floor(nowMs - Math.max(0, count * stepMs - takesMs));
+  if (startMs < 0) {
+    const given = flags.duration === undefined ? "--count" : "--duration";
+    throw new LatecomerError("USAGE", "usage", `${given} is too large: the first event would lie before 1970`);
+  }
   return { topic, seed, nodes, sessions, startMs, count };
 }
 
@@ -139,7 +143,7 @@ function report(flags: SimulateFlags, sessions: number, published: number, tally
 
 function span(text: string): number {
   const ms = parseDuration(text);
-  if (ms === undefined || ms === 0) {
+  if (ms === undefined || ms === 0 || !Number.isSafeInteger(ms)) {
     throw new LatecomerError("USAGE", "usage", `"${text}" is no duration such as 90s or 10m`);
   }
   return ms;

@@ -31,7 +31,7 @@ function printFindings(findings: readonly Finding[]): void {
 }
 
 function printOne({ caption, columns, rows, whenEmpty }: Table): void {
-  if (rows.length === 0) return printLine(whenEmpty);
+  if (rows.length === 0) return whenEmpty === "" ? undefined : printLine(whenEmpty);
   const shown = columns.flatMap(({ onlyOnPage }, at) => (onlyOnPage ? [] : [at]));
   printLine(`${caption}:`);
   printTable(

@@ -10,9 +10,18 @@ import { connectNats } from "../nats/connection.ts";
 import { triagePage } from "../triage/page/page.ts";
 import { type Lag, triage } from "../triage/triage.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
-import { configOf, type Context, openWarehouse, PLACES, printJson, withSettings, writeNamed } from "./context.ts";
+import {
+  configOf,
+  type Context,
+  openWarehouse,
+  PLACES,
+  printJson,
+  requireWritable,
+  withSettings,
+  writeNamed,
+} from "./context.ts";
 import { checkPartitions, checkRollup } from "./partitions.ts";
-import { instant } from "./time.ts";
+import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 import { printTriage } from "./triage-text.ts";
 
 interface TriageFlags {
@@ -31,17 +40,23 @@ export function registerTriage(program: Command, context: Context): void {
     .option("--source <name>", "one source; assertions are of all of them")
     .option(
       "--from <time>",
-      "event time from which on: ISO 8601 or Unix milliseconds; by default 24 h before --to",
+      `event time from which on: ${TIME_FORMS}; by default 24 h before --to`,
       instant,
     )
-    .option("--to <time>", "event time before which; by default now. The window is widened to whole hours", instant)
+    .option(
+      "--to <time>",
+      `event time before which: ${TIME_FORMS}; by default now. The window is widened to whole hours`,
+      instant,
+    )
     .option("--html <file>", "also write a page that needs nothing but itself")
     .option("--json", "one JSON document on stdout");
   withSettings(command, [...PLACES, "partitions"]).action(async (flags: TriageFlags) => {
     const config = configOf(context, { ...flags });
-    const toMs = flags.to ?? Date.now();
-    const window = wholeHours({ fromMs: flags.from ?? toMs - LOOKBACK_MS, toMs });
-    if (window.fromMs >= window.toMs) throw new LatecomerError("USAGE", "usage", "--from must be before --to");
+    const to = flags.to ?? Date.now();
+    const from = flags.from ?? to - LOOKBACK_MS;
+    requireWindow({ from, to });
+    if (flags.html !== undefined) await requireWritable(flags.html);
+    const window = wholeHours({ fromMs: from, toMs: to });
     const clickhouse = await openWarehouse(config);
     try {
       requireSound(await checkClickHouse(config, clickhouse));

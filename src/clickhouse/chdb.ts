@@ -11,15 +11,16 @@ export type { ChdbConnection } from "chdb/connection";
 
 /**
  * Loads the engine, makes the folder when it is missing, and returns what opens a connection to it.
- * All failures, here and there, are `unavailable`: `ENGINE_MISSING` when the package or this platform lacks the
- * engine, `CLICKHOUSE_FOLDER_LOCKED` when another process holds the folder, `CLICKHOUSE_FOLDER_UNUSABLE` else.
+ * Throws `CONFIG_INVALID` (usage) for a file. All other failures, here and there, are `unavailable`: `ENGINE_MISSING`
+ * when the package or this platform lacks the engine, `CLICKHOUSE_FOLDER_LOCKED` when another process holds the folder,
+ * `CLICKHOUSE_FOLDER_UNUSABLE` else.
  */
 export async function loadChdb(folder: string): Promise<() => ChdbConnection> {
   const { createChdbConnection } = await loadEngine();
   try {
     mkdirSync(folder, { recursive: true });
   } catch (error) {
-    throw unusable(folder, error);
+    throw isFileInTheWay(error) ? noFolder(folder, error) : unusable(folder, error);
   }
   return () => {
     try {
@@ -54,6 +55,17 @@ function locked(folder: string, holder: number, cause: unknown): LatecomerError 
     `the ClickHouse folder ${folder} is held by process ${holder}; stop it, or use the server that it offers`,
     { cause },
   );
+}
+
+/** A folder that is made can only be there already as something else, or below something else. */
+function isFileInTheWay(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return code === "EEXIST" || code === "ENOTDIR";
+}
+
+function noFolder(folder: string, cause: unknown): LatecomerError {
+  const message = `CLICKHOUSE_URL is "chdb:${folder}", expected chdb:<folder>: there is a file`;
+  return new LatecomerError("CONFIG_INVALID", "usage", message, { cause });
 }
 
 function unusable(folder: string, cause: unknown): LatecomerError {

@@ -2,6 +2,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as v from "valibot";
+import { LatecomerError } from "../errors.ts";
 
 /** The folder for what Latecomer keeps on this machine, below the working directory. */
 export const LOCAL_FOLDER = ".latecomer";
@@ -23,9 +24,15 @@ export function livingDev(): DevServers | undefined {
   }
 }
 
+/** Throws DEV_FILE_UNWRITABLE (unavailable). */
 export function announceDev(servers: DevServers): void {
-  mkdirSync(LOCAL_FOLDER, { recursive: true });
-  writeFileSync(FILE, `${JSON.stringify(servers, null, 2)}\n`);
+  try {
+    mkdirSync(LOCAL_FOLDER, { recursive: true });
+    writeFileSync(FILE, `${JSON.stringify(servers, null, 2)}\n`);
+  } catch (cause) {
+    const message = `cannot write ${FILE}: ${(cause as Error).message}`;
+    throw new LatecomerError("DEV_FILE_UNWRITABLE", "unavailable", message, { cause });
+  }
 }
 
 export function withdrawDev(): void {

@@ -25,6 +25,14 @@ export interface LocalNats {
   kill(): Promise<void>;
 }
 
+/** One that is a process of its own. */
+export interface NatsProcess extends LocalNats {
+  /** Resolves when the process has ended, whoever ended it. */
+  readonly ended: Promise<void>;
+  /** What its log ends with. */
+  lastLines(): string;
+}
+
 export interface NatsServerOptions {
   /** Holds the configuration, the log of the last run and JetStream's files; made when missing, never removed. */
   folder: string;
@@ -52,12 +60,13 @@ const FREE_PORTS = { first: 14_000, count: 18_000 };
 /**
  * Starts a server and resolves when its JetStream answers. It ends when this process does.
  * Throws `NATS_SERVER_MISSING` as `ensureNatsServer` does, `NATS_FOLDER_LOCKED` when a server already runs on the
- * folder (two would spoil its files), and `NATS_SERVER_FAILED` with the last lines of its log; all `unavailable`.
+ * folder (two would spoil its files), `NATS_FOLDER_UNUSABLE` when the folder cannot be written, and
+ * `NATS_SERVER_FAILED` with the last lines of its log; all `unavailable`.
  */
-export async function startNatsServer(options: NatsServerOptions): Promise<LocalNats> {
+export async function startNatsServer(options: NatsServerOptions): Promise<NatsProcess> {
   const program = await ensureNatsServer();
   const folder = resolvePath(options.folder);
-  mkdirSync(folder, { recursive: true });
+  writing(folder, () => mkdirSync(folder, { recursive: true }));
   refuseSecondServer(folder);
   const port = options.port || await freePort();
   // Asked beforehand, for the check below cannot tell our server from another one that answers on the port.
@@ -69,7 +78,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<Local
     );
   }
   const url = `nats://127.0.0.1:${port}`;
-  const configPath = writeConfig(folder, port, options.configText ?? "");
+  const configPath = writing(folder, () => writeConfig(folder, port, options.configText ?? ""));
   const child = launch(program, configPath, folder);
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   // On exit there is no time to wait, but for SIGTERM the server closes its files.
@@ -93,7 +102,17 @@ export async function startNatsServer(options: NatsServerOptions): Promise<Local
       { cause: error },
     );
   }
-  return { url, port, pid: child.pid!, stop, kill: () => stop("SIGKILL") };
+  return { url, port, pid: child.pid!, ended, lastLines: () => lastLines(folder), stop, kill: () => stop("SIGKILL") };
+}
+
+/** What writes into the folder, and says so where it cannot. */
+function writing<Result>(folder: string, write: () => Result): Result {
+  try {
+    return write();
+  } catch (cause) {
+    const message = `the folder ${folder} of nats-server cannot be written: ${(cause as Error).message}`;
+    throw new LatecomerError("NATS_FOLDER_UNUSABLE", "unavailable", message, { cause });
+  }
 }
 
 function writeConfig(folder: string, port: number, more: string): string {
@@ -111,7 +130,7 @@ function writeConfig(folder: string, port: number, more: string): string {
 
 function launch(program: string, configPath: string, folder: string): ChildProcess {
   // Straight into a file: a pipe would fill up when nobody reads, and break when we die first.
-  const log = openSync(logPath(folder), "w");
+  const log = writing(folder, () => openSync(logPath(folder), "w"));
   try {
     const child = spawn(program, ["-c", configPath], { stdio: ["ignore", log, log] });
     // An error is also the end of waiting: `untilReady` sees that there is no process.
@@ -167,7 +186,7 @@ function runningPid(folder: string): number | undefined {
     if (!Number.isInteger(pid) || pid <= 0) return undefined;
     process.kill(pid, 0);
   } catch {
-    rmSync(pidPath(folder), { force: true });
+    writing(folder, () => rmSync(pidPath(folder), { force: true }));
     return undefined; // No file, or what it names is gone.
   }
   // The number may have gone to another program since.

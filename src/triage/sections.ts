@@ -25,7 +25,7 @@ export interface Table {
   readonly caption: string;
   readonly columns: readonly Column[];
   readonly rows: readonly (readonly Cell[])[];
-  /** What it means that there are no rows. */
+  /** What it means that there are no rows; `""` where another table of the section says it. */
   readonly whenEmpty: string;
 }
 
@@ -95,7 +95,7 @@ function keys({ rates, reasons }: Triage): Section {
         caption: "Rows by reason",
         columns: columns(["fact", "reason", "rows"]),
         rows: reasons.map(({ fact, reason, rows }) => [fact, reason === "" ? "attributed" : reason, rows]),
-        whenEmpty: "The window has no samples, edges or sessions.",
+        whenEmpty: "",
       },
     ],
   };

@@ -1,11 +1,11 @@
 /** The commands, each as a process of its own in a folder of its own: what they do, say and end with. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connect } from "nats";
 import * as assert from "uvu/assert";
 import { startNatsServer } from "../../src/local/nats-server.ts";
-import { type Command, type Ended, eventually, inFolder, latecomer, startCommand } from "../helpers/cluster.ts";
+import { type Command, type Ended, eventually, inFolder, latecomer, startCommand, within } from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
 import { linesIn } from "../helpers/terminal.ts";
 
@@ -88,6 +88,7 @@ describe("latecomer", (test) => {
         [["publish", LOG, "--shuffle-seed", "x"], /"x" is no whole number/],
         [["publish", join(cwd, "none.jsonl")], /cannot read .*none\.jsonl/],
         [["digest", "--from", "someday"], /"someday" is no time/],
+        [["digest", "--from", "2026-11-31"], /there is no 2026-11-31/],
         [["export-fixtures", "--from", "2026-01-01", "--out", "fixtures"], /--to/],
         [["load-fixtures", cwd], /cannot read .*manifest\.json/],
       ];
@@ -296,6 +297,33 @@ describe("latecomer dev", (test) => {
       await eventually("nats-server has gone", () => !isAlive(natsPid), 5_000);
       const [kept] = json(await run("digest", "--json")).digests as { digest: string }[];
       assert.equal(kept, digest, "without it the commands open the folder themselves");
+    }));
+
+  test("ends with 3 and one line where it cannot write", () =>
+    inFolder(async (cwd) => {
+      writeFileSync(join(cwd, ".latecomer"), "a file");
+      const { code, out, err } = await latecomer(["dev"], { cwd });
+      assert.equal([code, out], [3, ""], err);
+      assert.match(err, /^latecomer: the folder \S+nats of nats-server cannot be written: (ENOTDIR|EEXIST)[^\n]*\n$/);
+      rmSync(join(cwd, ".latecomer"));
+      mkdirSync(join(cwd, ".latecomer", "dev.json"), { recursive: true });
+      const unannounced = await latecomer(["dev"], { cwd });
+      assert.is(unannounced.code, 3, unannounced.err);
+      assert.match(unannounced.err, /^latecomer: cannot write \S+dev\.json: EISDIR[^\n]*\n$/);
+    }));
+
+  test("ends with 3 when its nats-server does, with the end of its log, and lets the folder go", () =>
+    withDev(async (dev, natsPid, cwd) => {
+      process.kill(natsPid, "SIGKILL");
+      const { code, err } = await within("dev ends", dev.ended, 20_000);
+      assert.is(code, 3, err);
+      assert.match(
+        err,
+        /^latecomer: nats-server on nats:\S+ has ended\. The last lines of its log:\n.*Server is ready/s,
+      );
+      assert.not.ok(existsSync(join(cwd, ".latecomer", "dev.json")));
+      const digest = await latecomer(["digest"], { cwd });
+      assert.is(digest.code, 0, digest.err);
     }));
 
   test("that was killed is not taken for a living one", () =>

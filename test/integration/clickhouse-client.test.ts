@@ -438,9 +438,11 @@ describe("the embedded engine", (test) => {
   test("refuses a folder that is a file", () =>
     inFolder(async (folder) => {
       writeFileSync(join(folder, "file"), "");
-      const failure = await failureOf(openClickHouse(`chdb:${join(folder, "file")}`));
-      assert.is(failure.code, "CLICKHOUSE_FOLDER_UNUSABLE");
-      assert.is(failure.kind, "unavailable");
+      for (const path of [join(folder, "file"), join(folder, "file", "below")]) {
+        const failure = await failureOf(openClickHouse(`chdb:${path}`));
+        assert.equal([failure.code, failure.kind], ["CONFIG_INVALID", "usage"]);
+        assert.match(failure.message, `CLICKHOUSE_URL is "chdb:${path}", expected chdb:<folder>: there is a file`);
+      }
     }));
 });
 

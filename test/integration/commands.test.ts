@@ -2,6 +2,7 @@
  * What every command promises: help, one JSON document, and a plain word and the right exit code where something is
  * missing. The commands are those of the program: one without a row here fails.
  */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, request as ask } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -9,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import * as assert from "uvu/assert";
 import { createProgram } from "../../src/cli/program.ts";
+import { TIME_FORMS } from "../../src/cli/time.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { type Ended, GATEWAY_LOG, inFolder, withServedCluster } from "../helpers/cluster.ts";
 import { environmentOf, wholeProgram } from "../helpers/command.ts";
@@ -20,6 +22,7 @@ const WINDOW = ["--from", "2026-01-08", "--to", "2026-01-09"];
 /** Nothing can be written there: a part of the path is a file. */
 const OUT = `${LOG}/fixtures`;
 const NOWHERE = "127.0.0.1:9";
+const AWAY = { NATS_URL: `nats://${NOWHERE}`, CLICKHOUSE_URL: `http://${NOWHERE}` };
 
 /** How a call ends, and what it says of that on stderr; when it says nothing it has printed its document. */
 type End = readonly [code: number, says?: RegExp];
@@ -114,7 +117,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     empty: [1, /there is no session from 2026-01-08/],
     unknown: [
       [["export-fixtures", ...WINDOW, "--out", "nobody", "--source", "nobody"], 1, /no session of source nobody/],
-      [["export-fixtures", ...WINDOW, "--out", OUT], 2, /cannot write fixtures to /],
+      [["export-fixtures", ...WINDOW, "--out", OUT], 2, /cannot write fixtures to .*: ENOTDIR/],
     ],
   },
   explain: {
@@ -254,6 +257,61 @@ describe("every command", (test) => {
       assert.match(wrong.err, "unknown option '--frobnicate'");
     }
   });
+
+  test("takes times in one way, and no window that ends before it begins", async () => {
+    const taking = new Set<string>();
+    for (const [name, { options }] of commandsOf(PROGRAM)) {
+      const flags = options.filter((option) => option.flags.endsWith("<time>") && option.long !== "--duration");
+      for (const { description } of flags) assert.match(description, TIME_FORMS);
+      if (!flags.some(({ long }) => long === "--to")) continue;
+      taking.add(name);
+      for (const from of ["2026-01-02", "2026-01-03"]) {
+        const { code, out, err } = await wholeProgram({}, [...ROWS[name]!.call, "--from", from, "--to", "2026-01-02"]);
+        assert.equal([code, out], [2, ""], `${name}: ${err}`);
+        assert.match(err, /--from must be before --to/, name);
+      }
+    }
+    assert.equal([...taking].sort(), ["assert", "digest", "dlq list", "export-fixtures", "rollup", "triage"]);
+  });
+
+  test("ends with 2 where it was told no place, before it looks for anything", async () => {
+    for (const url of ["chdb:", "chdb: ", "chdb://"]) {
+      const { code, out, err } = await wholeProgram({ CLICKHOUSE_URL: url }, ["digest"]);
+      assert.equal([code, out], [2, ""], err);
+      assert.match(
+        err,
+        `CLICKHOUSE_URL is "${url}", expected a URL that starts with http:// or https://, or chdb:<folder>`,
+      );
+    }
+    const ofFile = await wholeProgram({ CLICKHOUSE_URL: `chdb:${LOG}` }, ["digest"]);
+    assert.equal([ofFile.code, ofFile.out], [2, ""], ofFile.err);
+    assert.match(ofFile.err, /expected chdb:<folder>: there is a file/);
+  });
+
+  test("ends with 2 on a writer that there is not, before it connects", async () => {
+    const { code, out, err } = await wholeProgram(AWAY, ["cutover", "to", "nobody"]);
+    assert.equal([code, out], [2, ""], err);
+    assert.match(err, /"nobody" is no writer, expected mv or latecomer/);
+  });
+
+  test("ends with 2 on a file that it could not write, before it connects, and leaves one that it could as it is", () =>
+    inFolder(async (folder) => {
+      const [kept, fresh] = [join(folder, "kept"), join(folder, "fresh")];
+      writeFileSync(kept, "before");
+      for (const call of [["assert", "--junit"], ["triage", "--html"]]) {
+        for (const [file, says] of [[OUT, "ENOTDIR"], [join(folder, "none", "file"), "ENOENT"], [folder, "EISDIR"]]) {
+          const { code, out, err } = await wholeProgram(AWAY, [...call, file!]);
+          assert.equal([code, out], [2, ""], `${call} ${says}: ${err}`);
+          assert.match(err, `cannot write ${file}: ${says}`);
+        }
+        for (const file of [kept, fresh]) {
+          const { code, err } = await wholeProgram(AWAY, [...call, file]);
+          assert.is(code, 3, err);
+        }
+      }
+      assert.is(readFileSync(kept, "utf8"), "before");
+      assert.not.ok(existsSync(fresh));
+    }));
 
   test("answers about an installation that is empty, and about what nobody knows", () =>
     withPasswords(async ({ env }) => {

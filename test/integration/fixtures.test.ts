@@ -184,7 +184,7 @@ describe("fixtures", (test) => {
         await ends(exportFixtures(cluster, out), 1, /there is no session from 2026-01-01T00:00:00.000Z/);
         await ends(exportFixtures(cluster, out, "--source", "none"), 1, /no session of source none/);
         await ends(exportFixtures(cluster, out, "--from", "someday"), 2, /"someday" is no time/);
-        await ends(exportFixtures(cluster, out, "--from", "2026-04-01"), 2, /does not lie before/);
+        await ends(exportFixtures(cluster, out, "--from", "2026-04-01"), 2, /--from must be before --to/);
         await ends(exportFixtures(cluster, out, "--capability-window", "2"), 2, /"2" is no duration/);
         await ends(loadFixtures(cluster, out), 2, /cannot read .*manifest\.json/);
 

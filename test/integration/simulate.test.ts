@@ -66,9 +66,12 @@ describe("latecomer simulate", (test) => {
     const wrong: [string[], RegExp][] = [
       [["--count", "1", "--duration", "1m"], /choose one/],
       [["--duration", "soon"], /"soon" is no duration/],
+      [["--duration", "99999999999999999999d"], /is no duration/],
       [["--nodes", "0"], /too few/],
       [["--late", "2"], /no probability/],
       [["--seed", "x"], /no whole number/],
+      [["--count", "99999999999999999999"], /"99999999999999999999" is too large: 9007199254740991 at most/],
+      [["--count", "9007199254740991"], /--count is too large: the first event would lie before 1970/],
       [["--start", "someday"], /no time/],
       [["--topic", "none"], /"none" is no topic: network_events or streaming_events/],
     ];

@@ -294,10 +294,21 @@ describe("the plan", (test) => {
     assert.is(planOf({ ...FLAGS, sessions: 7, rate: 1_000 }, NOW).sessions, 7);
   });
 
-  test("cannot have both a count and a duration", () => {
+  const isRefused = (flags: Partial<Parameters<typeof planOf>[0]>, says: RegExp) =>
     assert.throws(
-      () => planOf({ ...FLAGS, count: 1, duration: 1 }, NOW),
-      (error: unknown) => error instanceof LatecomerError && error.kind === "usage",
+      () => planOf({ ...FLAGS, ...flags }, NOW),
+      (error: unknown) => error instanceof LatecomerError && error.kind === "usage" && says.test(error.message),
     );
+
+  test("cannot have both a count and a duration", () => {
+    isRefused({ count: 1, duration: 1 }, /choose one/);
+  });
+
+  test("cannot begin before 1970", () => {
+    const { startMs, count } = planOf({ ...FLAGS, duration: NOW }, NOW);
+    assert.ok(startMs >= 0 && startMs < 1_000, `${startMs}`);
+    isRefused({ count: count + 1_000 }, /--count is too large: .* before 1970/);
+    isRefused({ duration: NOW + 86_400_000 }, /--duration is too large: .* before 1970/);
+    assert.is(planOf({ ...FLAGS, count: count + 1_000, start: 0 }, NOW).startMs, 0);
   });
 });

@@ -102,7 +102,7 @@ function sectionOf({ id, title, note, authorities, tables }: Section, found: Tri
 }
 
 function tableOf({ caption, columns, rows, whenEmpty }: Table): Markup {
-  if (rows.length === 0) return html`<p>${whenEmpty}</p>`;
+  if (rows.length === 0) return whenEmpty === "" ? html`` : html`<p>${whenEmpty}</p>`;
   const isNumeric = columns.map((_, at) => typeof cellOrder(rows[0]![at]!) === "number");
   const heads = columns.map(({ name }, at) => headOf(name, isNumeric[at]!));
   const body = rows.map((row) => html`<tr>${row.map(cellOf)}</tr>\n`);
