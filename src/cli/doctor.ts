@@ -5,7 +5,7 @@ import { type Config, describeConfig } from "../config.ts";
 import { EXIT } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
 import { checkClickHouse, checkDrift, checkFolder, checkNats, type Finding } from "./checks.ts";
-import { checkKeeping } from "./keeping.ts";
+import { checkKeeping, checkReplicas } from "./keeping.ts";
 import { checkConsumers, checkPartitions, checkRollup } from "./partitions.ts";
 import { checkClickHousePermissions, checkNatsPermissions } from "./permissions.ts";
 import {
@@ -68,7 +68,10 @@ export async function examine(config: Config): Promise<Finding[]> {
   await attempt("nats-server", "latecomer dev starts one; NATS_URL names another", async () => {
     const nc = await connectNats(config);
     try {
-      const findings = await whereReadable("streams", () => checkNats(config, nc));
+      const findings = [
+        ...await whereReadable("streams", () => checkNats(config, nc)),
+        ...await whereReadable("replicas", async () => [await checkReplicas(config, nc)]),
+      ];
       const isProvisioned = findings.some(({ check, state }) => check === "streams" && /^(ok|warning)$/.test(state));
       if (!isProvisioned) return findings;
       return [

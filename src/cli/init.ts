@@ -8,7 +8,7 @@ import { storedGeneration } from "../clickhouse/generation.ts";
 import { ensureWriters } from "../clickhouse/writer.ts";
 import { connectNats } from "../nats/connection.ts";
 import { contentHash, ensureGeneration, type Generation } from "../nats/generation.ts";
-import { applyStreams, planStreams, type StreamPlan } from "../nats/provision.ts";
+import { applyStreams, planStreams, requireReplicable, type StreamPlan } from "../nats/provision.ts";
 import {
   configOf,
   type Context,
@@ -72,6 +72,7 @@ export async function initialise(
   plans: readonly StreamPlan[],
   options: { readonly force?: boolean; readonly raiseGeneration?: boolean },
 ): Promise<{ generation: Generation; migrations: string[] }> {
+  requireReplicable(nc, config);
   await applyStreams(await nc.jetstreamManager(), plans, options.force === true);
   await ensureDatabase(config.clickhouseUrl, config);
   const clickhouse = await openWarehouse(config, logOf(config));

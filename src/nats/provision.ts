@@ -3,7 +3,7 @@
  * Applying twice changes nothing. What would narrow (keep less, take fewer subjects) needs `force`; what the
  * server cannot change in place is refused either way, for deleting a stream deletes events.
  */
-import type { JetStreamManager, StreamConfig } from "nats";
+import type { JetStreamManager, NatsConnection, StreamConfig } from "nats";
 import { isNotFound, natsError } from "./connection.ts";
 import { type ProvisionSettings, type WantedStream, wantedStreams } from "./definitions.ts";
 import { LatecomerError } from "../errors.ts";
@@ -43,6 +43,24 @@ export async function planStreams(jsm: JetStreamManager, settings: ProvisionSett
     plans.push({ name: wanted.name, action, changes, wanted });
   }
   return plans;
+}
+
+/** True when the server is one of a cluster: it tells the name of that, and one by itself tells none. */
+export function isClustered(nc: NatsConnection): boolean {
+  return (nc.info?.cluster ?? "") !== "";
+}
+
+/**
+ * Throws NOT_CLUSTERED (usage) when a server by itself is to keep more than one replica. It refuses to make such a
+ * stream, but takes the change of one that is there, and refuses that at its next start.
+ */
+export function requireReplicable(nc: NatsConnection, { replicas }: Pick<ProvisionSettings, "replicas">): void {
+  if (replicas === 1 || isClustered(nc)) return;
+  throw new LatecomerError(
+    "NOT_CLUSTERED",
+    "usage",
+    `${replicas} replicas need a cluster of nats-servers, and this one is by itself: leave out LATECOMER_REPLICAS`,
+  );
 }
 
 /** Carries a plan out. Throws before the first change when the plan holds one that may not be made. */
