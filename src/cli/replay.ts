@@ -180,7 +180,8 @@ async function openReplay(
       new ShadowTables(clickhouse, config.database, record.id, record),
     generations: {
       current: async () => (await readGeneration(nc))?.generation ?? 0,
-      raise: async () => (await ensureGeneration(nc, config, true, await storedGeneration(clickhouse))).generation,
+      raise: async () =>
+        (await ensureGeneration(nc, config, true, await storedGeneration(clickhouse, config.database))).generation,
       behind: async (generation: number) => {
         const holders = (await buckets.leases.entries()).map(({ value }) => readHolder(value));
         return [...new Set(holders.filter((one) => one.generation < generation).map(({ owner }) => owner))];

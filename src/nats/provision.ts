@@ -63,21 +63,25 @@ export function requireReplicable(nc: NatsConnection, { replicas }: Pick<Provisi
   );
 }
 
-/** Carries a plan out. Throws before the first change when the plan holds one that may not be made. */
-export async function applyStreams(jsm: JetStreamManager, plans: readonly StreamPlan[], force: boolean): Promise<void> {
+/** Throws STREAMS_NARROW (usage) when a plan holds a change that may not be made. */
+export function requireAllowed(plans: readonly StreamPlan[], force: boolean): void {
   const forbidden = plans.filter((plan) =>
     plan.action === "refuse" || (!force && plan.changes.some((change) => change.narrows))
   );
-  if (forbidden.length > 0) {
-    const lines = forbidden.flatMap((plan) =>
-      plan.changes.map((change) => `  ${plan.name}: ${change.field} ${change.from} → ${change.to}`)
-    );
-    throw new LatecomerError(
-      "STREAMS_NARROW",
-      "usage",
-      `these changes could lose what is stored (--force makes those that the server can):\n${lines.join("\n")}`,
-    );
-  }
+  if (forbidden.length === 0) return;
+  const lines = forbidden.flatMap((plan) =>
+    plan.changes.map((change) => `  ${plan.name}: ${change.field} ${change.from} → ${change.to}`)
+  );
+  throw new LatecomerError(
+    "STREAMS_NARROW",
+    "usage",
+    `these changes could lose what is stored (--force makes those that the server can):\n${lines.join("\n")}`,
+  );
+}
+
+/** Carries a plan out. Throws before the first change when the plan holds one that may not be made. */
+export async function applyStreams(jsm: JetStreamManager, plans: readonly StreamPlan[], force: boolean): Promise<void> {
+  requireAllowed(plans, force);
   for (const { action, wanted } of plans) {
     try {
       if (action === "create") await jsm.streams.add(wanted);

@@ -167,6 +167,7 @@ describe("latecomer init", (test) => {
       };
       assert.equal([...actions(dry)], ["create"]);
       assert.equal(await streamsOf(natsUrl), [], "a dry run makes nothing");
+      assert.ok((dry.migrations as string[]).includes("0001_raw"));
       assert.is((await run("init")).code, 0);
       const before = await streamsOf(natsUrl);
       assert.equal(
@@ -187,7 +188,8 @@ describe("latecomer init", (test) => {
       assert.ok(Array.isArray(json(await run("doctor", "--json")).findings));
 
       const narrow = await run("init", "--dry-run", "--stream-retention", "1d");
-      assert.is(narrow.code, 0);
+      assert.is(narrow.code, 2, "as without --dry-run");
+      assert.match(narrow.err, /--force/);
       assert.match(narrow.out, /max_age: 604800000000000 → 86400000000000|7d → 1d/);
       const refused = await run("init", "--stream-retention", "1d");
       assert.is(refused.code, 2, refused.err);
