@@ -1,5 +1,5 @@
 /** What every command has in common: configuration from flags and environment, output, and the log. */
-import { writeFile } from "node:fs/promises";
+import { writeFileSync } from "node:fs";
 import Table from "cli-table3";
 import { type Command, Option } from "commander";
 import { type Config, resolveConfig, SETTINGS } from "../config.ts";
@@ -13,8 +13,11 @@ import { openLog } from "../runtime/log.ts";
 /** What `main.ts` hands to a command of the process around it. */
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted by the first SIGINT or SIGTERM. */
-  readonly signal: AbortSignal;
+  /**
+   * What the first SIGINT or SIGTERM aborts from now on, for a command that comes to an end of its own by it. Until it
+   * is taken, and in a command that never does, the first ends the process.
+   */
+  readonly takeSignal: () => AbortSignal;
   readonly version: string;
   /** Sets the exit code of a command that ended without an error. */
   readonly setExitCode: (code: number) => void;
@@ -79,9 +82,10 @@ export function printLine(line = ""): void {
 }
 
 /** Writes a file that a flag names. Throws FILE_UNWRITABLE (usage). */
-export async function writeNamed(file: string, text: string): Promise<void> {
+export function writeNamed(file: string, text: string): void {
   try {
-    await writeFile(file, text);
+    // At once: a signal that ends the process comes before or after it.
+    writeFileSync(file, text);
   } catch (cause) {
     const message = `cannot write ${file}: ${(cause as Error).message}`;
     throw new LatecomerError("FILE_UNWRITABLE", "usage", message, { cause });

@@ -34,6 +34,7 @@ export function registerDev(program: Command, context: Context): void {
         "dev serves the embedded engine: CLICKHOUSE_URL must be chdb:<folder>",
       );
     }
+    const stopping = context.takeSignal();
     await ensureNatsServer();
     const nats = await startNatsServer({ folder: join(LOCAL_FOLDER, "nats"), port: await freePort(NATS_PORT) });
     try {
@@ -63,8 +64,8 @@ export function registerDev(program: Command, context: Context): void {
           printLine("Commands in this folder use both; stop with Ctrl-C.");
         }
         await new Promise<void>((resolve) => {
-          if (context.signal.aborted) resolve();
-          context.signal.addEventListener("abort", () => resolve());
+          if (stopping.aborted) resolve();
+          stopping.addEventListener("abort", () => resolve());
         });
       } finally {
         withdrawDev();

@@ -2,8 +2,12 @@
 import type { Command } from "commander";
 import { ErrorCode } from "nats";
 import { type Config, describeConfig } from "../config.ts";
-import { EXIT } from "../errors.ts";
+import type { ClickHouse } from "../clickhouse/client.ts";
+import { formatDuration } from "../core/time.ts";
+import { EXIT, LatecomerError } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { DEADLINE_MS } from "../runtime/probe.ts";
 import { checkClickHouse, checkDrift, checkFolder, checkNats, type Finding } from "./checks.ts";
 import { checkKeeping, checkReplicas } from "./keeping.ts";
 import { checkConsumers, checkPartitions, checkRollup } from "./partitions.ts";
@@ -55,6 +59,16 @@ async function whereReadable(check: string, look: () => Promise<Finding[]>): Pro
   }
 }
 
+/** Throws when ClickHouse does not answer soon: a query waits for as long as the longest may take. */
+async function requireAnswer(clickhouse: ClickHouse): Promise<void> {
+  const answered = new AbortController();
+  const late = systemClock.sleep(DEADLINE_MS, answered.signal).then(() => "late");
+  const outcome = await Promise.race([clickhouse.ping(), late]).finally(() => answered.abort());
+  if (outcome !== "late") return;
+  const message = `${clickhouse.description} does not answer within ${formatDuration(DEADLINE_MS)}`;
+  throw new LatecomerError("CLICKHOUSE_SILENT", "unavailable", message);
+}
+
 /** Every check that can be made; one that cannot is a finding too. */
 export async function examine(config: Config): Promise<Finding[]> {
   const findings = [await checkFolder(config)];
@@ -89,6 +103,7 @@ export async function examine(config: Config): Promise<Finding[]> {
   await attempt("ClickHouse", "latecomer init creates the database; CLICKHOUSE_URL names another engine", async () => {
     const clickhouse = await openWarehouse(config);
     try {
+      await requireAnswer(clickhouse);
       const findings = await checkClickHouse(config, clickhouse);
       const isMigrated = findings.every(({ check, state }) => check !== "schema" || state !== "failed");
       if (!isMigrated) return findings;

@@ -134,7 +134,7 @@ async function withReplay(
     try {
       requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
       const most = flags.json ? Infinity : SHOWN;
-      const replay = await openReplay(config, nc, clickhouse, log, context.signal, most, bars.onPhase);
+      const replay = await openReplay(config, nc, clickhouse, log, context.takeSignal(), most, bars.onPhase);
       await use(replay, { nc, clickhouse, database: config.database });
     } finally {
       bars.stop();
