@@ -1,10 +1,10 @@
 /** What every command has in common: configuration from flags and environment, output, and the log. */
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import Table from "cli-table3";
 import { type Command, Option } from "commander";
 import { type Config, resolveConfig, SETTINGS } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
-import { openClickHouse } from "../clickhouse/client.ts";
+import { embeddedFolder, openClickHouse } from "../clickhouse/client.ts";
 import { LatecomerError } from "../errors.ts";
 import { livingDev } from "../local/dev-file.ts";
 import type { Log } from "../ports.ts";
@@ -67,9 +67,21 @@ export function logOf(config: Config): Log {
   return openLog(config.logLevel, process.stderr.isTTY === true);
 }
 
-/** Opens the database of a configuration. */
-export function openWarehouse(config: Config, log?: Log): Promise<ClickHouse> {
-  return openClickHouse(config.clickhouseUrl, { database: config.database, ...(log === undefined ? {} : { log }) });
+/**
+ * Opens the database of a configuration. Throws CLICKHOUSE_FOLDER_MISSING (unavailable) for an embedded engine whose
+ * folder is not there: to open it would make it, and most commands only read.
+ */
+export async function openWarehouse(config: Config, log?: Log): Promise<ClickHouse> {
+  const folder = embeddedFolder(config.clickhouseUrl);
+  if (folder !== undefined && !existsSync(folder)) {
+    const message =
+      `there is no ClickHouse folder ${folder}: \`latecomer init\` makes it; CLICKHOUSE_URL names another`;
+    throw new LatecomerError("CLICKHOUSE_FOLDER_MISSING", "unavailable", message);
+  }
+  return await openClickHouse(config.clickhouseUrl, {
+    database: config.database,
+    ...(log === undefined ? {} : { log }),
+  });
 }
 
 /** One JSON document on stdout: the whole output of a reporting command under `--json`. */

@@ -161,6 +161,11 @@ describe("latecomer init", (test) => {
       const doctor = await run("doctor");
       assert.is(doctor.code, 1);
       assert.match(doctor.out, /latecomer init/);
+      for (const args of [["digest"], ["triage"], ["cutover", "status"], ["run", "--until-drained"]]) {
+        const { code, err } = await run(...args);
+        assert.is(code, 3, `${args.join(" ")}: ${err}`);
+        assert.match(err, /there is no .*\.latecomer\/clickhouse.*latecomer init/, args.join(" "));
+      }
       const dry = json(await run("init", "--dry-run", "--json"));
       const actions = (report: Record<string, unknown>) => {
         return new Set((report.streams as { action: string }[]).map(({ action }) => action));
@@ -168,6 +173,7 @@ describe("latecomer init", (test) => {
       assert.equal([...actions(dry)], ["create"]);
       assert.equal(await streamsOf(natsUrl), [], "a dry run makes nothing");
       assert.ok((dry.migrations as string[]).includes("0001_raw"));
+      assert.not.ok(existsSync(join(cwd, ".latecomer")), "nor did any of them make a folder");
       assert.is((await run("init")).code, 0);
       const before = await streamsOf(natsUrl);
       assert.equal(

@@ -1,4 +1,5 @@
 /** doctor on real servers: a sound installation, and one that is wrong in each way; and what it must not change. */
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { AckPolicy, connect, DeliverPolicy, nanos } from "nats";
 import * as assert from "uvu/assert";
@@ -254,6 +255,9 @@ describe("doctor of permissions", (test) => {
         assert.is(code, 1);
         assert.match(wrong.find(({ check }) => check === "nats-server")!.detail, /refuses these credentials/);
         assert.match(wrong.find(({ check }) => check === "ClickHouse")!.detail, /latecomer init/);
+        const { state, detail, fix } = wrong.find(({ check }) => check === "folder")!;
+        assert.equal([state, detail, fix], ["failed", `there is no ${join(folder, "clickhouse")}`, "latecomer init"]);
+        assert.equal(readdirSync(folder), ["nats"], "it made none");
         const nc = await connect({ servers: nats.url, user: "all", pass: "all" });
         await nc.close();
         const [gone, nobody] = await doctor({ NATS_URL: "nats://127.0.0.1:9", CLICKHOUSE_URL: "http://127.0.0.1:9" });
