@@ -4,7 +4,7 @@ import { ErrorCode } from "nats";
 import { type Config, describeConfig } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { formatDuration } from "../core/time.ts";
-import { EXIT, LatecomerError } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { DEADLINE_MS } from "../runtime/probe.ts";
@@ -59,14 +59,19 @@ async function whereReadable(check: string, look: () => Promise<Finding[]>): Pro
   }
 }
 
-/** Throws when ClickHouse does not answer soon: a query waits for as long as the longest may take. */
-async function requireAnswer(clickhouse: ClickHouse): Promise<void> {
+/** What is to be said of a ClickHouse that does not answer soon: a query waits for as long as the longest may take. */
+async function findSilence(clickhouse: ClickHouse): Promise<Finding[]> {
   const answered = new AbortController();
   const late = systemClock.sleep(DEADLINE_MS, answered.signal).then(() => "late");
   const outcome = await Promise.race([clickhouse.ping(), late]).finally(() => answered.abort());
-  if (outcome !== "late") return;
-  const message = `${clickhouse.description} does not answer within ${formatDuration(DEADLINE_MS)}`;
-  throw new LatecomerError("CLICKHOUSE_SILENT", "unavailable", message);
+  if (outcome !== "late") return [];
+  const detail = `${clickhouse.description} does not answer within ${formatDuration(DEADLINE_MS)}`;
+  return [{
+    check: "ClickHouse",
+    state: "failed",
+    detail,
+    fix: "look at its load and its log; start it again if it hangs",
+  }];
 }
 
 /** Every check that can be made; one that cannot is a finding too. */
@@ -103,7 +108,8 @@ export async function examine(config: Config): Promise<Finding[]> {
   await attempt("ClickHouse", "latecomer init creates the database; CLICKHOUSE_URL names another engine", async () => {
     const clickhouse = await openWarehouse(config);
     try {
-      await requireAnswer(clickhouse);
+      const silence = await findSilence(clickhouse);
+      if (silence.length > 0) return silence;
       const findings = await checkClickHouse(config, clickhouse);
       const isMigrated = findings.every(({ check, state }) => check !== "schema" || state !== "failed");
       if (!isMigrated) return findings;

@@ -58,11 +58,12 @@ describe("a ClickHouse that hangs", (test) => {
         const { code, out } = await inProcess(registerDoctor, env, ["doctor", "--json"]);
         assert.ok(performance.now() - started < 15_000, "long before a query is given up");
         assert.is(code, 1);
-        const findings = JSON.parse(out).findings as { check: string; state: string; detail: string }[];
+        const findings = JSON.parse(out).findings as { check: string; state: string; detail: string; fix: string }[];
         const [failed, ...others] = findings.filter(({ state }) => state === "failed");
         assert.equal(others, []);
         assert.is(failed!.check, "ClickHouse");
         assert.match(failed!.detail, /does not answer within 3s/);
+        assert.match(failed!.fix, /if it hangs/);
         for (const check of ["streams", "partition 0", "rollup"]) {
           assert.is(findings.find((one) => one.check === check)?.state, "ok", check);
         }
