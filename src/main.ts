@@ -2,6 +2,7 @@
  * The command line. The only file that looks at the process around it: arguments, environment, signals, exit code.
  */
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import process from "node:process";
 import { runProgram } from "./cli/program.ts";
 import { EXIT } from "./errors.ts";
@@ -13,13 +14,20 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
 
 keepRowsYoung();
 const stopping = new AbortController();
+let isTaken = false;
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => {
+    // Whoever does not look at it would not end before its work does, or what it waits for.
+    if (!isTaken) process.exit(128 + constants.signals[signal]);
     // The first asks for a clean end; who asks again does not want to wait for it.
     if (stopping.signal.aborted) process.exit(EXIT.failed);
     stopping.abort();
   });
 }
-const code = await runProgram(process.argv.slice(2), { env: process.env, signal: stopping.signal, version });
+const takeSignal = () => {
+  isTaken = true;
+  return stopping.signal;
+};
+const code = await runProgram(process.argv.slice(2), { env: process.env, takeSignal, version });
 // What a command left behind (an aborted query, a reconnecting client) must not keep the process alive.
 process.exit(code);

@@ -208,6 +208,7 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     env: "LATECOMER_REPLICAS",
     fallback: "1",
     help: "replicas of streams and buckets, at most the size of the NATS cluster",
+    more: "More than 1 are refused on a server that is in no cluster.",
     ...count(1, 5),
   },
   streamRetentionMs: {

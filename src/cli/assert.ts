@@ -55,7 +55,7 @@ export function registerAssert(program: Command, context: Context): void {
     try {
       requireSound(await checkClickHouse(config, clickhouse));
       const done = await runPacks(clickhouse, packs, window);
-      if (flags.junit !== undefined) await writeNamed(flags.junit, junitXml(done));
+      if (flags.junit !== undefined) writeNamed(flags.junit, junitXml(done));
       report(flags, window, done);
       if (done.some(({ results }) => results.some(({ state }) => state === "failed"))) context.setExitCode(EXIT.failed);
     } finally {

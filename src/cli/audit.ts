@@ -43,7 +43,7 @@ export function registerAudit(program: Command, context: Context, make: NewWorld
     const config = configOf(context, { ...flags });
     const { range, messages } = await readWindow(config, flags);
     const audit = new Audit(messages, { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs }, make);
-    const { run, found } = await tryAll(audit, flags, context.signal);
+    const { run, found } = await tryAll(audit, flags, context.takeSignal());
     const minimal = [...found.values()].slice(0, MOST_MINIMISED).map((difference) => audit.minimal(difference));
     const report = {
       fromSeq: range.fromSeq,

@@ -1,9 +1,9 @@
 /** Checks of the installation: at start-up the ones that must hold, in `doctor` all of them. */
 import { constants } from "node:fs";
-import { access, mkdir } from "node:fs/promises";
+import { access } from "node:fs/promises";
 import { nanos, type NatsConnection } from "nats";
 import { type Config, maskUrl } from "../config.ts";
-import type { ClickHouse } from "../clickhouse/client.ts";
+import { type ClickHouse, embeddedFolder } from "../clickhouse/client.ts";
 import { schemaDrift } from "../clickhouse/drift.ts";
 import { migrationStatus } from "../clickhouse/migrate.ts";
 import { factWriters } from "../clickhouse/writer.ts";
@@ -38,16 +38,17 @@ const OLDEST_CLICKHOUSE = [24, 8] as const;
 
 export const ok = (check: string, detail: string): Finding => ({ check, state: "ok", detail, fix: "" });
 
-/** The folder of the embedded engine can be written. */
+/** The folder of the embedded engine is there and can be written. */
 export async function checkFolder(config: Config): Promise<Finding> {
   const check = "folder";
-  if (!config.clickhouseUrl.startsWith("chdb:")) return ok(check, "none is needed: ClickHouse is a server");
-  const folder = config.clickhouseUrl.slice("chdb:".length);
+  const folder = embeddedFolder(config.clickhouseUrl);
+  if (folder === undefined) return ok(check, "none is needed: ClickHouse is a server");
   try {
-    await mkdir(folder, { recursive: true });
     await access(folder, constants.W_OK);
     return ok(check, folder);
-  } catch {
+  } catch (error) {
+    const isMissing = (error as { code?: string }).code === "ENOENT";
+    if (isMissing) return { check, state: "failed", detail: `there is no ${folder}`, fix: "latecomer init" };
     return {
       check,
       state: "failed",

@@ -1,12 +1,12 @@
 /** What every command has in common: configuration from flags and environment, output, and the log. */
-import { constants } from "node:fs";
-import { access, stat, writeFile } from "node:fs/promises";
+import { constants, existsSync, writeFileSync } from "node:fs";
+import { access, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import Table from "cli-table3";
 import { type Command, Option } from "commander";
 import { type Config, resolveConfig, SETTINGS } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
-import { openClickHouse } from "../clickhouse/client.ts";
+import { embeddedFolder, openClickHouse } from "../clickhouse/client.ts";
 import { LatecomerError } from "../errors.ts";
 import { livingDev } from "../local/dev-file.ts";
 import type { Log } from "../ports.ts";
@@ -15,8 +15,11 @@ import { openLog } from "../runtime/log.ts";
 /** What `main.ts` hands to a command of the process around it. */
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted by the first SIGINT or SIGTERM. */
-  readonly signal: AbortSignal;
+  /**
+   * What the first SIGINT or SIGTERM aborts from now on, for a command that comes to an end of its own by it. Until it
+   * is taken, and in a command that never does, the first ends the process.
+   */
+  readonly takeSignal: () => AbortSignal;
   readonly version: string;
   /** Sets the exit code of a command that ended without an error. */
   readonly setExitCode: (code: number) => void;
@@ -66,9 +69,21 @@ export function logOf(config: Config): Log {
   return openLog(config.logLevel, process.stderr.isTTY === true);
 }
 
-/** Opens the database of a configuration. */
-export function openWarehouse(config: Config, log?: Log): Promise<ClickHouse> {
-  return openClickHouse(config.clickhouseUrl, { database: config.database, ...(log === undefined ? {} : { log }) });
+/**
+ * Opens the database of a configuration. Throws CLICKHOUSE_FOLDER_MISSING (unavailable) for an embedded engine whose
+ * folder is not there: to open it would make it, and most commands only read.
+ */
+export async function openWarehouse(config: Config, log?: Log): Promise<ClickHouse> {
+  const folder = embeddedFolder(config.clickhouseUrl);
+  if (folder !== undefined && !existsSync(folder)) {
+    const message =
+      `there is no ClickHouse folder ${folder}: \`latecomer init\` makes it; CLICKHOUSE_URL names another`;
+    throw new LatecomerError("CLICKHOUSE_FOLDER_MISSING", "unavailable", message);
+  }
+  return await openClickHouse(config.clickhouseUrl, {
+    database: config.database,
+    ...(log === undefined ? {} : { log }),
+  });
 }
 
 /** One JSON document on stdout: the whole output of a reporting command under `--json`. */
@@ -105,9 +120,10 @@ async function isFile(path: string): Promise<boolean> {
 }
 
 /** Writes a file that a flag names. Throws FILE_UNWRITABLE (usage). */
-export async function writeNamed(file: string, text: string): Promise<void> {
+export function writeNamed(file: string, text: string): void {
   try {
-    await writeFile(file, text);
+    // At once: a signal that ends the process comes before or after it.
+    writeFileSync(file, text);
   } catch (cause) {
     throw unwritable(file, cause);
   }

@@ -81,7 +81,7 @@ export function registerCutover(program: Command, context: Context): void {
   ).action((to: Writer, flags: CutoverFlags) =>
     withWarehouse(context, flags, async (clickhouse, config) => {
       const order = { to, force: flags.force === true };
-      const done = await handOver(clickhouse, config.database, order, systemClock, context.signal);
+      const done = await handOver(clickhouse, config.database, order, systemClock, context.takeSignal());
       if (flags.json) return printJson({ writer: to, done });
       for (const line of done.length === 0 ? [`${to} is the writer already`] : done) printLine(line);
       if (to === "latecomer" && done.length > 0) {

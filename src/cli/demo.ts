@@ -48,13 +48,17 @@ export function registerDemo(program: Command, context: Context): void {
     .option("--json", "one JSON document on stdout")
     .action(async (flags: DemoFlags) => {
       const folder = mkdtempSync(join(tmpdir(), "latecomer-demo-"));
+      const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
+      // A signal ends the process where it is.
+      process.once("exit", remove);
       try {
         const report = await demonstrate(context, folder, flags.seed);
         if (flags.json) printJson(report);
         else print(report);
         if (!report.equal) context.setExitCode(EXIT.failed);
       } finally {
-        rmSync(folder, { recursive: true, force: true });
+        process.off("exit", remove);
+        remove();
       }
     });
 }

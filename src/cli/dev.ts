@@ -34,6 +34,7 @@ export function registerDev(program: Command, context: Context): void {
         "dev serves the embedded engine: CLICKHOUSE_URL must be chdb:<folder>",
       );
     }
+    const stopping = context.takeSignal();
     await ensureNatsServer();
     const nats = await startNatsServer({ folder: join(LOCAL_FOLDER, "nats"), port: await freePort(NATS_PORT) });
     try {
@@ -63,7 +64,7 @@ export function registerDev(program: Command, context: Context): void {
             printLine(`ClickHouse  ${clickhouse.url}  database ${config.database}`);
             printLine("Commands in this folder use both; stop with Ctrl-C.");
           }
-          await untilStopped(context.signal, nats);
+          await untilStopped(stopping, nats);
         } finally {
           withdrawDev();
         }

@@ -2,10 +2,14 @@
 import type { Command } from "commander";
 import { ErrorCode } from "nats";
 import { type Config, describeConfig } from "../config.ts";
+import type { ClickHouse } from "../clickhouse/client.ts";
+import { formatDuration } from "../core/time.ts";
 import { EXIT } from "../errors.ts";
 import { connectNats } from "../nats/connection.ts";
+import { systemClock } from "../runtime/clock.ts";
+import { DEADLINE_MS } from "../runtime/probe.ts";
 import { checkClickHouse, checkDrift, checkFolder, checkNats, type Finding } from "./checks.ts";
-import { checkKeeping } from "./keeping.ts";
+import { checkKeeping, checkReplicas } from "./keeping.ts";
 import { checkConsumers, checkPartitions, checkRollup } from "./partitions.ts";
 import { checkClickHousePermissions, checkNatsPermissions } from "./permissions.ts";
 import {
@@ -55,6 +59,21 @@ async function whereReadable(check: string, look: () => Promise<Finding[]>): Pro
   }
 }
 
+/** What is to be said of a ClickHouse that does not answer soon: a query waits for as long as the longest may take. */
+async function findSilence(clickhouse: ClickHouse): Promise<Finding[]> {
+  const answered = new AbortController();
+  const late = systemClock.sleep(DEADLINE_MS, answered.signal).then(() => "late");
+  const outcome = await Promise.race([clickhouse.ping(), late]).finally(() => answered.abort());
+  if (outcome !== "late") return [];
+  const detail = `${clickhouse.description} does not answer within ${formatDuration(DEADLINE_MS)}`;
+  return [{
+    check: "ClickHouse",
+    state: "failed",
+    detail,
+    fix: "look at its load and its log; start it again if it hangs",
+  }];
+}
+
 /** Every check that can be made; one that cannot is a finding too. */
 export async function examine(config: Config): Promise<Finding[]> {
   const findings = [await checkFolder(config)];
@@ -68,7 +87,10 @@ export async function examine(config: Config): Promise<Finding[]> {
   await attempt("nats-server", "latecomer dev starts one; NATS_URL names another", async () => {
     const nc = await connectNats(config);
     try {
-      const findings = await whereReadable("streams", () => checkNats(config, nc));
+      const findings = [
+        ...await whereReadable("streams", () => checkNats(config, nc)),
+        ...await whereReadable("replicas", async () => [await checkReplicas(config, nc)]),
+      ];
       const isProvisioned = findings.some(({ check, state }) => check === "streams" && /^(ok|warning)$/.test(state));
       if (!isProvisioned) return findings;
       return [
@@ -86,6 +108,8 @@ export async function examine(config: Config): Promise<Finding[]> {
   await attempt("ClickHouse", "latecomer init creates the database; CLICKHOUSE_URL names another engine", async () => {
     const clickhouse = await openWarehouse(config);
     try {
+      const silence = await findSilence(clickhouse);
+      if (silence.length > 0) return silence;
       const findings = await checkClickHouse(config, clickhouse);
       const isMigrated = findings.every(({ check, state }) => check !== "schema" || state !== "failed");
       if (!isMigrated) return findings;

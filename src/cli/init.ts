@@ -1,14 +1,24 @@
 /** `latecomer init`: streams, buckets, generation and schema, made or brought up to date; twice changes nothing. */
+import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { NatsConnection } from "nats";
 import type { Config } from "../config.ts";
 import { writeCatalogue } from "../clickhouse/catalogue.ts";
-import { applyRetention, ensureDatabase, migrate, schemaStatements } from "../clickhouse/migrate.ts";
+import { embeddedFolder, openClickHouse } from "../clickhouse/client.ts";
+import {
+  applyRetention,
+  ensureDatabase,
+  migrate,
+  migrations,
+  pendingMigrations,
+  schemaStatements,
+} from "../clickhouse/migrate.ts";
 import { storedGeneration } from "../clickhouse/generation.ts";
 import { ensureWriters } from "../clickhouse/writer.ts";
 import { connectNats } from "../nats/connection.ts";
-import { contentHash, ensureGeneration, type Generation } from "../nats/generation.ts";
-import { applyStreams, planStreams, type StreamPlan } from "../nats/provision.ts";
+import { bucketStream } from "../nats/definitions.ts";
+import { contentHash, ensureGeneration, type Generation, generationAfter, readGeneration } from "../nats/generation.ts";
+import { applyStreams, planStreams, requireAllowed, requireReplicable, type StreamPlan } from "../nats/provision.ts";
 import {
   configOf,
   type Context,
@@ -32,7 +42,7 @@ interface InitOptions {
 export function registerInit(program: Command, context: Context): void {
   const command = program.command("init")
     .description("create or update streams, buckets and schema, showing every difference")
-    .option("--dry-run", "show what would change and change nothing")
+    .option("--dry-run", "show what would change, refuse what would be refused, and change nothing")
     .option("--force", "also make changes that keep less than today")
     .option("--raise-generation", "start a new generation: what is derived from now on replaces what was before")
     .option("--print", "write the statements of the schema to stdout, and do nothing else")
@@ -51,7 +61,11 @@ export function registerInit(program: Command, context: Context): void {
     const nc = await connectNats(config);
     try {
       const plans = await planStreams(await nc.jetstreamManager(), config);
-      if (options.dryRun) return report(options, plans, [], undefined);
+      if (options.dryRun) {
+        const { migrations } = await inspect(config, nc, plans, options);
+        report(options, plans, migrations, undefined);
+        return requireAllowed(plans, options.force === true);
+      }
       const applied = await initialise(config, nc, plans, options);
       const { generation, migrations } = applied;
       report(options, plans, migrations, generation);
@@ -65,13 +79,57 @@ export function registerInit(program: Command, context: Context): void {
   });
 }
 
-/** Makes everything that `run` needs. */
+interface InitialiseOptions {
+  readonly force?: boolean;
+  readonly raiseGeneration?: boolean;
+}
+
+/** What `initialise` goes by, and what it would change beside the streams. */
+interface Inspected {
+  readonly migrations: readonly string[];
+  /** The greatest generation of what is stored. */
+  readonly stored: number;
+}
+
+/** Looks at all that `initialise` may refuse but the changes of the plans, and changes nothing. Throws what it refuses. */
+async function inspect(
+  config: Config,
+  nc: NatsConnection,
+  plans: readonly StreamPlan[],
+  { raiseGeneration = false }: InitialiseOptions,
+): Promise<Inspected> {
+  requireReplicable(nc, config);
+  const found = await inspectWarehouse(config);
+  const hasBucket = plans.some(({ name, action }) => name === bucketStream("checkpoints") && action !== "create");
+  const present = hasBucket ? await readGeneration(nc) : undefined;
+  if (present === undefined || raiseGeneration) generationAfter(present, found.stored);
+  return found;
+}
+
+async function inspectWarehouse(config: Config): Promise<Inspected> {
+  const { clickhouseUrl, database } = config;
+  const folder = embeddedFolder(clickhouseUrl);
+  // To open it would make it.
+  if (folder !== undefined && !existsSync(folder)) {
+    return { migrations: migrations().map(({ name }) => name), stored: 0 };
+  }
+  const clickhouse = await openClickHouse(clickhouseUrl);
+  try {
+    const pending = await pendingMigrations(clickhouse, config);
+    return { migrations: pending.map(({ name }) => name), stored: await storedGeneration(clickhouse, database) };
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+/** Makes everything that `run` needs; what it refuses, it refuses before the first change. */
 export async function initialise(
   config: Config,
   nc: NatsConnection,
   plans: readonly StreamPlan[],
-  options: { readonly force?: boolean; readonly raiseGeneration?: boolean },
+  options: InitialiseOptions,
 ): Promise<{ generation: Generation; migrations: string[] }> {
+  const { stored } = await inspect(config, nc, plans, options);
   await applyStreams(await nc.jetstreamManager(), plans, options.force === true);
   await ensureDatabase(config.clickhouseUrl, config);
   const clickhouse = await openWarehouse(config, logOf(config));
@@ -80,7 +138,6 @@ export async function initialise(
     await writeCatalogue(clickhouse);
     await ensureWriters(clickhouse, config.database);
     await applyRetention(clickhouse, config);
-    const stored = await storedGeneration(clickhouse);
     const generation = await ensureGeneration(nc, config, options.raiseGeneration === true, stored);
     return { generation, migrations };
   } finally {
@@ -124,7 +181,7 @@ function report(
       ),
     ]),
   );
-  if (options.dryRun) return;
-  printLine(`schema: ${migrations.length === 0 ? "up to date" : `applied ${migrations.join(", ")}`}`);
+  const does = options.dryRun ? "would apply" : "applied";
+  printLine(`schema: ${migrations.length === 0 ? "up to date" : `${does} ${migrations.join(", ")}`}`);
   if (generation !== undefined) printLine(`generation: ${generation.generation}`);
 }

@@ -2,7 +2,9 @@
 import { ErrorCode, type JetStreamManager, millis, type NatsConnection, NatsError, type StreamConfig } from "nats";
 import type { Config } from "../config.ts";
 import { formatDuration } from "../core/time.ts";
+import { isNotFound } from "../nats/connection.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "../nats/definitions.ts";
+import { isClustered } from "../nats/provision.ts";
 import { type Finding, ok } from "./checks.ts";
 
 /** Within so long after each other repeats are dropped by the server, as streams/CONTRACT.md promises publishers. */
@@ -21,8 +23,33 @@ export async function checkKeeping(config: Rules, nc: NatsConnection): Promise<F
     retentionFinding(config, events),
     windowFinding(events),
     windowFinding(await configOf(jsm, DEAD_LETTER_STREAM)),
-    syncFinding(await readSync(nc), nc.info?.version ?? "", events.num_replicas),
+    // More replicas of a server by itself are on no other machine.
+    syncFinding(await readSync(nc), nc.info?.version ?? "", isClustered(nc) ? events.num_replicas : 1),
   ];
+}
+
+/** Replicas can be kept: those that are to be, and those that the streams have been changed to. */
+export async function checkReplicas({ replicas }: Pick<Config, "replicas">, nc: NatsConnection): Promise<Finding> {
+  const check = "replicas";
+  if (isClustered(nc)) return ok(check, `${replicas}, in the cluster ${nc.info?.cluster}`);
+  const have = await replicasOf(nc);
+  if (have > 1) {
+    const detail = `${EVENT_STREAM} has ${have}, and nats-server is by itself: it refuses the stream at its next start`;
+    return { check, state: "failed", detail, fix: "latecomer init --replicas 1 --force, before that" };
+  }
+  if (replicas === 1) return ok(check, "1, on a server by itself");
+  const detail = `${replicas} need a cluster of nats-servers, and this one is by itself`;
+  return { check, state: "failed", detail, fix: "leave out LATECOMER_REPLICAS, or make it one of a cluster" };
+}
+
+/** How many the event stream has; 1 when it is not there. */
+async function replicasOf(nc: NatsConnection): Promise<number> {
+  try {
+    return (await configOf(await nc.jetstreamManager(), EVENT_STREAM)).num_replicas;
+  } catch (error) {
+    if (isNotFound(error)) return 1;
+    throw error;
+  }
 }
 
 async function configOf(jsm: JetStreamManager, stream: string): Promise<StreamConfig> {

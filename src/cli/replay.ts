@@ -134,7 +134,7 @@ async function withReplay(
     try {
       requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
       const most = flags.json ? Infinity : SHOWN;
-      const replay = await openReplay(config, nc, clickhouse, log, context.signal, most, bars.onPhase);
+      const replay = await openReplay(config, nc, clickhouse, log, context.takeSignal(), most, bars.onPhase);
       await use(replay, { nc, clickhouse, database: config.database });
     } finally {
       bars.stop();
@@ -180,7 +180,8 @@ async function openReplay(
       new ShadowTables(clickhouse, config.database, record.id, record),
     generations: {
       current: async () => (await readGeneration(nc))?.generation ?? 0,
-      raise: async () => (await ensureGeneration(nc, config, true, await storedGeneration(clickhouse))).generation,
+      raise: async () =>
+        (await ensureGeneration(nc, config, true, await storedGeneration(clickhouse, config.database))).generation,
       behind: async (generation: number) => {
         const holders = (await buckets.leases.entries()).map(({ value }) => readHolder(value));
         return [...new Set(holders.filter((one) => one.generation < generation).map(({ owner }) => owner))];

@@ -32,8 +32,9 @@ export function registerRollup(program: Command, context: Context): void {
       const minutes = await minutesWithin(clickhouse, { source: flags.source, fromMs: flags.from, toMs: flags.to });
       const rollups = openRollups(clickhouse);
       const progress = startProgress("minutes", minutes.length);
+      const stopping = context.takeSignal();
       let done = 0;
-      for (; done < minutes.length && !context.signal.aborted; done += SLICE) {
+      for (; done < minutes.length && !stopping.aborted; done += SLICE) {
         await rollups.recompute(minutes.slice(done, done + SLICE));
         progress.update(Math.min(done + SLICE, minutes.length));
       }

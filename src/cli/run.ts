@@ -63,18 +63,19 @@ export function registerRun(program: Command, context: Context): void {
     )
     .option("--until-drained", "end when every stored event is processed and everything is written, the rollup too")
     .option("--json", "at the end one JSON document of what was counted on stdout");
-  withSettings(command, [...PLACES, ...PROCESSING]).action((flags: RunFlags) =>
-    inTime(process(flags, context), context.signal)
-  );
+  withSettings(command, [...PLACES, ...PROCESSING]).action((flags: RunFlags) => {
+    const stopping = context.takeSignal();
+    return inTime(process(flags, context, stopping), stopping);
+  });
 }
 
-async function process(flags: RunFlags, context: Context): Promise<void> {
+async function process(flags: RunFlags, context: Context, stopping: AbortSignal): Promise<void> {
   const config = configOf(context, { ...flags });
   const log = logOf(config);
   log.info({ version: context.version, ...describeConfig(config) }, "starting");
   requireSound([await checkFolder(config)]);
   const metrics = new Metrics();
-  const status = config.httpPort === 0 ? undefined : await openStatus(config.httpPort, metrics, context.signal);
+  const status = config.httpPort === 0 ? undefined : await openStatus(config.httpPort, metrics, stopping);
   const closing: (() => Promise<void>)[] = [async () => await status?.close()];
   try {
     const nc = await connectNats(config);
@@ -87,8 +88,8 @@ async function process(flags: RunFlags, context: Context): Promise<void> {
     const rollup = isIn("rollup") ? await startRollup(nc, clickhouse, log, metrics) : undefined;
     await status?.watch({ nc, clickhouse, processor, rollup });
     const stopped = new Promise<void>((resolve) => {
-      if (context.signal.aborted) resolve(); // It came while all this was being started.
-      context.signal.addEventListener("abort", () => resolve());
+      if (stopping.aborted) resolve(); // It came while all this was being started.
+      stopping.addEventListener("abort", () => resolve());
     });
     const drained = async () => {
       await processor?.drained();
@@ -97,7 +98,7 @@ async function process(flags: RunFlags, context: Context): Promise<void> {
     };
     const done = flags.untilDrained ? drained() : Promise.all([processor?.finished(), rollup?.run()]);
     await Promise.race([done, stopped]);
-    if (context.signal.aborted) log.info({}, "stopping: finishing the batches in hand");
+    if (stopping.aborted) log.info({}, "stopping: finishing the batches in hand");
     await Promise.all([processor?.stop(), rollup?.stop()]);
     summarise(processor, rollup, flags);
   } finally {

@@ -69,7 +69,7 @@ export function registerSimulate(program: Command, context: Context): void {
     const config = configOf(context, { ...flags });
     const plan = planOf(flags, Date.now());
     const tally = newTally();
-    const messages = arrivals(firstOf(trafficOf(plan), plan.count, context.signal), flags, tally);
+    const messages = arrivals(firstOf(trafficOf(plan), plan.count, context.takeSignal()), flags, tally);
     const started = performance.now();
     const published = await publishAll(config, messages, plan.count, {
       ...flags,

@@ -5,8 +5,12 @@ import { LatecomerError } from "../errors.ts";
 /** How a time is written, for the help of a flag that takes one. */
 export const TIME_FORMS = "ISO 8601, UTC unless it names a zone, or Unix milliseconds";
 
-/** A date, or a date and a time of day to the minute or finer, perhaps with its distance from UTC. */
-const ISO_8601 = /^(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-](?:[01]\d|2[0-3])(?::[0-5]\d)?)?)?$/;
+/**
+ * A date, or a date and a time of day to the minute or finer, perhaps with its distance from UTC. A blank may stand between
+ * them, as ClickHouse prints it.
+ */
+const ISO_8601 =
+  /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-](?:[01]\d|2[0-3])(?::[0-5]\d)?)?)?$/;
 
 /** Numbers below are Unix seconds, of any time until the year 5138: as milliseconds they lie before April 1973. */
 const LEAST_MS = 100_000_000_000;

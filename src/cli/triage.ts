@@ -61,7 +61,7 @@ export function registerTriage(program: Command, context: Context): void {
     try {
       requireSound(await checkClickHouse(config, clickhouse));
       const found = await triage(clickhouse, { ...window, source: flags.source }, await lagOf(config));
-      if (flags.html !== undefined) await writeNamed(flags.html, triagePage(found, Date.now()));
+      if (flags.html !== undefined) writeNamed(flags.html, triagePage(found, Date.now()));
       if (flags.json) printJson(found);
       else printTriage(found);
       if (!found.sound) context.setExitCode(EXIT.failed);

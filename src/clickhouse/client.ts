@@ -60,11 +60,14 @@ export interface Insert {
  * Throws `CONFIG_INVALID` for another URL, and for a folder what `openEmbedded` throws.
  */
 export async function openClickHouse(url: string, options: OpenOptions = {}): Promise<ClickHouse> {
-  if (url.startsWith("chdb:")) {
-    const folder = url.slice("chdb:".length).replace(/^\/\/(?=\/)/, "");
-    return facade(url, await openEmbedded(folder, options));
-  }
+  const folder = embeddedFolder(url);
+  if (folder !== undefined) return facade(url, await openEmbedded(folder, options));
   return facade(maskPassword(url), openServer(url, options));
+}
+
+/** The folder of `chdb:<folder>`, undefined for the URL of a server. */
+export function embeddedFolder(url: string): string | undefined {
+  return url.startsWith("chdb:") ? url.slice("chdb:".length).replace(/^\/\/(?=\/)/, "") : undefined;
 }
 
 /** The interface over an engine: rows brought into one shape, every error translated. */

@@ -48,7 +48,8 @@ export async function migrationStatus(clickhouse: ClickHouse, database: string):
   const applied = new Map<string, string>();
   if (Number(found?.n) > 0) {
     const rows = await clickhouse.rows<{ name: string; checksum: string }>(
-      `SELECT name, checksum FROM schema_migrations FINAL ORDER BY name`,
+      // By its whole name: whoever asks before `init` cannot be in a database that may not be there.
+      `SELECT name, checksum FROM ${database}.schema_migrations FINAL ORDER BY name`,
     );
     for (const { name, checksum } of rows) applied.set(name, checksum);
   }
@@ -98,15 +99,12 @@ export function schemaStatements(profile: Profile): string[] {
 }
 
 /**
- * Applies what is pending and returns the names applied. Statements are safe to repeat, so a run that died
- * half-way is taken up by the next. Refuses a database whose applied migrations differ from ours, and one that was made
- * in another profile (usage).
+ * The migrations that `migrate` would apply. Changes nothing; the client may be in no database. Refuses a database whose
+ * applied migrations differ from ours, and one that was made in another profile (usage).
  */
-export async function migrate(clickhouse: ClickHouse, profile: Profile): Promise<string[]> {
+export async function pendingMigrations(clickhouse: ClickHouse, profile: Profile): Promise<Migration[]> {
   const { database } = profile;
   await requireProfile(clickhouse, profile);
-  const names = namesIn(migrations());
-  for (const statement of inProfile(MEMORY, profile, names)) await clickhouse.command(statement);
   const status = await migrationStatus(clickhouse, database);
   const changed = status.filter((one) => one.state === "changed").map((one) => one.name);
   if (changed.length > 0) {
@@ -118,7 +116,17 @@ export async function migrate(clickhouse: ClickHouse, profile: Profile): Promise
       }: use the Latecomer that made it, or another database`,
     );
   }
-  const pending = status.filter((one) => one.state === "pending");
+  return status.filter((one) => one.state === "pending");
+}
+
+/**
+ * Applies what is pending and returns the names applied. Statements are safe to repeat, so a run that died
+ * half-way is taken up by the next. Refuses what `pendingMigrations` refuses, before the first change.
+ */
+export async function migrate(clickhouse: ClickHouse, profile: Profile): Promise<string[]> {
+  const pending = await pendingMigrations(clickhouse, profile);
+  const names = namesIn(migrations());
+  for (const statement of inProfile(MEMORY, profile, names)) await clickhouse.command(statement);
   for (const { name, checksum, statements } of pending) {
     for (const statement of statements.flatMap((one) => inProfile(one, profile, names))) {
       await clickhouse.command(statement);

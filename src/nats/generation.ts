@@ -48,10 +48,7 @@ export async function ensureGeneration(
   const kv = await bucket(nc);
   const present = await read(kv);
   if (present !== undefined && !raise) return present.value;
-  const next = { generation: Math.max(present?.value.generation ?? 0, stored) + 1, hash: contentHash(config) };
-  if (next.generation > LAST_GENERATION) {
-    throw new LatecomerError("GENERATION_EXHAUSTED", "usage", `generation ${LAST_GENERATION} is the last there is`);
-  }
+  const next = { generation: generationAfter(present?.value, stored), hash: contentHash(config) };
   try {
     if (present === undefined) await kv.create(KEY, JSON.stringify(next));
     else await kv.update(KEY, JSON.stringify(next), present.revision);
@@ -59,6 +56,13 @@ export async function ensureGeneration(
     throw natsError(error, "write the generation");
   }
   return next;
+}
+
+/** The generation after what the installation has and what is stored. Throws GENERATION_EXHAUSTED (usage). */
+export function generationAfter(present: Generation | undefined, stored: number): number {
+  const next = Math.max(present?.generation ?? 0, stored) + 1;
+  if (next <= LAST_GENERATION) return next;
+  throw new LatecomerError("GENERATION_EXHAUSTED", "usage", `generation ${LAST_GENERATION} is the last there is`);
 }
 
 async function bucket(nc: NatsConnection): Promise<KV> {

@@ -3,7 +3,7 @@
  * Applying twice changes nothing. What would narrow (keep less, take fewer subjects) needs `force`; what the
  * server cannot change in place is refused either way, for deleting a stream deletes events.
  */
-import type { JetStreamManager, StreamConfig } from "nats";
+import type { JetStreamManager, NatsConnection, StreamConfig } from "nats";
 import { isNotFound, natsError } from "./connection.ts";
 import { type ProvisionSettings, type WantedStream, wantedStreams } from "./definitions.ts";
 import { LatecomerError } from "../errors.ts";
@@ -45,21 +45,43 @@ export async function planStreams(jsm: JetStreamManager, settings: ProvisionSett
   return plans;
 }
 
-/** Carries a plan out. Throws before the first change when the plan holds one that may not be made. */
-export async function applyStreams(jsm: JetStreamManager, plans: readonly StreamPlan[], force: boolean): Promise<void> {
+/** True when the server is one of a cluster: it tells the name of that, and one by itself tells none. */
+export function isClustered(nc: NatsConnection): boolean {
+  return (nc.info?.cluster ?? "") !== "";
+}
+
+/**
+ * Throws NOT_CLUSTERED (usage) when a server by itself is to keep more than one replica. It refuses to make such a
+ * stream, but takes the change of one that is there, and refuses that at its next start.
+ */
+export function requireReplicable(nc: NatsConnection, { replicas }: Pick<ProvisionSettings, "replicas">): void {
+  if (replicas === 1 || isClustered(nc)) return;
+  throw new LatecomerError(
+    "NOT_CLUSTERED",
+    "usage",
+    `${replicas} replicas need a cluster of nats-servers, and this one is by itself: leave out LATECOMER_REPLICAS`,
+  );
+}
+
+/** Throws STREAMS_NARROW (usage) when a plan holds a change that may not be made. */
+export function requireAllowed(plans: readonly StreamPlan[], force: boolean): void {
   const forbidden = plans.filter((plan) =>
     plan.action === "refuse" || (!force && plan.changes.some((change) => change.narrows))
   );
-  if (forbidden.length > 0) {
-    const lines = forbidden.flatMap((plan) =>
-      plan.changes.map((change) => `  ${plan.name}: ${change.field} ${change.from} → ${change.to}`)
-    );
-    throw new LatecomerError(
-      "STREAMS_NARROW",
-      "usage",
-      `these changes could lose what is stored (--force makes those that the server can):\n${lines.join("\n")}`,
-    );
-  }
+  if (forbidden.length === 0) return;
+  const lines = forbidden.flatMap((plan) =>
+    plan.changes.map((change) => `  ${plan.name}: ${change.field} ${change.from} → ${change.to}`)
+  );
+  throw new LatecomerError(
+    "STREAMS_NARROW",
+    "usage",
+    `these changes could lose what is stored (--force makes those that the server can):\n${lines.join("\n")}`,
+  );
+}
+
+/** Carries a plan out. Throws before the first change when the plan holds one that may not be made. */
+export async function applyStreams(jsm: JetStreamManager, plans: readonly StreamPlan[], force: boolean): Promise<void> {
+  requireAllowed(plans, force);
   for (const { action, wanted } of plans) {
     try {
       if (action === "create") await jsm.streams.add(wanted);

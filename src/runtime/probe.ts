@@ -3,7 +3,7 @@ import type { Clock } from "../ports.ts";
 
 /** How often, and how long an answer may take, in milliseconds. */
 const EVERY_MS = 2_000;
-const DEADLINE_MS = 3_000;
+export const DEADLINE_MS = 3_000;
 
 export class Probe<Answer> {
   readonly #ask: () => Promise<Answer>;

@@ -42,7 +42,7 @@ export async function wholeProgram(env: Record<string, string>, args: readonly s
   return { code: await diverted.run(sinks, run), ...said };
 }
 
-const SURROUNDINGS = { signal: new AbortController().signal, version: "" };
+const SURROUNDINGS = { takeSignal: () => new AbortController().signal, version: "" };
 
 type Sinks = Partial<Record<"stdout" | "stderr", (text: string) => void>>;
 

@@ -33,7 +33,12 @@ const TOP = new Set([...FILES].map((path) => path.split("/")[0]!));
 const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { scripts: Record<string, string> };
 const { tasks } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8")) as { tasks: Record<string, string> };
 
-const CONTEXT: Context = { env: {}, signal: new AbortController().signal, version: "", setExitCode: () => {} };
+const CONTEXT: Context = {
+  env: {},
+  takeSignal: () => new AbortController().signal,
+  version: "",
+  setExitCode: () => {},
+};
 
 /** The command line as the documents may use it. */
 export function commandLineOfDocs(): Command {

@@ -27,7 +27,7 @@ async function auditDefect(natsUrl: string, name: string, ...args: string[]): Pr
   const printed: string[] = [];
   const context = {
     env: { NATS_URL: natsUrl },
-    signal: new AbortController().signal,
+    takeSignal: () => new AbortController().signal,
     version: "",
     setExitCode: (exit: number) => code = exit,
   };

@@ -162,12 +162,19 @@ describe("latecomer init", (test) => {
       const doctor = await run("doctor");
       assert.is(doctor.code, 1);
       assert.match(doctor.out, /latecomer init/);
+      for (const args of [["digest"], ["triage"], ["cutover", "status"], ["run", "--until-drained"]]) {
+        const { code, err } = await run(...args);
+        assert.is(code, 3, `${args.join(" ")}: ${err}`);
+        assert.match(err, /there is no .*\.latecomer\/clickhouse.*latecomer init/, args.join(" "));
+      }
       const dry = json(await run("init", "--dry-run", "--json"));
       const actions = (report: Record<string, unknown>) => {
         return new Set((report.streams as { action: string }[]).map(({ action }) => action));
       };
       assert.equal([...actions(dry)], ["create"]);
       assert.equal(await streamsOf(natsUrl), [], "a dry run makes nothing");
+      assert.ok((dry.migrations as string[]).includes("0001_raw"));
+      assert.not.ok(existsSync(join(cwd, ".latecomer")), "nor did any of them make a folder");
       assert.is((await run("init")).code, 0);
       const before = await streamsOf(natsUrl);
       assert.equal(
@@ -188,7 +195,8 @@ describe("latecomer init", (test) => {
       assert.ok(Array.isArray(json(await run("doctor", "--json")).findings));
 
       const narrow = await run("init", "--dry-run", "--stream-retention", "1d");
-      assert.is(narrow.code, 0);
+      assert.is(narrow.code, 2, "as without --dry-run");
+      assert.match(narrow.err, /--force/);
       assert.match(narrow.out, /max_age: 604800000000000 → 86400000000000|7d → 1d/);
       const refused = await run("init", "--stream-retention", "1d");
       assert.is(refused.code, 2, refused.err);

@@ -6,6 +6,7 @@
 import process from "node:process";
 import { NatsError } from "nats";
 import * as assert from "uvu/assert";
+import { checkReplicas } from "../../src/cli/keeping.ts";
 import { routeOf } from "../../src/core/route.ts";
 import { eventSubject } from "../../src/core/subject.ts";
 import { openEventStream } from "../../src/nats/stream.ts";
@@ -51,6 +52,7 @@ describe("in a JetStream cluster of three", (test) => {
     const startNats = async (folder: string) => servers = await NatsCluster.start(folder);
     await withCluster({ replicas: "3", batchRows: "200" }, async (cluster) => {
       for (const stream of STREAMS) assert.is((await cluster.jsm.streams.info(stream)).config.num_replicas, 3);
+      assert.is((await checkReplicas(cluster.config, cluster.nc)).state, "ok");
       const running = await cluster.start();
       const watch = await cluster.watchCheckpoints();
       const victims: (() => Promise<string>)[] = [

@@ -168,7 +168,12 @@ function isCallable({ commands, options }: Command): boolean {
   return commands.length === 0 || options.length > 0;
 }
 
-const PROGRAM = createProgram({ env: {}, signal: new AbortController().signal, version: "", setExitCode: () => {} });
+const PROGRAM = createProgram({
+  env: {},
+  takeSignal: () => new AbortController().signal,
+  version: "",
+  setExitCode: () => {},
+});
 
 /** Fails when a call says more than a person needs: a stack, or a password. */
 function isPlain({ out, err }: Ended, what: string): void {

@@ -1,4 +1,5 @@
 /** doctor on real servers: a sound installation, and one that is wrong in each way; and what it must not change. */
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { AckPolicy, connect, DeliverPolicy, nanos } from "nats";
 import * as assert from "uvu/assert";
@@ -160,6 +161,38 @@ describe("doctor of streams, consumers and partitions", (test) => {
     }));
 });
 
+describe("replicas on a server by itself", (test) => {
+  test("are refused by init before it changes anything, and by doctor", () =>
+    withServedCluster({}, async (cluster) => {
+      const before = await holdings(cluster);
+      const env = { ...environmentOf(cluster), LATECOMER_REPLICAS: "3" };
+      const { code, err } = await inProcess(registerInit, env, ["init"]);
+      assert.is(code, 2);
+      assert.match(err, /3 replicas need a cluster of nats-servers/);
+      assert.equal(await holdings(cluster), before);
+      const [failed, findings] = await doctor(env);
+      assert.is(failed, 1);
+      assert.is(findings.find(({ check }) => check === "replicas")?.state, "failed");
+      assert.match(findings.find(({ check }) => check === "fsync of JetStream")!.detail, /there is one replica/);
+    }));
+
+  test("are found by doctor where a stream was changed to them, and taken back by init", () =>
+    withServedCluster({}, async (cluster) => {
+      const { config } = await cluster.jsm.streams.info("LIVEPEER_EVENTS");
+      await cluster.jsm.streams.update("LIVEPEER_EVENTS", { ...config, num_replicas: 3 });
+      const wrong = await wrongIn(cluster);
+      assert.ok(wrong.some((one) => /^failed replicas: LIVEPEER_EVENTS has 3, /.test(one)), wrong.join("\n"));
+      const { code, err } = await inProcess(registerInit, environmentOf(cluster), [
+        "init",
+        "--replicas",
+        "1",
+        "--force",
+      ]);
+      assert.is(code, 0, err);
+      assert.equal(await wrongIn(cluster), []);
+    }));
+});
+
 describe("doctor of tables and views", (test) => {
   test("finds a table or view that was changed or dropped, nested columns included", () =>
     withServedCluster({}, async (cluster) => {
@@ -222,6 +255,9 @@ describe("doctor of permissions", (test) => {
         assert.is(code, 1);
         assert.match(wrong.find(({ check }) => check === "nats-server")!.detail, /refuses these credentials/);
         assert.match(wrong.find(({ check }) => check === "ClickHouse")!.detail, /latecomer init/);
+        const { state, detail, fix } = wrong.find(({ check }) => check === "folder")!;
+        assert.equal([state, detail, fix], ["failed", `there is no ${join(folder, "clickhouse")}`, "latecomer init"]);
+        assert.equal(readdirSync(folder), ["nats"], "it made none");
         const nc = await connect({ servers: nats.url, user: "all", pass: "all" });
         await nc.close();
         const [gone, nobody] = await doctor({ NATS_URL: "nats://127.0.0.1:9", CLICKHOUSE_URL: "http://127.0.0.1:9" });
@@ -248,7 +284,7 @@ const UNKNOWN: Readonly<Record<string, readonly string[]>> = {
   reader: ["consumers", "permissions in NATS"],
   rollup: ["consumers", "partitions", "permissions in NATS"],
   replay: ["consumers", "partitions", "permissions in NATS"],
-  publisher: ["streams"],
+  publisher: ["replicas", "streams"],
 };
 
 describe("doctor under deploy/nats", (test) => {

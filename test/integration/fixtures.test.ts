@@ -1,4 +1,6 @@
 /** Fixtures out of one installation and into another, with real servers: nothing of them may be lost on the way. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
@@ -12,8 +14,10 @@ import {
   type Cluster,
   encode,
   type Ended,
+  eventually,
   inFolder,
   productionEvents,
+  startCommand,
   typeOf,
   withServedCluster,
 } from "../helpers/cluster.ts";
@@ -45,6 +49,37 @@ function exportFixtures(cluster: Cluster, out: string, ...flags: string[]) {
 
 function loadFixtures(cluster: Cluster, folder: string, ...flags: string[]) {
   return inProcess(registerLoadFixtures, environmentOf(cluster), ["load-fixtures", folder, ...flags]);
+}
+
+/**
+ * Runs with a way to ClickHouse that meets the question for payloads, which come when the first file was begun, with an
+ * error or with silence.
+ */
+async function withoutPayloads(
+  to: string,
+  meet: "error" | "silence",
+  use: (url: string, met: () => boolean) => Promise<void>,
+) {
+  let isMet = false;
+  const server = createServer(async (request, response) => {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of request) chunks.push(chunk);
+    const body = Buffer.concat(chunks);
+    if (!/ payload FROM/.test(body.toString())) {
+      const answer = await fetch(new URL(request.url!, to), { method: request.method!, body });
+      response.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text());
+      return;
+    }
+    isMet = true;
+    if (meet === "error") response.writeHead(500).end("Code: 241. DB::Exception: no memory. (MEMORY_LIMIT_EXCEEDED)");
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  try {
+    await use(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, () => isMet);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
 }
 
 /** The files of a folder, each with the sum of its bytes. */
@@ -170,6 +205,32 @@ describe("fixtures", (test) => {
         const [then, now] = [await times("then", 0), await times("now", shiftMs)];
         assert.is(now.length, 6);
         assert.equal(now, then);
+      })));
+
+  test("leave nothing half written when they fail, or are ended by a signal", () =>
+    withServedCluster(SETTINGS, (cluster) =>
+      inFolder(async (folder) => {
+        await cluster.publish("org", productionEvents());
+        await cluster.process();
+        const call = ["export-fixtures", ...WINDOW, "--out", join(folder, "out")];
+        const { clickhouseUrl } = cluster.config;
+        await withoutPayloads(clickhouseUrl, "error", async (url) => {
+          const { code, err } = await inProcess(registerExportFixtures, { CLICKHOUSE_URL: url }, call);
+          assert.is(code, 3, err);
+          assert.equal(readdirSync(join(folder, "out")), []);
+        });
+        await withoutPayloads(clickhouseUrl, "silence", async (url, met) => {
+          const command = startCommand(call, { cwd: folder, env: { CLICKHOUSE_URL: url } });
+          try {
+            await eventually("the first file was begun", met);
+            assert.is(readdirSync(join(folder, "out")).length, 1);
+            command.kill("SIGTERM");
+            assert.is((await command.ended).code, 143);
+            assert.equal(readdirSync(join(folder, "out")), []);
+          } finally {
+            command.kill("SIGKILL");
+          }
+        });
       })));
 
   test("are refused when they are not what the manifest says, and where there is nothing to export", () =>

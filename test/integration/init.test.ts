@@ -1,0 +1,66 @@
+/** init on a real server and engine: what it refuses it refuses before it changes anything, and so does its dry run. */
+import * as assert from "uvu/assert";
+import { registerInit } from "../../src/cli/init.ts";
+import { LAST_GENERATION } from "../../src/core/evidence.ts";
+import { type Cluster, encode, withServedCluster } from "../helpers/cluster.ts";
+import { environmentOf, inProcess } from "../helpers/command.ts";
+import { describe } from "../helpers/suite.ts";
+
+/** Would change the streams, and is no reason to refuse anything. */
+const LONGER = ["--stream-retention", "8d"];
+
+async function retention(cluster: Cluster): Promise<number> {
+  return (await cluster.jsm.streams.info("LIVEPEER_EVENTS")).config.max_age;
+}
+
+/** Both a run and a dry run end with 2 and say why, and leave the streams alone. */
+async function refuses(cluster: Cluster, why: RegExp, ...args: string[]): Promise<void> {
+  const before = await retention(cluster);
+  for (const call of [["init", "--dry-run"], ["init"]]) {
+    const { code, err } = await inProcess(registerInit, environmentOf(cluster), [...call, ...LONGER, ...args]);
+    assert.is(code, 2, `${call.join(" ")}: ${err}`);
+    assert.match(err, why);
+    assert.is(await retention(cluster), before, `${call.join(" ")} changed the streams`);
+  }
+}
+
+describe("latecomer init", (test) => {
+  test("changes no stream where the database was made by another version, nor in another profile", () =>
+    withServedCluster({}, async (cluster) => {
+      await refuses(cluster, /was made on a single server/, "--cluster", "east");
+      await cluster.clickhouse.command(
+        "ALTER TABLE schema_migrations UPDATE checksum = 'other' WHERE name = '0001_raw' SETTINGS mutations_sync = 2",
+      );
+      await refuses(cluster, /other versions of 0001_raw/);
+    }));
+
+  test("changes no stream where there is no further generation", () =>
+    withServedCluster({}, async (cluster) => {
+      const kv = await cluster.nc.jetstream().views.kv("checkpoints", { bindOnly: true });
+      await kv.put("generation", encode(JSON.stringify({ generation: LAST_GENERATION, hash: "" })));
+      await refuses(cluster, /is the last there is/, "--raise-generation");
+    }));
+
+  test("refuses replicas and shorter retention in a dry run too", () =>
+    withServedCluster({}, async (cluster) => {
+      await refuses(cluster, /need a cluster/, "--replicas", "3");
+      await refuses(cluster, /--force/, "--stream-retention", "1d");
+    }));
+
+  test("tells in a dry run which migrations it would apply, and applies none", () =>
+    withServedCluster({}, async (cluster) => {
+      const call = async (...args: string[]) => {
+        const { code, out, err } = await inProcess(registerInit, environmentOf(cluster), ["init", ...args]);
+        assert.is(code, 0, err);
+        return out;
+      };
+      assert.match(await call("--dry-run"), /schema: up to date/);
+      await cluster.clickhouse.command(
+        "DELETE FROM schema_migrations WHERE name = '0001_raw' SETTINGS lightweight_deletes_sync = 2",
+      );
+      for (const _ of [1, 2]) assert.match(await call("--dry-run"), /schema: would apply 0001_raw\n/);
+      assert.equal(JSON.parse(await call("--dry-run", "--json")).migrations, ["0001_raw"]);
+      assert.match(await call(), /schema: applied 0001_raw\n/);
+      assert.match(await call("--dry-run"), /schema: up to date/);
+    }));
+});
