@@ -187,7 +187,9 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     env: "LATECOMER_NAME",
     fallback: "",
     help: "this process among those that share the partitions; one that starts again under its name goes on at once",
-    more: "A process without a name waits up to 5 s for the leases of the one before it. A pod takes its own name.",
+    more:
+      "A process without a name waits up to 5 s for the leases of the one before it. A pod takes its own name. Two at once " +
+      "under one name both read everything that either has.",
     ...texts("at most 200 characters", (value) => value.length <= 200),
   },
   roles: {

@@ -14,6 +14,9 @@ export const RENEW_MS = 1_000;
 
 const MEMBER = "member.";
 
+/** So many rounds in a row find that another wrote the entry of this process: one alone may be a write without an answer. */
+const ROUNDS_OF_A_NAMESAKE = 3;
+
 /** What one round of renewal found. */
 export interface Round {
   /** Taken now, each with the revision at which it was taken. */
@@ -50,6 +53,8 @@ export class Leases {
   /** Taken, and not told to whoever reads: a round can fail after it has taken some. */
   readonly #untold = new Map<string, number>();
   #memberRevision = 0;
+  /** Rounds in a row in which somebody else had written the entry of this process. */
+  #foreignRounds = 0;
   #generation = 0;
 
   /** `name` tells this process from every other; one that starts under the name of a dead one has its leases at once. */
@@ -61,6 +66,11 @@ export class Leases {
 
   get held(): readonly string[] {
     return [...this.#held.keys()];
+  }
+
+  /** True while another process runs under this one's name: both read everything that either has, to the same rows. */
+  get hasNamesake(): boolean {
+    return this.#foreignRounds >= ROUNDS_OF_A_NAMESAKE;
   }
 
   /** Renews what is held, notices what was lost, takes what is free and due; entries tell the generation. */
@@ -130,7 +140,14 @@ export class Leases {
   }
 
   async #announce(): Promise<void> {
-    const revision = await this.#write(this.#memberKey, this.#memberRevision);
+    let revision = await this.#bucket.put(this.#memberKey, this.#entry, this.#memberRevision);
+    let present: BucketEntry | undefined;
+    if (revision === undefined) {
+      present = await this.#bucket.get(this.#memberKey);
+      revision = await this.#bucket.put(this.#memberKey, this.#entry, present?.revision ?? 0);
+    }
+    // Where there is none it had expired.
+    this.#foreignRounds = present === undefined ? 0 : this.#foreignRounds + 1;
     if (revision !== undefined) this.#memberRevision = revision;
   }
 

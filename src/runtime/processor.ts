@@ -67,6 +67,7 @@ export class Processor {
   #generation = 0;
   #knowsSnapshots = false;
   #isRoundFailing = false;
+  #hasNamesake = false;
   /** Sources opened so far; part of their consumers' names, for a partition may be opened again under one lease. */
   #opened = 0;
 
@@ -266,11 +267,22 @@ export class Processor {
     await this.#adoptGeneration();
     const { taken, lost, surplus } = await this.#leases.round(this.#generation);
     if (lost.length > 0) this.#count("leases_lost", lost.length);
+    this.#tellNamesake();
     // Lost ones, and those that were given up while they were being opened.
     const held = new Set(this.#leases.held);
     for (const partition of this.#owned.keys()) if (!held.has(partition)) this.#leave(partition);
     for (const partition of surplus) this.#leave(partition, () => this.#release(partition));
     await this.#openAll(taken);
+  }
+
+  /** Says once that another process has the name of this one, which nobody would see in the rows. */
+  #tellNamesake(): void {
+    const { hasNamesake } = this.#leases;
+    if (hasNamesake && !this.#hasNamesake) {
+      const { name } = this.#settings;
+      this.#ports.log.warn({ name }, "another process runs under this name, and both read the same partitions");
+    }
+    this.#hasNamesake = hasNamesake;
   }
 
   /** Stops reading a partition, then does what is to be done; the round need not wait for it. */

@@ -149,6 +149,33 @@ describe("leases", (test) => {
     assert.equal(await taken(new Leases("pod-0", PARTITIONS, bucket)), PARTITIONS);
   });
 
+  test("tell that two processes run under one name, and no longer when one has gone", async () => {
+    const bucket = new ExpiringBucket();
+    const [one, two] = [new Leases("pod", PARTITIONS, bucket), new Leases("pod", PARTITIONS, bucket)];
+    for (let nth = 0; nth < 4; nth++) for (const leases of [one, two]) await leases.round(1);
+    assert.equal([one.hasNamesake, two.hasNamesake], [true, true]);
+    for (let nth = 0; nth < 2; nth++) await two.round(1);
+    assert.not(two.hasNamesake);
+  });
+
+  test("take nobody for a namesake that was there before, nor a write whose answer was lost, nor an entry that expired", async () => {
+    const bucket = new ExpiringBucket();
+    await new Leases("pod", PARTITIONS, bucket).round(1);
+    let answers = true;
+    const unsure = disturbed(bucket, async (...entry) => {
+      const revision = await bucket.put(...entry);
+      if (answers) return revision;
+      throw new Error("no answer");
+    });
+    const leases = new Leases("pod", PARTITIONS, unsure);
+    for (let nth = 0; nth < 12; nth++) {
+      answers = nth % 3 !== 1;
+      await leases.round(1).catch(() => {});
+      assert.not(leases.hasNamesake);
+      if (nth > 6) await bucket.expire("pod");
+    }
+  });
+
   test("are lost by a process that slept while another took them", async () => {
     const bucket = new ExpiringBucket();
     const sleeper = new Leases("sleeper", PARTITIONS, bucket);
