@@ -13,6 +13,7 @@ import type { SnapshotFeed } from "./feed.ts";
 import { MatchedObservations } from "./matched.ts";
 import { type ObservedEvent, sharing } from "./observed.ts";
 import { type OpenObservation, OpenObservations } from "./open.ts";
+import { Ordered } from "./ordered.ts";
 import {
   type Claim,
   claimOf,
@@ -73,9 +74,9 @@ export class Attribution {
   readonly #bySource = new Map<string, SourceObservations>();
   readonly #texts = new SharedTexts();
   /** Those kept whole that only the stream holds, in stream order: the first one bounds the rewind. */
-  readonly #streamed = new Set<OpenObservation>();
+  readonly #streamed = new Ordered<OpenObservation>();
   /** Open observations that have an entry, in stream order too. */
-  #held = new Set<OpenObservation>();
+  #held = new Ordered<OpenObservation>();
   #heldMark = 0;
   #lastHeldSequence = 0;
   #isHeldInOrder = true;
@@ -195,8 +196,8 @@ export class Attribution {
 
   /** The least stream sequence of an open observation that only the stream holds, or undefined. */
   get leastStreamedSequence(): number | undefined {
-    const [streamed] = this.#streamed;
-    const least = Math.min(streamed?.streamSequence ?? Infinity, this.#leastMatched()?.leastSequence ?? Infinity);
+    const streamed = this.#streamed.first?.streamSequence;
+    const least = Math.min(streamed ?? Infinity, this.#leastMatched()?.leastSequence ?? Infinity);
     return least === Infinity ? undefined : least;
   }
 
@@ -212,8 +213,7 @@ export class Attribution {
 
   /** The least stream sequence of an open observation that lives in `unmatched_status`, 0 when none does. */
   get leastHeldSequence(): number {
-    for (const open of this.#held) return open.streamSequence;
-    return 0;
+    return this.#held.first?.streamSequence ?? 0;
   }
 
   /**
@@ -238,7 +238,7 @@ export class Attribution {
     }
     this.#entries.clear();
     if (!this.#isHeldInOrder) {
-      this.#held = new Set([...this.#held].sort((a, b) => a.streamSequence - b.streamSequence));
+      this.#held = new Ordered([...this.#held].sort((a, b) => a.streamSequence - b.streamSequence));
       this.#isHeldInOrder = true;
     }
     return changes;
@@ -246,8 +246,8 @@ export class Attribution {
 
   /** Closes the first in the stream of all open observations; each set is in stream order. */
   #closeOldest(): ObservedEvent {
-    const [streamed] = this.#streamed;
-    const [held] = this.#held;
+    const streamed = this.#streamed.first;
+    const held = this.#held.first;
     const open = (streamed?.streamSequence ?? Infinity) < (held?.streamSequence ?? Infinity) ? streamed : held;
     const matched = this.#leastMatched();
     if (matched !== undefined && matched.leastSequence < (open?.streamSequence ?? Infinity)) {

@@ -84,13 +84,8 @@ export class ByteReader {
     return this.#bytes.subarray(this.#at, this.#at += length);
   }
 
-  /** Passes as many bytes as these are; true when they are the same. */
-  passes(bytes: Uint8Array): boolean {
-    const from = this.#at;
-    const { length } = bytes;
+  /** Passes over the next so many bytes. */
+  skip(length: number): void {
     this.#at += length;
-    let same = 0;
-    while (same < length && this.#bytes[from + same] === bytes[same]) same++;
-    return same === length;
   }
 }

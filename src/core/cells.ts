@@ -53,11 +53,11 @@ export class Cells {
     return bytes;
   }
 
-  /** Changes one byte of the record that begins there. */
-  set(first: number, at: number, byte: number): void {
-    let cell = first;
-    for (; at >= CELL_BYTES; at -= CELL_BYTES) cell = this.#after(cell);
-    this.#bytesOf(cell)[at] = byte;
+  /** Puts bytes, as `read` returned them but for some in [from, to), in the place of those of the record that begins there. */
+  rewrite(first: number, bytes: Uint8Array, from: number, to: number): void {
+    for (let at = 0, cell = first; at < to; at += CELL_BYTES, cell = this.#after(cell)) {
+      if (at + CELL_BYTES > from) this.#bytesOf(cell).set(bytes.subarray(at, at + CELL_BYTES));
+    }
   }
 
   /** Gives up the record that begins there. */

@@ -28,6 +28,7 @@ export interface OpenObservation {
   closesAfterMs: number;
   /** True once its entry in `unmatched_status` is part of a batch; then the stream need not be re-read for it. */
   held: boolean;
+  /** True once it was removed; it never opens again. */
   closed: boolean;
 }
 
@@ -51,7 +52,7 @@ export class OpenObservations {
 
   /** Gives an observation another place in the stream. */
   move(open: OpenObservation, streamSequence: number): void {
-    this.#take(open);
+    for (const [index, key] of this.#placesOf(open)) index.take(key, open);
     open.streamSequence = streamSequence;
     this.#insert(open);
   }
@@ -82,7 +83,7 @@ export class OpenObservations {
   remove(open: OpenObservation): void {
     open.closed = true;
     this.#byUid.delete(open.observed.uid);
-    this.#take(open);
+    for (const [index, key] of this.#placesOf(open)) index.leave(key);
   }
 
   /** Hands over the observations of a node URL that a snapshot of this time may improve. */
@@ -97,17 +98,17 @@ export class OpenObservations {
   }
 
   #insert(open: OpenObservation): void {
-    const { url, address } = open.observed;
-    if (url !== "") this.#byUrl.insert(url, open);
-    if (url !== "" && isImprovedByLater(open)) this.#unmatchedByUrl.insert(url, open);
-    if (address !== "" && isFoundByWallet(open)) this.#byWallet.insert(address, open);
+    for (const [index, key] of this.#placesOf(open)) index.insert(key, open);
   }
 
-  #take(open: OpenObservation): void {
+  /** The lookups that find an observation, and by which text. */
+  #placesOf(open: OpenObservation): [index: TimeIndex, key: string][] {
     const { url, address } = open.observed;
-    if (url !== "") this.#byUrl.remove(url, open);
-    if (url !== "" && isImprovedByLater(open)) this.#unmatchedByUrl.remove(url, open);
-    if (address !== "" && isFoundByWallet(open)) this.#byWallet.remove(address, open);
+    const places: [TimeIndex, string][] = [];
+    if (url !== "") places.push([this.#byUrl, url]);
+    if (url !== "" && isImprovedByLater(open)) places.push([this.#unmatchedByUrl, url]);
+    if (address !== "" && isFoundByWallet(open)) places.push([this.#byWallet, address]);
+    return places;
   }
 
   /** Takes out and returns the next observation that closes when the feed stands at this time. */
@@ -132,40 +133,62 @@ function isFoundByWallet({ observed, grade }: OpenObservation): boolean {
   return observed.url === "" || levelOf(grade) === LEVEL.nothingKnown;
 }
 
-/** Observations by a text, of each in the order of their times and then of the stream. */
+/** The observations of a text, in the order of their times and then of the stream. */
+interface Track {
+  observations: OpenObservation[];
+  /** How many of them have closed. */
+  closed: number;
+}
+
+/** Less than one in so many of a track have closed. */
+const CLOSED_ONE_IN = 4;
+
+/**
+ * Observations by a text. One that closes is passed over until it goes with others in one pass: many close together, and
+ * at the beginning of a track, where each would move all of the rest.
+ */
 class TimeIndex {
-  readonly #tracks = new Map<string, OpenObservation[]>();
+  readonly #tracks = new Map<string, Track>();
 
   insert(key: string, open: OpenObservation): void {
-    const track = this.#tracks.get(key);
-    if (track === undefined) this.#tracks.set(key, [open]);
-    else track.splice(firstFrom(track, open.observed.eventTimeMs, open.streamSequence + 1), 0, open);
+    const observations = this.#tracks.get(key)?.observations;
+    if (observations === undefined) this.#tracks.set(key, { observations: [open], closed: 0 });
+    else observations.splice(firstFrom(observations, open.observed.eventTimeMs, open.streamSequence + 1), 0, open);
   }
 
-  remove(key: string, open: OpenObservation): void {
-    const track = this.#tracks.get(key) ?? [];
+  /** Takes out one that is to stand elsewhere. */
+  take(key: string, open: OpenObservation): void {
+    const { observations } = this.#tracks.get(key)!;
     // A stream that lost its end gives a place again, so another may stand at the first one's.
-    const at = track.indexOf(open, firstFrom(track, open.observed.eventTimeMs, open.streamSequence));
+    const at = observations.indexOf(open, firstFrom(observations, open.observed.eventTimeMs, open.streamSequence));
     if (at < 0) throw new Error(`${open.observed.uid} is not where its time and its place in the stream say`);
-    track.splice(at, 1);
-    if (track.length === 0) this.#tracks.delete(key);
+    observations.splice(at, 1);
   }
 
+  /** Notes that one of a text has closed. */
+  leave(key: string): void {
+    const track = this.#tracks.get(key)!;
+    track.closed++;
+    if (track.closed * CLOSED_ONE_IN >= track.observations.length) this.retain(key, () => true);
+  }
+
+  /** Takes out all others of a text, and those that have closed. */
   retain(key: string, isRetained: (open: OpenObservation) => boolean): void {
-    const track = this.#tracks.get(key)?.filter(isRetained);
+    const track = this.#tracks.get(key);
     if (track === undefined) return;
-    if (track.length === 0) this.#tracks.delete(key);
-    else this.#tracks.set(key, track);
+    track.observations = track.observations.filter((open) => !open.closed && isRetained(open));
+    track.closed = 0;
+    if (track.observations.length === 0) this.#tracks.delete(key);
   }
 
   /** Hands over those with an event time in [from, to]; the index must not change meanwhile. */
   between(key: string, fromMs: number, toMs: number, take: (open: OpenObservation) => void): void {
-    const track = this.#tracks.get(key);
-    if (track === undefined) return;
-    for (let at = firstFrom(track, fromMs); at < track.length; at++) {
-      const open = track[at]!;
+    const observations = this.#tracks.get(key)?.observations;
+    if (observations === undefined) return;
+    for (let at = firstFrom(observations, fromMs); at < observations.length; at++) {
+      const open = observations[at]!;
       if (open.observed.eventTimeMs > toMs) return;
-      take(open);
+      if (!open.closed) take(open);
     }
   }
 }

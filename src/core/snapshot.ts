@@ -59,8 +59,9 @@ const LAST_BUILT_IN = 36;
  */
 export function itemsOf(entry: CapabilityEntry): AdvertisedItem[] {
   if (entry.hardware.length > 0) {
+    const byModel = constraintsByModel(entry);
     return entry.hardware.flatMap((element): AdvertisedItem[] => {
-      const constraint = constraintOf(entry, element);
+      const constraint = constraintOf(element, byModel.get(element.model) ?? []);
       const line = {
         entry,
         pipeline: element.pipeline,
@@ -83,7 +84,7 @@ export function itemsOf(entry: CapabilityEntry): AdvertisedItem[] {
   }
   return builtIn.map((constraint) => ({
     entry,
-    pipeline: capabilityOf(constraint.capabilityId).pipeline,
+    pipeline: pipelineOf(constraint),
     model: constraint.model,
     gpu: undefined,
     capabilityId: constraint.capabilityId,
@@ -91,14 +92,30 @@ export function itemsOf(entry: CapabilityEntry): AdvertisedItem[] {
   }));
 }
 
+/** Of each model the constraints that name it, as far as it matters which: the first two, and the first of each pipeline. */
+function constraintsByModel({ constraints }: CapabilityEntry): Map<string, ModelConstraint[]> {
+  const byModel = new Map<string, ModelConstraint[]>();
+  for (const constraint of constraints) {
+    const naming = byModel.get(constraint.model);
+    if (naming === undefined) byModel.set(constraint.model, [constraint]);
+    else if (naming.length < 2 || naming.every((one) => pipelineOf(one) !== pipelineOf(constraint))) {
+      naming.push(constraint);
+    }
+  }
+  return byModel;
+}
+
 /**
- * The constraint that speaks of a hardware element: it names the element's model, and where several capabilities do, it
- * is the one that runs the element's pipeline. Undefined when that is in doubt: another's version and price are wrong.
+ * Of the constraints that name a hardware element's model the one that speaks of the element: where there are several,
+ * it is the one that runs its pipeline. Undefined when that is in doubt: another's version and price are wrong.
  */
-function constraintOf(entry: CapabilityEntry, { pipeline, model }: Hardware): ModelConstraint | undefined {
-  const naming = entry.constraints.filter((one) => one.model === model);
+function constraintOf({ pipeline }: Hardware, naming: readonly ModelConstraint[]): ModelConstraint | undefined {
   if (naming.length < 2) return naming[0];
-  return naming.find((one) => capabilityOf(one.capabilityId).pipeline === canonicalPipeline(pipeline));
+  return naming.find((one) => pipelineOf(one) === canonicalPipeline(pipeline));
+}
+
+function pipelineOf({ capabilityId }: ModelConstraint): string {
+  return capabilityOf(capabilityId).pipeline;
 }
 
 const text = v.string();

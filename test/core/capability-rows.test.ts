@@ -2,6 +2,7 @@
  * The rows of a capability message: four families in the typed tables, and the dimension of the snapshots. What upstream's
  * filling rules got wrong is here by name.
  */
+import fc from "fast-check";
 import * as assert from "uvu/assert";
 import { capabilityOf, CATALOGUE } from "../../src/core/catalogue.ts";
 import { catalogueRows } from "../../src/core/emit/capabilities.ts";
@@ -250,6 +251,27 @@ describe("capability rows: hazards of upstream's filling rules", (test) => {
     const price = { capabilities_prices: [priceOf(28, "m", 5), priceOf(undefined, "m", 6)] };
     const [row] = items(nodeWith([{ pipeline: "text-to-image", model_id: "m" }], models, price));
     assert.equal(claims(row!), [27, null, 1, null]);
+  });
+
+  test("the first price that names both, or none", () => {
+    const [capability, model] = [fc.constantFrom(27, 28, 35, -1, undefined), fc.constantFrom("a", "b", "27 a", "")];
+    const priced = fc.array(fc.record({ capability, model, wei: fc.nat(9) }));
+    fc.assert(
+      fc.property(priced, (all) => {
+        const models = { "27": { a: {} }, "28": { b: {}, "27 a": {} } };
+        const hardware = ["a", "b", "27 a", "c"].map((model_id) => ({ model_id, gpu_info: null }));
+        const listed = {
+          capabilities_prices: all.map(({ capability, model, wei }) => priceOf(capability, model, wei)),
+        };
+        const rows = items(nodeWith(hardware, models, listed));
+        assert.is(rows.length, hardware.length);
+        for (const { capability_id, model_id, price_per_unit } of rows) {
+          const price = all.find(({ capability, model }) => capability === capability_id && model === model_id);
+          assert.is(price_per_unit, price?.wei ?? null);
+        }
+      }),
+      { numRuns: 100, includeErrorInReport: true },
+    );
   });
 
   test("an external runner is not given capability 37 by its price", () => {

@@ -54,15 +54,22 @@ describe("cells", (test) => {
     assert.equal(take(cells, places[1_999]!), bytesOf(64, 1_999));
   });
 
-  test("change where they are told to, and nowhere else", () => {
+  test("are rewritten where they are, and nothing else is", () => {
     const cells = new Cells();
     const [place, other] = [bytesOf(200, 1), bytesOf(200, 2)].map((bytes) => cells.put(bytes));
     const expected = bytesOf(200, 1);
     for (const [nth, at] of [0, 63, 64, 127, 128, 199].entries()) {
-      cells.set(place!, at, nth);
+      const bytes = cells.read(place!);
+      bytes[at] = nth;
+      cells.rewrite(place!, bytes, at, at + 1);
       expected[at] = nth;
       assert.equal(cells.read(place!).subarray(0, 200), expected);
     }
+    const bytes = cells.read(place!);
+    bytes.fill(9, 60, 130);
+    cells.rewrite(place!, bytes, 60, 130);
+    cells.rewrite(place!, bytesOf(256, 3), 256, 0);
+    assert.equal(cells.read(place!), bytes);
     assert.equal(cells.read(other!).subarray(0, 200), bytesOf(200, 2));
   });
 

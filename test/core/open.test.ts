@@ -70,6 +70,11 @@ function checkIndexes(observations: OpenObservations, inside: ReadonlySet<OpenOb
         const found: OpenObservation[] = [];
         observations.ofUrl(url, timeMs, { beforeMs, afterMs }, (open) => found.push(open));
         assert.is(new Set(found).size, found.length, "each once");
+        for (const [nth, { observed, streamSequence }] of found.slice(1).entries()) {
+          const { observed: { eventTimeMs }, streamSequence: sequence } = found[nth]!;
+          const isLater = observed.eventTimeMs > eventTimeMs;
+          assert.ok(isLater || (observed.eventTimeMs === eventTimeMs && streamSequence >= sequence), "in their order");
+        }
         const improvable = within.filter(({ observed, grade }) =>
           observed.url === url && gradeFrom(observed, bestNodeFor(observed), timeMs, "") > grade
         );
@@ -147,5 +152,51 @@ describe("open observations", (test) => {
       }),
       { numRuns: 200, includeErrorInReport: true },
     );
+  });
+
+  test("are found as long as they are open, however many of a url and a wallet close before them, rise and move", () => {
+    const step = fc.record({ feedTimeMs: fc.nat(7), moves: fc.nat(), streamSequence: fc.nat(6), raises: fc.nat() });
+    fc.assert(
+      fc.property(fc.array(placed, { maxLength: 100 }), fc.array(step, { maxLength: 6 }), (all, steps) => {
+        const observations = new OpenObservations();
+        const inside = new Set(all.map(openOf));
+        for (const open of inside) observations.add(open);
+        for (const { feedTimeMs, moves, streamSequence, raises } of steps) {
+          for (let open = observations.nextToClose(feedTimeMs); open; open = observations.nextToClose(feedTimeMs)) {
+            assert.ok(inside.delete(open), "once");
+          }
+          assert.ok([...inside].every(({ closesAfterMs }) => closesAfterMs >= feedTimeMs));
+          checkIndexes(observations, inside);
+          if (inside.size === 0) return;
+          observations.move([...inside][moves % inside.size]!, streamSequence);
+          const raised = [...inside][raises % inside.size]!;
+          const { eventTimeMs: timeMs, url, address: wallet } = raised.observed;
+          const grade = gradeOfKnown({ timeMs, url, wallet, known: "before" });
+          if (grade > raised.grade) observations.raise([[raised, { grade, tie: 0n }]]);
+          checkIndexes(observations, inside);
+        }
+      }),
+      { numRuns: 100, includeErrorInReport: true },
+    );
+  });
+
+  test("of one url and wallet are each looked at a few times while all of them close, in whatever order", () => {
+    const COUNT = 5_000;
+    let looks = 0;
+    for (const closesAfter of [(nth: number) => nth, (nth: number) => COUNT - nth, (nth: number) => nth * 7 % COUNT]) {
+      const observations = new OpenObservations();
+      for (let nth = 0; nth < COUNT; nth++) {
+        const place = { url: URLS[1], wallet: WALLETS[1], timeMs: nth, streamSequence: nth + 1 };
+        const open = openOf({ ...place, closesAfterMs: closesAfter(nth), known: "nothing" }, nth);
+        let closed = false;
+        Object.defineProperty(open, "closed", { get: () => (looks++, closed), set: (value) => closed = value });
+        observations.add(open);
+      }
+      looks = 0;
+      let count = 0;
+      while (observations.nextToClose(COUNT + 1) !== undefined) count++;
+      assert.is(count, COUNT);
+      assert.ok(looks < 20 * COUNT, `${looks} looks`);
+    }
   });
 });

@@ -2,12 +2,14 @@
  * Capability snapshots: what one capability message says of who runs what where, as candidates of attribution
  * and as rows of the capability dimension. The real listings are in snapshot-real.test.ts.
  */
+import fc from "fast-check";
 import * as assert from "uvu/assert";
 import { capabilityOf } from "../../src/core/catalogue.ts";
 import { LARGEST_MESSAGE } from "../../src/core/decode.ts";
 import type { Row } from "../../src/core/emit/row.ts";
 import { SnapshotFeed } from "../../src/core/feed.ts";
-import { type Item, type Node, readSnapshotEntry, snapshotOf } from "../../src/core/snapshot.ts";
+import { canonicalPipeline } from "../../src/core/normalise.ts";
+import { type Item, itemsOf as linesOf, type Node, readSnapshotEntry, snapshotOf } from "../../src/core/snapshot.ts";
 import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";
 import { describe } from "../helpers/suite.ts";
 import {
@@ -257,6 +259,56 @@ describe("capability snapshots: what the rows and candidates hold", (test) => {
     const [row] = rowsOf(entry);
     assert.equal([row!.pipeline, row!.capability_id, row!.capability_name], ["openai-chat-completions", -1, "Unused"]);
     assert.is(itemsOf(entry)[0]!.pipeline, "openai-chat-completions");
+  });
+});
+
+describe("capability snapshots: the constraint of a hardware element", (test) => {
+  const [entry] = capabilities([entryWire()]).payload.entries;
+  const element = entry!.hardware[0]!;
+  const constraint = entry!.constraints[0]!;
+
+  test("is the only one that names its model, or the first of those that runs its pipeline", () => {
+    const model = fc.constantFrom("", "a", "b", "c");
+    const pipeline = fc.constantFrom("", "text-to-image", " Image-to-Image ", "live-video-to-video", "no pipeline");
+    const constraints = fc.array(fc.record({ model, capabilityId: fc.constantFrom(0, 1, 27, 28, 35, 37, 1_000) }));
+    fc.assert(
+      fc.property(fc.array(fc.record({ model, pipeline }), { minLength: 1 }), constraints, (hardware, all) => {
+        const advertises = {
+          ...entry!,
+          hardware: hardware.map((one) => ({ ...element, ...one })),
+          constraints: all.map((one) => ({ ...constraint, ...one })),
+        };
+        const lines = linesOf(advertises);
+        assert.is(lines.length, hardware.length);
+        for (const [nth, { model, pipeline }] of hardware.entries()) {
+          const naming = advertises.constraints.filter((one) => one.model === model);
+          const runsIt = naming.find((one) => capabilityOf(one.capabilityId).pipeline === canonicalPipeline(pipeline));
+          assert.is(lines[nth]!.constraint, naming.length < 2 ? naming[0] : runsIt);
+        }
+      }),
+      { numRuns: 300, includeErrorInReport: true },
+    );
+  });
+
+  test("is found without looking at each of the others for each element", () => {
+    const COUNT = 2_000;
+    for (const modelOf of [(nth: number) => `model-${nth}`, () => "one model"]) {
+      let looks = 0;
+      const constraints = Array.from({ length: COUNT }, (_, nth) => ({
+        ...constraint,
+        get model() {
+          looks++;
+          return modelOf(nth);
+        },
+        get capabilityId() {
+          looks++;
+          return nth;
+        },
+      }));
+      const hardware = constraints.map((_, nth) => ({ ...element, model: modelOf(nth), pipeline: "upscale" }));
+      assert.is(linesOf({ ...entry!, hardware, constraints }).length, COUNT);
+      assert.ok(looks < 100 * COUNT, `${looks} looks`);
+    }
   });
 });
 

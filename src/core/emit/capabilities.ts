@@ -7,7 +7,7 @@
  * their rows are made in place: a spread of an object costs more than the row.
  */
 import { capabilityOf, CATALOGUE, CATALOGUE_VERSION, NO_CAPABILITY } from "../catalogue.ts";
-import type { CapabilitiesEvent, CapabilityEntry, EventHead } from "../event.ts";
+import type { CapabilitiesEvent, CapabilityEntry, CapabilityPrice, EventHead } from "../event.ts";
 import { type AdvertisedItem, itemsOf } from "../snapshot.ts";
 import type { Cell, Row, RowsOf } from "./row.ts";
 
@@ -51,20 +51,35 @@ export function catalogueRows(): Row[] {
 }
 
 function addItems(head: EventHead, entry: CapabilityEntry, { items }: Said, rowsOf: RowsOf): void {
+  const prices = pricesOf(entry);
   for (const item of itemsOf(entry)) {
     const { pipeline, model, gpu, capabilityId } = item;
     if (!isNew(items, JSON.stringify([pipeline, model, capabilityId, gpu?.id]))) continue;
-    rowsOf("raw_network_capabilities").push(itemRow(head, item));
+    rowsOf("raw_network_capabilities").push(itemRow(head, item, prices.get(priceKey(capabilityId, model))));
     rowsOf("dim_orchestrator_capability_snapshots").push(itemSnapshotRow(head, item));
   }
 }
 
+/** The prices of an entry, by the capability and the model that each is of. */
+function pricesOf(entry: CapabilityEntry): Map<string, CapabilityPrice> {
+  const prices = new Map<string, CapabilityPrice>();
+  for (const price of entry.prices) {
+    const key = priceKey(price.capabilityId, price.constraint);
+    if (!prices.has(key)) prices.set(key, price);
+  }
+  return prices;
+}
+
+function priceKey(capabilityId: number | null, model: string): string {
+  return `${capabilityId} ${model}`;
+}
+
 /** Null stands for "no constraint names the model", where the dimension has `NO_CAPABILITY`. */
-function itemRow(head: EventHead, { entry, pipeline, model, gpu, capabilityId, constraint }: AdvertisedItem): Row {
+function itemRow(head: EventHead, item: AdvertisedItem, itsPrice: CapabilityPrice | undefined): Row {
+  const { entry, pipeline, model, gpu, capabilityId, constraint } = item;
   const capability = constraint && capabilityOf(capabilityId);
   // Of no other capability and no other model: a node lists prices for what it does not run.
-  const price = constraint &&
-    entry.prices.find((one) => one.capabilityId === capabilityId && one.constraint === model);
+  const price = constraint && itsPrice;
   return {
     source: head.source,
     raw_event_uid: head.uid,

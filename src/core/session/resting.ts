@@ -11,7 +11,7 @@ import { Cells } from "../cells.ts";
 import { type ContextTuple, contextTuple, emptySession, readContext } from "./entry.ts";
 import type { Session } from "./session.ts";
 import { type Support, Supports } from "./support.ts";
-import { UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
+import { endOf, UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
 
 /** A session that rests. */
 export interface Resting {
@@ -19,8 +19,10 @@ export interface Resting {
   readonly supports: Supports;
   /** Where its bytes are. */
   readonly place: number;
-  /** How many of its events are open. */
+  /** How many of its events are open; those whose closing is yet to be noted in its bytes count as such. */
   open: number;
+  /** The uids of these, always fewer than are open. */
+  closing: string[] | undefined;
 }
 
 /** What of a session is text, and when it begins. */
@@ -36,6 +38,13 @@ interface Head {
 const OPEN = 1;
 const USUAL = 2;
 const BESIDE_MARK = 4;
+
+/**
+ * To note a closing the record is read from its beginning. Of a session with many open events, which may all close together,
+ * closings are noted when they are one in so many of these; of any other at once, without a list.
+ */
+const NOTED_ONE_IN = 8;
+const MANY_OPEN = 64;
 
 /** Enough for some minutes of a large installation, and little to keep for the last session that refers to a table. */
 const MOST_IN_TABLE = 4_096;
@@ -75,27 +84,53 @@ export class RestingSessions {
       writer.whole(signals.contextPlaceOf(nth));
       if (bytes !== undefined) writer.room(UID_BYTES).set(bytes);
     }
-    return { supports: this.#supports, place: this.#cells.put(writer.written), open };
+    return { supports: this.#supports, place: this.#cells.put(writer.written), open, closing: undefined };
   }
 
   /** Notes that no better evidence for an event of this usual uid will come; nothing when it is not open. */
   close(resting: Resting, uid: string): void {
-    const wanted = usualBytes(uid)!;
+    if (resting.open < MANY_OPEN) {
+      this.#closeAll(resting, [uid]);
+      return;
+    }
+    resting.closing ??= [];
+    if (resting.closing.push(uid) * NOTED_ONE_IN >= resting.open) this.#note(resting);
+  }
+
+  /** Notes in the bytes of a session what has closed. */
+  #note(resting: Resting): void {
+    const { closing } = resting;
+    if (closing === undefined) return;
+    resting.closing = undefined;
+    this.#closeAll(resting, closing);
+  }
+
+  #closeAll(resting: Resting, uids: readonly string[]): void {
+    const wanted = new Set(uids);
+    // Most of the others are told apart by their ends, without being made texts.
+    const ends = new Set(uids.map((uid) => endOf(usualBytes(uid)!)));
     const bytes = this.#cells.read(resting.place);
     const reader = new ByteReader(bytes);
     reader.whole();
     const count = reader.whole();
-    reader.take(reader.whole());
-    for (let nth = 0; nth < count; nth++) {
+    reader.skip(reader.whole());
+    let from = bytes.length;
+    let to = 0;
+    for (let nth = 0; nth < count && wanted.size > 0; nth++) {
       const { at } = reader;
       const beside = reader.whole() % BESIDE_MARK;
       for (let other = 0; other < 3; other++) reader.whole();
-      if ((beside & USUAL) === 0 || !reader.passes(wanted)) continue;
-      if ((beside & OPEN) === 0) return;
-      this.#cells.set(resting.place, at, bytes[at]! - OPEN);
+      if ((beside & USUAL) === 0) continue;
+      const uidAt = reader.at;
+      reader.skip(UID_BYTES);
+      if (!ends.has(endOf(bytes, uidAt)) || !wanted.delete(uidOfBytes(bytes, uidAt))) continue;
+      if ((beside & OPEN) === 0) continue;
+      bytes[at]! -= OPEN;
+      from = Math.min(from, at);
+      to = at + 1;
       resting.open--;
-      return;
     }
+    this.#cells.rewrite(resting.place, bytes, from, to);
   }
 
   /** Takes up a session by the key of its entry: what it was when it was laid down, but for what has closed. */
@@ -106,7 +141,9 @@ export class RestingSessions {
   }
 
   /** A copy of a session that goes on resting. */
-  read(key: string, { supports, place }: Resting): Session {
+  read(key: string, resting: Resting): Session {
+    this.#note(resting);
+    const { supports, place } = resting;
     const reader = new ByteReader(this.#cells.read(place));
     const session = emptySession(key);
     session.rememberHead(reader.whole());

@@ -63,6 +63,12 @@ export function uidOfBytes(bytes: Uint8Array, from = 0): string {
   return decoder.decode(text);
 }
 
+/** A number that tells most uids apart: the end of the hash of that whose bytes begin there. */
+export function endOf(bytes: Uint8Array, from = 0): number {
+  const at = from + UID_BYTES - 4;
+  return bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!;
+}
+
 /** Below 0 when a uid's bytes, which begin there, come before these in the order of texts; 0 when they are the same. */
 export function compareBytes(all: Uint8Array, from: number, bytes: Uint8Array): number {
   // Digits of one case stand in the order of what they say.

@@ -1,11 +1,14 @@
 /** Sessions at rest: what is taken up is what was laid down, to the byte of its entry. */
 import fc from "fast-check";
 import * as assert from "uvu/assert";
+import { Cells } from "../../../src/core/cells.ts";
 import { sessionRow } from "../../../src/core/emit/session.ts";
 import { derive } from "../../../src/core/session/derive.ts";
 import { readSession, writeSession } from "../../../src/core/session/entry.ts";
 import { type Resting, RestingSessions } from "../../../src/core/session/resting.ts";
 import type { Session } from "../../../src/core/session/session.ts";
+import { usualBytes } from "../../../src/core/session/uid.ts";
+import { uuidOf } from "../../helpers/events.ts";
 import { closedWorld, placed } from "../../helpers/session-entries.ts";
 import { sessionWires } from "../../helpers/session-traffic.ts";
 import { sessionTtl } from "../../helpers/session-world.ts";
@@ -27,6 +30,11 @@ function account(session: Session): unknown {
     open,
   };
 }
+
+const flagsOf = ({ signals }: Session) => Array.from(signals, (_, nth) => signals.isOpen(nth));
+
+/** Another usual uid. */
+const unlike = (uid: string) => uid.replace(/.$/, (last) => last === "0" ? "1" : "0");
 
 const read = (key: string, value: string): Session => readSession(key, value)!.session;
 
@@ -86,8 +94,7 @@ describe("a session at rest", (test) => {
           session.setOpen(signal, false);
           assert.is(laid.open, session.open);
         }
-        resting.close(laid, signals[19]!.uid.replace(/.$/, (last) => last === "0" ? "1" : "0"));
-        const flagsOf = ({ signals }: Session) => Array.from(signals, (_, nth) => signals.isOpen(nth));
+        resting.close(laid, unlike(signals[19]!.uid));
         for (const again of [resting.read(key, laid), resting.take(key, laid)]) {
           assert.equal(flagsOf(again), flagsOf(session));
           assert.equal(account(again), account(session));
@@ -96,6 +103,68 @@ describe("a session at rest", (test) => {
       }),
       { numRuns: 100, includeErrorInReport: true },
     );
+  });
+
+  test("of many open events is as if each closing had been noted by itself, and reads its record seldom for them", () => {
+    const [[key, value]] = [...closedWorld(placed([...usualSnapshots(), ...usualSession(7)]), TTL).sessions] as [
+      [string, string],
+    ];
+    const COUNT = 500;
+    const large = (): Session => {
+      const session = read(key, value);
+      const signal = session.signals.at(6);
+      for (let nth = 0; nth < COUNT; nth++) {
+        // Some end like others.
+        const hash = (nth * 7 % 256).toString(16).padStart(16, "0");
+        const uid = nth % 50 === 7 ? `odd-${nth}` : `${uuidOf(1e6 + nth)}~${hash}`;
+        const one = { ...signal, timeMs: signal.timeMs + nth % 300, uid };
+        session.add(one);
+        if (nth % 9 > 0) session.setOpen(one, true);
+      }
+      return session;
+    };
+    const closings = fc.array(fc.oneof(fc.nat(COUNT + 19), fc.constant("read"), fc.constant("unknown")));
+    fc.assert(
+      fc.property(fc.nat(2 * COUNT), fc.nat(COUNT), closings, (most, from, others) => {
+        const session = large();
+        const resting = new RestingSessions();
+        const laid = resting.put(session);
+        const signals = [...session.signals];
+        const agree = (again: Session) => assert.equal(account(again), account(session));
+        // Also some that are not open or have closed before, and then in another order.
+        const many = Array.from({ length: most }, (_, nth) => (from + nth * 7) % signals.length);
+        for (const which of [...many, ...others]) {
+          if (which === "read") agree(resting.read(key, laid));
+          else if (which === "unknown") resting.close(laid, unlike(signals[0]!.uid));
+          else if (usualBytes(signals[which as number]!.uid) !== undefined) {
+            resting.close(laid, signals[which as number]!.uid);
+            session.setOpen(signals[which as number]!, false);
+          }
+          assert.is(laid.open > 0, session.open > 0);
+        }
+        for (const again of [resting.read(key, laid), resting.take(key, laid)]) {
+          assert.equal(flagsOf(again), flagsOf(session));
+          agree(again);
+        }
+      }),
+      { numRuns: 15, includeErrorInReport: true },
+    );
+
+    const resting = new RestingSessions();
+    const session = large();
+    const laid = resting.put(session);
+    const { read: readCells } = Cells.prototype;
+    let reads = 0;
+    Cells.prototype.read = function (place) {
+      reads++;
+      return readCells.call(this, place);
+    };
+    try {
+      for (const { uid } of session.signals) if (usualBytes(uid) !== undefined) resting.close(laid, uid);
+    } finally {
+      Cells.prototype.read = readCells;
+    }
+    assert.ok(reads < 200, `${reads} reads`);
   });
 
   test("keeps its supports when many others have come since", () => {
