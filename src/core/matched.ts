@@ -11,8 +11,8 @@ import { Dictionary } from "./dictionary.ts";
 import type { ObservedEvent } from "./observed.ts";
 import { Parties } from "./parties.ts";
 import { Places } from "./places.ts";
-import { hashOfUid, type Kind, type MatchedObservation, Slab, SLOTS } from "./slab.ts";
-import { usualBytes } from "./session/uid.ts";
+import { type Kind, type MatchedObservation, Slab, SLOTS } from "./slab.ts";
+import { hashOfBytes, usualBytes } from "./session/uid.ts";
 
 /** What beside its measures tells one observation of a party from another. */
 interface Label {
@@ -66,7 +66,7 @@ export class MatchedObservations {
     const bytes = this.size === 0 ? undefined : usualBytes(uid);
     if (bytes === undefined) return false;
     const isIt = (place: number) => this.#slabOf(place).hasUid(place % SLOTS, bytes);
-    return this.#places.find(hashOfUid(bytes, 0), isIt) !== undefined;
+    return this.#places.find(hashOfBytes(bytes), isIt) !== undefined;
   }
 
   /** Keeps one that is not here; false when columns cannot hold it. Stream sequences must ascend. */

@@ -4,7 +4,7 @@
  * are matched with, which are few, by number: an edge takes 36 bytes and a sample 52.
  */
 import type { ObservedEvent } from "./observed.ts";
-import { UID_BYTES, uidOfBytes } from "./session/uid.ts";
+import { hashOfBytes, UID_BYTES, uidOfBytes } from "./session/uid.ts";
 
 /** An observation that waits for a nearer snapshot. */
 export interface MatchedObservation {
@@ -208,7 +208,7 @@ export class Slab {
   }
 
   hashOf(slot: number): number {
-    return hashOfUid(this.#uids, slot * UID_BYTES);
+    return hashOfBytes(this.#uids, slot * UID_BYTES);
   }
 
   #numberOf(snapshotTimeMs: number): number {
@@ -224,10 +224,4 @@ export class Slab {
       this.#snapshots[slot] = this.#numberOf(before[this.#snapshots[slot]!]!);
     }
   }
-}
-
-/** A uid ends with a hash of its event, of which any part is as good as another. */
-export function hashOfUid(bytes: Uint8Array, from: number): number {
-  const last = from + UID_BYTES - 4;
-  return bytes[last]! << 24 | bytes[last + 1]! << 16 | bytes[last + 2]! << 8 | bytes[last + 3]!;
 }

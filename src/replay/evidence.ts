@@ -15,8 +15,8 @@ import { readSnapshotEntry, type Snapshot } from "../core/snapshot.ts";
 import { LatecomerError } from "../errors.ts";
 import type { ReplayedStream, SequenceRange } from "../ports.ts";
 
-/** Where capability messages are published. */
-export const CAPABILITIES = "events.*.network_capabilities.all";
+/** Where capability messages are published, also by one that takes them for part of a session. */
+export const CAPABILITIES = "events.*.network_capabilities.*";
 
 /** Event times, both ends included. */
 export interface EventTimes {

@@ -50,6 +50,15 @@ describe("the evidence of a range", (test) => {
     assert.is(evidence.fromSeq, 2);
   });
 
+  test("has the snapshots of a publisher that names a partition for them, as live traffic has", async () => {
+    const stored = storedFrom(1, NOW + 2 * HOUR_MS, wires).map((message) => {
+      return { ...message, subject: message.subject.replace(/network_capabilities\.all$/, "network_capabilities.0") };
+    });
+    const evidence = new Evidence(SETTINGS, { fromMs: NOW, toMs: NOW + 60_000 }, 1);
+    await evidence.load(streamOf(stored), 7, quiet);
+    assert.is(evidence.snapshots.length, 3);
+  });
+
   test("begins an hour of stored time before the earliest snapshot that can count", async () => {
     const stream = streamOf(storedFrom(1, NOW - 4 * HOUR_MS, Array.from({ length: 7_201 }, () => wires[0]!)));
     const begin = await evidenceStart(stream, { fromMs: NOW, toMs: NOW }, SETTINGS);

@@ -108,8 +108,11 @@ export function writeSession(session: Session, rules: Rules): string {
   for (;;) {
     const value = JSON.stringify(entryOf(session, rules));
     if (fitsBucket(value)) return value;
-    if (session.signals.length > 0) session.fold(session.signals.length / 2, false);
-    else session.end();
+    const { length } = session.signals;
+    if (length === 0) session.end();
+    else session.fold(length / 2, true);
+    // What better evidence may still improve goes only where all before it has gone.
+    if (length > 0 && session.signals.length === length) session.fold(length / 2, false);
   }
 }
 

@@ -11,7 +11,7 @@ import { Cells } from "../cells.ts";
 import { type ContextTuple, contextTuple, emptySession, readContext } from "./entry.ts";
 import type { Session } from "./session.ts";
 import { type Support, Supports } from "./support.ts";
-import { endOf, UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
+import { hashOfBytes, UID_BYTES, uidOfBytes, usualBytes } from "./uid.ts";
 
 /** A session that rests. */
 export interface Resting {
@@ -107,8 +107,8 @@ export class RestingSessions {
 
   #closeAll(resting: Resting, uids: readonly string[]): void {
     const wanted = new Set(uids);
-    // Most of the others are told apart by their ends, without being made texts.
-    const ends = new Set(uids.map((uid) => endOf(usualBytes(uid)!)));
+    // Most of the others are told apart by their hashes, without being made texts.
+    const hashes = new Set(uids.map((uid) => hashOfBytes(usualBytes(uid)!)));
     const bytes = this.#cells.read(resting.place);
     const reader = new ByteReader(bytes);
     reader.whole();
@@ -123,7 +123,7 @@ export class RestingSessions {
       if ((beside & USUAL) === 0) continue;
       const uidAt = reader.at;
       reader.skip(UID_BYTES);
-      if (!ends.has(endOf(bytes, uidAt)) || !wanted.delete(uidOfBytes(bytes, uidAt))) continue;
+      if (!hashes.has(hashOfBytes(bytes, uidAt)) || !wanted.delete(uidOfBytes(bytes, uidAt))) continue;
       if ((beside & OPEN) === 0) continue;
       bytes[at]! -= OPEN;
       from = Math.min(from, at);

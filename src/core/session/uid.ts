@@ -63,8 +63,8 @@ export function uidOfBytes(bytes: Uint8Array, from = 0): string {
   return decoder.decode(text);
 }
 
-/** A number that tells most uids apart: the end of the hash of that whose bytes begin there. */
-export function endOf(bytes: Uint8Array, from = 0): number {
+/** Of the uid whose bytes begin there: it ends with a hash of its event, of which any part is as good as another. */
+export function hashOfBytes(bytes: Uint8Array, from = 0): number {
   const at = from + UID_BYTES - 4;
   return bytes[at]! << 24 | bytes[at + 1]! << 16 | bytes[at + 2]! << 8 | bytes[at + 3]!;
 }

@@ -189,7 +189,8 @@ describe("entry of a session", (test) => {
     );
   });
 
-  test("never grows beyond what a bucket takes, whatever its events hold", () => {
+  /** A session of so many orchestrators by turns, whose entry would take twice what a bucket does. */
+  function large(orchestrators: number): { readonly key: string; readonly session: Session } {
     const [key, value] = entryOf(...EVERYTHING);
     const session = read(key, value);
     const context = session.signals.at(0).context;
@@ -199,12 +200,30 @@ describe("entry of a session", (test) => {
       const uid = `${"é".repeat(250)}-${at}`;
       const wide = { ...context, gateway: `gateway-${at}` };
       const support = session.supports.add({
-        claim: { ...claim, canonical: `0xc${at % 7}` },
+        claim: { ...claim, canonical: `0xc${at % orchestrators}` },
         modelEqual: false,
         tie: BigInt(at),
       });
       session.add({ uid, timeMs: 3_000 + at, mark: 1, context: wide, text: "", support });
     }
+    return { key, session };
+  }
+
+  test("keeps apart what better evidence may still improve, where all of that fits", () => {
+    const { key, session } = large(1);
+    const signals = [...session.signals];
+    for (const signal of signals.slice(-1_300)) session.setOpen(signal, true);
+    assert.is(read(key, writeSession(session, RULES)).signals.length, 1_300);
+    assert.is(session.open, 1_300);
+    // Where it does not fit it goes too.
+    const { session: open } = large(1);
+    for (const signal of [...open.signals]) open.setOpen(signal, true);
+    assert.is(read(key, writeSession(open, RULES)).signals.length, open.open);
+    assert.ok(open.open > 0 && open.open < signals.length / 2);
+  });
+
+  test("never grows beyond what a bucket takes, whatever its events hold", () => {
+    const { key, session } = large(7);
     const written = writeSession(session, RULES);
     assert.ok(new TextEncoder().encode(written).length <= 1_000_000);
     assert.ok(readSession(key, written) !== undefined);
