@@ -73,11 +73,11 @@ async function process(flags: RunFlags, context: Context, stopping: AbortSignal)
   const config = configOf(context, { ...flags });
   const log = logOf(config);
   log.info({ version: context.version, ...describeConfig(config) }, "starting");
-  requireSound([await checkFolder(config)]);
   const metrics = new Metrics();
   const status = config.httpPort === 0 ? undefined : await openStatus(config.httpPort, metrics, stopping);
   const closing: (() => Promise<void>)[] = [async () => await status?.close()];
   try {
+    requireSound([await checkFolder(config)]);
     const nc = await connectNats(config);
     closing.unshift(() => nc.close());
     const clickhouse = await openWarehouse(config, log);
