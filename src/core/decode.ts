@@ -26,7 +26,7 @@ import { sourceOf } from "./subject.ts";
 import { LAST_INSTANT_MS } from "./time.ts";
 
 /** Raised whenever the same bytes would decode to other rows; part of the generation's hash. */
-export const DECODER_VERSION = 2;
+export const DECODER_VERSION = 3;
 
 /** The largest message that is decoded, in bytes: the row limit of the upstream contract. */
 export const LARGEST_MESSAGE = 1_000_000;
