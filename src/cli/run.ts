@@ -65,11 +65,11 @@ export function registerRun(program: Command, context: Context): void {
     .option("--json", "at the end one JSON document of what was counted on stdout");
   withSettings(command, [...PLACES, ...PROCESSING]).action((flags: RunFlags) => {
     const stopping = context.takeSignal();
-    return inTime(process(flags, context, stopping), stopping);
+    return inTime(run(flags, context, stopping), stopping);
   });
 }
 
-async function process(flags: RunFlags, context: Context, stopping: AbortSignal): Promise<void> {
+async function run(flags: RunFlags, context: Context, stopping: AbortSignal): Promise<void> {
   const config = configOf(context, { ...flags });
   const log = logOf(config);
   log.info({ version: context.version, ...describeConfig(config) }, "starting");

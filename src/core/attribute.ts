@@ -26,7 +26,7 @@ import {
   type Ttl,
 } from "./select.ts";
 import { SharedTexts } from "./shared.ts";
-import { indexed } from "./sightings.ts";
+import { indexed, type IndexedNode } from "./sightings.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 export interface AttributionSettings {
@@ -127,10 +127,13 @@ export class Attribution {
   #reexamineOthers({ timeMs, nodes }: Snapshot, others: OpenObservations): void {
     const { ttl } = this.#settings;
     const touched = new Set<OpenObservation>();
-    for (const node of nodes.map(indexed)) {
+    for (const node of nodes) {
+      // Only of nodes that anybody waits for, who are few.
+      let stated: IndexedNode | undefined;
       // To select is to walk through all snapshots of the TTL, where none is as good as can be.
       const touch = (open: OpenObservation): void => {
-        const grade = gradeFrom(open.observed, node, timeMs, open.canonical);
+        stated ??= indexed(node);
+        const grade = gradeFrom(open.observed, stated, timeMs, open.canonical);
         if (grade > open.grade || (grade === open.grade && isAttributed(levelOf(grade)))) touched.add(open);
       };
       const { url, canonical, hot } = node;

@@ -4,6 +4,7 @@
  */
 import { isRetryable, LatecomerError } from "../errors.ts";
 import type { Bucket, Clock } from "../ports.ts";
+import { writeAgain } from "../runtime/leases.ts";
 import { leaseKey } from "./record.ts";
 
 /** How often a lease is renewed, and how long a silent one is watched before it is taken, in milliseconds. */
@@ -76,12 +77,9 @@ export class ReplayLease {
     }
   }
 
-  /** Writes the entry again; undefined when it is somebody else's now. A write before may have gone unanswered. */
-  async #write(): Promise<number | undefined> {
-    const key = leaseKey(this.#id);
-    const renewed = await this.#bucket.put(key, this.#owner, this.#revision);
-    if (renewed !== undefined) return renewed;
-    const present = await this.#bucket.get(key);
-    return present?.value === this.#owner ? await this.#bucket.put(key, this.#owner, present.revision) : undefined;
+  /** Writes the entry again; undefined when it is somebody else's now, or gone. */
+  #write(): Promise<number | undefined> {
+    const entry = { key: leaseKey(this.#id), value: this.#owner, revision: this.#revision };
+    return writeAgain(this.#bucket, entry, (present) => present?.value === this.#owner);
   }
 }

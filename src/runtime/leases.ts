@@ -159,13 +159,26 @@ export class Leases {
   }
 
   /** Writes an entry of ours again, also when it had expired; undefined when it is somebody else's now. */
-  async #write(key: string, revision: number): Promise<number | undefined> {
-    const renewed = await this.#bucket.put(key, this.#entry, revision);
-    if (renewed !== undefined) return renewed;
-    const present = await this.#bucket.get(key);
-    if (present !== undefined && readHolder(present.value).owner !== this.#name) return undefined;
-    return await this.#bucket.put(key, this.#entry, present?.revision ?? 0);
+  #write(key: string, revision: number): Promise<number | undefined> {
+    const isOurs = (present: BucketEntry | undefined) =>
+      present === undefined || readHolder(present.value).owner === this.#name;
+    return writeAgain(this.#bucket, { key, value: this.#entry, revision }, isOurs);
   }
+}
+
+/**
+ * Writes an entry again, of which `revision` was the last that its writer knows: a write before may have gone unanswered.
+ * Returns the new revision, undefined when what is there is not the writer's any more.
+ */
+export async function writeAgain(
+  bucket: Bucket,
+  { key, value, revision }: BucketEntry,
+  isOurs: (present: BucketEntry | undefined) => boolean,
+): Promise<number | undefined> {
+  const written = await bucket.put(key, value, revision);
+  if (written !== undefined) return written;
+  const present = await bucket.get(key);
+  return isOurs(present) ? await bucket.put(key, value, present?.revision ?? 0) : undefined;
 }
 
 function memberKeyOf(owner: string): string {

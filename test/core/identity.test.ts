@@ -5,7 +5,6 @@ import type { Counts } from "../../src/core/effects.ts";
 import { SnapshotFeed } from "../../src/core/feed.ts";
 import { hash64OfBytes } from "../../src/core/hash.ts";
 import { sessionKeyOf } from "../../src/core/identity.ts";
-import { SeenEvents } from "../../src/core/seen.ts";
 import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";
 import { describe } from "../helpers/suite.ts";
 import {
@@ -282,62 +281,5 @@ describe("duplicates and id conflicts", (test) => {
     const counts = countsOf([[statusWire({}, { id: "" })], [statusWire({ state: "LOADING" }, { id: null })]]);
     assert.is(counts.get("accepted"), 2);
     assert.is(counts.get("id_conflict"), undefined);
-  });
-});
-
-describe("SeenEvents", (test) => {
-  test("tells a new event, its repeat, its duplicate and a conflict apart", () => {
-    const seen = new SeenEvents(100);
-    assert.is(seen.note("s", "id", "id~1", 1), "new");
-    assert.is(seen.note("s", "id", "id~1", 1), "repeat");
-    assert.is(seen.note("s", "id", "id~1", 2), "duplicate");
-    assert.is(seen.note("s", "id", "id~2", 3), "id_conflict");
-    assert.is(seen.note("s", "id", "id~2", 3), "repeat");
-    assert.is(seen.note("s", "id", "id~2", 4), "duplicate");
-    assert.is(seen.note("s", "id", "id~1", 5), "duplicate");
-    assert.is(seen.note("t", "id", "id~1", 6), "new");
-    assert.is(seen.note("s", "", "hash", 7), "new");
-    assert.is(seen.note("s", "", "hash", 8), "duplicate");
-  });
-
-  test("tells events apart that share their content, and the same of two sources", () => {
-    const seen = new SeenEvents(1_000);
-    const notes = (source: string, seq: number) =>
-      Array.from({ length: 200 }, (_, at) => seen.note(source, `${at}`, `${at}~same`, seq + at));
-    assert.equal(new Set([...notes("s", 0), ...notes("t", 1_000)]), new Set(["new"]));
-    assert.equal(new Set([...notes("s", 2_000), ...notes("t", 3_000)]), new Set(["duplicate"]));
-  });
-
-  test("remembers at least the last half of its bound", () => {
-    const seen = new SeenEvents(100);
-    for (let at = 0; at < 1_000; at++) assert.is(seen.note("s", `${at}`, `${at}`, at), "new");
-    for (let at = 999; at > 950; at--) assert.is(seen.note("s", `${at}`, `${at}`, -1), "duplicate", String(at));
-  });
-
-  /** How many of these ids and uids are still known; asked of a memory that is not used again. */
-  const knownOf = (seen: SeenEvents, events: readonly [id: string, uid: string][]) =>
-    events.filter(([id, uid], at) => seen.note("s", id, uid, 1_000_000 + at) === "duplicate").length;
-
-  test("forgets beyond its bound", () => {
-    const seen = new SeenEvents(100);
-    const events = Array.from({ length: 1_000 }, (_, at): [string, string] => [`${at}`, `${at}~`]);
-    for (const [at, [id, uid]] of events.entries()) seen.note("s", id, uid, at);
-    assert.ok(knownOf(seen, events) <= 100);
-  });
-
-  test("forgets beyond its bound when all events share one id", () => {
-    const seen = new SeenEvents(100);
-    const events = Array.from({ length: 1_000 }, (_, at): [string, string] => ["same", `same~${at}`]);
-    for (const [at, [id, uid]] of events.entries()) seen.note("s", id, uid, at);
-    const known = knownOf(seen, events);
-    assert.ok(known <= 100, `remembers ${known}`);
-  });
-
-  test("a bound of 1 or less still tells the last event", () => {
-    for (const most of [1, 0]) {
-      const seen = new SeenEvents(most);
-      assert.is(seen.note("s", "a", "a", 1), "new");
-      assert.is(seen.note("s", "a", "a", 2), "duplicate");
-    }
   });
 });
