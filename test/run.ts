@@ -19,7 +19,7 @@ import { temporaryFolder } from "./helpers/temporary.ts";
 const here = dirname(fileURLToPath(import.meta.url));
 const root = dirname(here);
 
-/** How long one file may take, in milliseconds: ten times what the longest takes on a quiet core, for machines are shared. */
+/** How long one file may take, in milliseconds: more than twice what the longest takes on a quiet core, for machines are shared. */
 const TIME_LIMIT_MS = { everyday: 600_000, soak: 1_200_000 };
 
 interface Result {

@@ -9,8 +9,8 @@
 /** Of a usual session a tenth is lost to links and to the end of its last cell; cells of twice the size lose as much. */
 const CELL_BYTES = 64;
 
-/** Cells that are claimed at a time: 64 KiB, of which a process with few sessions has only one. */
-const CELLS_IN_SLAB = 1_024;
+/** Cells that are claimed at a time: 16 KiB, of which a process with few sessions has only one. */
+const CELLS_IN_SLAB = 256;
 
 /** The end of a chain. */
 const NONE = -1;
@@ -19,6 +19,8 @@ export class Cells {
   readonly #slabs: Uint8Array[] = [];
   /** The cell that follows each cell, in its record or among those that are free. */
   readonly #next: Int32Array[] = [];
+  /** How many cells were ever needed; those after them are as new. */
+  #used = 0;
   #free = NONE;
 
   /** How many cells there are, free or not. */
@@ -69,18 +71,16 @@ export class Cells {
   }
 
   #claim(): number {
-    if (this.#free === NONE) this.#addSlab();
     const cell = this.#free;
-    this.#free = this.#after(cell);
-    return cell;
-  }
-
-  #addSlab(): void {
-    const first = this.#slabs.length * CELLS_IN_SLAB;
-    this.#slabs.push(new Uint8Array(CELLS_IN_SLAB * CELL_BYTES));
-    this.#next.push(Int32Array.from({ length: CELLS_IN_SLAB }, (_, at) => first + at + 1));
-    this.#link(first + CELLS_IN_SLAB - 1, this.#free);
-    this.#free = first;
+    if (cell !== NONE) {
+      this.#free = this.#after(cell);
+      return cell;
+    }
+    if (this.#used === this.size) {
+      this.#slabs.push(new Uint8Array(CELLS_IN_SLAB * CELL_BYTES));
+      this.#next.push(new Int32Array(CELLS_IN_SLAB));
+    }
+    return this.#used++;
   }
 
   #bytesOf(cell: number): Uint8Array {
