@@ -6,10 +6,10 @@
  * sees a stored snapshot, after which durable effect it dies. The world itself has no client, no clock and no
  * randomness, so the same calls give the same table.
  */
-import { type Checkpoint, mergeCheckpoints } from "../core/checkpoint.ts";
+import { type Checkpoint, mergeCheckpoints, planStart } from "../core/checkpoint.ts";
 import type { Effects, StateChange } from "../core/effects.ts";
 import { isGreater, type Row } from "../core/emit/row.ts";
-import { mergeEntries, readEntry } from "../core/entry.ts";
+import { markOf, mergeEntries, readEntry, type UnmatchedEntry } from "../core/entry.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { type Fact, factKey, FACTS, type FactTable } from "../core/facts.ts";
 import { SnapshotFeed } from "../core/feed.ts";
@@ -18,7 +18,7 @@ import { judge, type Judged } from "../core/judge.ts";
 import { mergeSessions } from "../core/session/entry.ts";
 import { sessionStateKey } from "../core/session/sessions.ts";
 import { readSnapshotEntry, type Snapshot } from "../core/snapshot.ts";
-import { FROM_THE_START, PartitionState, type StartingPoint, type StepSettings } from "../core/step.ts";
+import { PartitionState, type StartingPoint, type StepSettings } from "../core/step.ts";
 import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
 
 export interface WorldSettings extends StepSettings {
@@ -239,22 +239,43 @@ export class World {
     const feed = new SnapshotFeed(this.settings);
     const seen = [...this.snapshots.keys()];
     for (const key of reordered(seen, pick)) feed.apply(this.#snapshot(key));
+    const entries = reordered([...this.unmatched.values()], pick).map((value) => readEntry(value)!);
     const partitions = new Map<string, Partition>();
     for (const name of this.names) {
-      const checkpoint = this.checkpoints.get(name);
-      const start = checkpoint === undefined ? FROM_THE_START : { ...checkpoint, firstSeq: 1 };
-      const next = checkpoint === undefined ? 0 : firstFrom(this.#tracks.get(name)!, start.rewindSeq);
+      const start = this.#startOf(name, entries.filter((entry) => this.#partitionOf(entry) === name));
+      const next = firstFrom(this.#tracks.get(name)!, start.rewindSeq);
       partitions.set(name, { state: this.open(feed, start), next });
     }
-    for (const value of reordered([...this.unmatched.values()], pick)) {
-      const entry = readEntry(value)!;
+    for (const entry of entries) {
       const { source, streamId, requestId, id } = entry.observed;
-      const { state } = partitions.get(partitionOf(sessionKeyOf(streamId, requestId, id), this.settings.partitions))!;
+      const { state } = partitions.get(this.#partitionOf(entry))!;
       const key = sessionStateKey(source, streamId, requestId, id);
       state.admit(key, this.sessions.get(key));
       state.restore(entry);
     }
     this.#writers[writer] = { feed, partitions, seen, waiting: [] };
+  }
+
+  /** Where a partition starts by its checkpoint and the entries of its observations, of a stream that loses nothing. */
+  #startOf(name: string, entries: readonly UnmatchedEntry[]): StartingPoint {
+    const checkpoint = this.checkpoints.get(name);
+    const { doneSeq = 0, doneAtMs } = checkpoint ?? {};
+    const covered = entries.filter(({ streamSequence }) => streamSequence <= doneSeq);
+    const { generation, contentHash: hash } = this.settings;
+    const heldBy = { held: covered.length, heldMark: markOf(covered) };
+    const stream = { firstSeq: 1, lastSeq: Infinity };
+    const found = { checkpoint, hash, stream, doneAtMs, firstSeqAfterDone: doneSeq + 1, ...heldBy, hasItsState: true };
+    const { at, reset } = planStart(found);
+    if (reset) {
+      const heldSeq = covered.reduce((least, entry) => Math.min(least || Infinity, entry.streamSequence), 0);
+      const { firstSeq: _, ...reached } = at;
+      this.checkpoints.set(name, { ...reached, ...heldBy, heldSeq, generation, hash });
+    }
+    return at;
+  }
+
+  #partitionOf({ observed: { streamId, requestId, id } }: UnmatchedEntry): string {
+    return partitionOf(sessionKeyOf(streamId, requestId, id), this.settings.partitions);
   }
 
   #store(change: StateChange, state: PartitionState | undefined): void {

@@ -191,6 +191,17 @@ describe("unmatched_status", (test) => {
     world.drain();
     assert.is(world.unmatched.size, 0);
   });
+  test("that lacks what a checkpoint rests on has the stream read again from there, which opens the sample", () => {
+    const world = inOrder([status(sample), tick(T + 1)], SETTINGS);
+    assert.ok(world.checkpoints.get("0")!.rewindSeq > 1);
+    world.unmatched.clear();
+    world.crash();
+    assert.is(world.openCount, 0);
+    assert.is(world.nextOf("0")!.streamSequence, 1);
+    world.drain();
+    assert.is(world.openCount, 1);
+    assert.is(world.unmatched.size, 1);
+  });
   test("opens a sample again after a crash, and the sample is corrected and closed as if there had been none", () => {
     const world = inOrder([status(sample)], SETTINGS);
     world.crash();
