@@ -82,4 +82,10 @@ export const EVERY_SCENARIO: readonly Wire[] = [
   ...samples(90, "lingering", [0], { ...A, state: "LOADING" }),
   ...samples(121, "lingering", [0], { ...A, state: "LOADING" }),
   close(at(122.5), of("lingering")),
+  // As idle, but for another orchestrator that takes over in the hour in which it ends.
+  ...started(55, "moved"),
+  ...samples(90, "moved", [0], { ...A, state: "LOADING" }),
+  ...samples(121, "moved", [0], { ...A, state: "LOADING" }),
+  ...samples(121.5, "moved", [20], B),
+  close(at(122.5), of("moved")),
 ];

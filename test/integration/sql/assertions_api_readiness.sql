@@ -283,26 +283,11 @@ FROM
         sum(side * toInt64(known)) AS known_diff
     FROM
     (
-        SELECT 1 AS side, sample.source AS source, sample.hour AS hour, sample.address AS address, known_stream AS known
-        FROM
-        (
-            SELECT DISTINCT
-                source, toStartOfHour(sample_ts) AS hour, workflow_session_id, orchestrator_address AS address, pipeline,
-                ifNull(model_id, '') AS model, ifNull(gpu_id, '') AS gpu, ifNull(region, '') AS area
-            FROM fact_stream_status_samples_current
-            WHERE is_attributed = 1
-                AND sample_ts >= {from_ts:DateTime64(3, 'UTC')}
-                AND sample_ts < {to_ts:DateTime64(3, 'UTC')}
-        ) AS sample
-        INNER JOIN fact_workflow_sessions_current AS session USING (source, workflow_session_id)
-        WHERE (source, sample.hour, workflow_session_id) NOT IN
-        (
-            SELECT source, window_start, workflow_session_id
-            FROM serving_session_hours
-            WHERE is_tail
-                AND window_start >= {from_ts:DateTime64(3, 'UTC')}
-                AND window_start < {to_ts:DateTime64(3, 'UTC')}
-        )
+        SELECT 1 AS side, hours.source AS source, hour, hours.orchestrator_address AS address, known_stream AS known
+        FROM session_hours AS hours
+        INNER JOIN fact_workflow_sessions_current AS session
+            ON session.source = hours.source AND session.workflow_session_id = hours.id
+        WHERE NOT is_tail
         UNION ALL
         SELECT -1, source, window_start, orchestrator_address, known_sessions
         FROM v_api_sla_compliance
