@@ -5,7 +5,8 @@
 -- version of every sample in it, withdrawn ones too. So it grows with every event and every correction, a key that a
 -- correction leaves has no row of the greatest version, and any number of writers agree. What is not served
 -- (unattributed samples, tombstones) is the row whose key is empty, without samples: a minute that has lost its last
--- served sample still gets a version. States are made of sorted values, so that equal evidence gives equal bytes. Row
+-- served sample still gets a version. States are made of sorted values, so that equal evidence gives equal bytes. The
+-- deviation is of Float64: its state is a sum of squares, which loses the jitter of a steady stream in Float32. Row
 -- key: all that ORDER BY names.
 CREATE TABLE IF NOT EXISTS agg_stream_performance_1m
 (
@@ -21,7 +22,7 @@ CREATE TABLE IF NOT EXISTS agg_stream_performance_1m
     streams_uniq_state   AggregateFunction(uniqExact, String),
     output_fps_avg_state AggregateFunction(avg, Float32),
     output_fps_p95_state AggregateFunction(quantileTDigest(0.95), Float32),
-    fps_jitter_num_state AggregateFunction(stddevPop, Float32),
+    fps_jitter_num_state AggregateFunction(stddevPop, Float64),
     fps_jitter_den_state AggregateFunction(avg, Float32),
     sample_count_state   AggregateFunction(count),
     sessions             Nested

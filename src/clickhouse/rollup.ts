@@ -38,7 +38,7 @@ const RECOMPUTE = `
     arrayReduce('uniqExactState', streams),
     arrayReduce('avgState', fps),
     arrayReduce('quantileTDigestState(0.95)', fps),
-    arrayReduce('stddevPopState', fps),
+    arrayReduce('stddevPopState', CAST(fps, 'Array(Float64)')),
     arrayReduce('avgState', fps),
     arrayReduce('countState', fps),
     session_counts.1, session_counts.2, session_counts.3,

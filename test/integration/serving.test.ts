@@ -367,6 +367,22 @@ describe("serving views", (test) => {
       });
     }));
 
+  test("tell the jitter of a stream that hardly jitters, and of one that does not", () =>
+    withTables(async (tables) => {
+      // An hour of a sample every ten seconds: 24.69 and 24.71 in turn on A, 24.7 all the time on B.
+      const samples = Array.from({ length: 360 }, (_, n) => [
+        sampleRow(`a${n}`, "s1|r1", A, at("10:00") + n * 10_000, 24.7 + (n % 2 === 0 ? 0.01 : -0.01)),
+        sampleRow(`b${n}`, "s2|r2", B, at("10:00") + n * 10_000, 24.7),
+      ]);
+      await tables.write("fact_stream_status_samples", samples.flat());
+      await tables.rollup();
+      const of = (view: string) =>
+        tables.rows(`SELECT gpu_id, jitter_coeff_fps AS jitter FROM ${view} ORDER BY gpu_id`);
+      for (const { gpu_id, jitter } of [...await of("v_api_gpu_metrics"), ...await of("v_api_jitter_5m")]) {
+        holds({ jitter }, { jitter: gpu_id === "G1" ? 0.01 / 24.7 : 0 });
+      }
+    }));
+
   test("v_api_session_identity() and v_health_rollup_freshness() tell who a session is and how fresh a table", () =>
     withFacts(async (tables) => {
       const [session] = await tables.rows(`SELECT * FROM v_api_session_identity WHERE request_id = 'r2'`);
