@@ -174,7 +174,8 @@ FROM serving_sessions;
 
 -- One row is one payment with the session that it is for. Only the first payment of a payment session names a request;
 -- a later one has that of the latest earlier one with its session_id. A request id is used again and again: the session
--- is the latest that had started by then. A payment without a session keeps its gateway, and no other part of a key.
+-- is the latest that had started by then, and one without a request id is nobody's. A payment without a session keeps its
+-- gateway, and no other part of a key.
 CREATE VIEW IF NOT EXISTS serving_payments AS
 SELECT
     payment.source AS source,
@@ -207,7 +208,12 @@ FROM
         ON first.source = payment.source AND first.session_id = payment.session_id
         AND first.event_timestamp <= payment.event_timestamp
 ) AS payment
-ASOF LEFT JOIN serving_sessions AS session
+ASOF LEFT JOIN
+(
+    SELECT *
+    FROM serving_sessions
+    WHERE request_id != ''
+) AS session
     ON session.source = payment.source AND session.request_id = payment.request_id
     AND session.session_start_ts <= payment.event_timestamp;
 

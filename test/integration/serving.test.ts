@@ -310,6 +310,15 @@ describe("serving views", (test) => {
       holds(later, { fee_payment_eth: 2, total_sessions: 0 });
     }));
 
+  test("a payment of an unknown request is not that of a session without a request id", () =>
+    withFacts(async (tables) => {
+      await tables.write("fact_workflow_sessions", [
+        sessionRow("s8|_missing_request", A, at("10:01"), at("10:02"), { request_id: "" }),
+      ]);
+      const [lost] = await tables.rows(`SELECT * FROM serving_payments ${HERE} AND source_event_uid = 'p4'`);
+      holds(lost, { workflow_session_id: "", gateway: "g9", orchestrator_address: "", fee_payment_eth: 1 });
+    }));
+
   test("v_api_network_demand_by_gpu() shares capacity among the rows that use it", () =>
     withFacts(async (tables) => {
       const rows = await tables.rows(
