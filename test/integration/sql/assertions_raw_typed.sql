@@ -28,7 +28,7 @@ FROM
 );
 
 -- name: raw_typed_no_dlq_or_quarantine_for_core_types
--- what: no event of the four core types is refused or taken for noise
+-- what: no event of the four core types is refused, and none is ignored but traces that are known noise by their type
 SELECT
     count() AS failed_rows,
     countIf(outcome = 'rejected') AS dlq_rows,
@@ -37,6 +37,10 @@ SELECT
 FROM raw_streaming_events FINAL
 WHERE type IN ('ai_stream_status', 'stream_trace', 'ai_stream_events', 'stream_ingest_metrics')
     AND outcome IN ('rejected', 'ignored')
+    AND reason NOT IN
+    (
+        'ignored_stream_trace_non_core_app', 'ignored_stream_trace_scope_client_noise', 'unsupported_stream_trace_type'
+    )
     AND if(timestamp > 0, event_timestamp, stream_ts) >= {from_ts:DateTime64(3, 'UTC')}
     AND if(timestamp > 0, event_timestamp, stream_ts) < {to_ts:DateTime64(3, 'UTC')};
 
