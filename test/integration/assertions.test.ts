@@ -47,9 +47,10 @@ describe("assertion packs", (test) => {
           for (const [nth, changes] of CORRUPTIONS[pack.name]![assertion.name]!.entries()) {
             await warehouse.corrupt(changes);
             const [done] = await runPacks(cluster.clickhouse, [{ ...pack, assertions: [assertion] }], WINDOW);
-            const { state, error } = done!.results[0]!;
+            const { state, error, diagnostics } = done!.results[0]!;
             const wanted = assertion.severity === "warning" ? "warned" : "failed";
             if (state !== wanted || error !== "") inert.push(`${assertion.name}, way ${nth + 1}: ${state} ${error}`);
+            if (String(diagnostics.examples) === "") inert.push(`${assertion.name}, way ${nth + 1}: no example`);
             await warehouse.mend(changes);
           }
         }

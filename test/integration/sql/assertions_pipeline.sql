@@ -549,20 +549,19 @@ FROM
 -- name: session_to_status_projection_consistency
 -- what: an attributed sample names an orchestrator of its session, and the model of a segment of it when it names one
 SELECT
-    countIf(NOT has(addresses, address) OR (model != '' AND models != [] AND NOT has(models, model))) AS failed_rows,
-    countIf(NOT has(addresses, address)) AS orchestrator_mismatch_rows,
-    countIf(has(addresses, address) AND model != '' AND models != [] AND NOT has(models, model)) AS model_mismatch_rows,
+    countIf(other_address OR other_model) AS failed_rows,
+    countIf(other_address) AS orchestrator_mismatch_rows,
+    countIf(other_model) AS model_mismatch_rows,
     count() AS rows_checked,
-    arraySlice(groupUniqArrayIf(concat(source, ' ', id), NOT has(addresses, address)), 1, 5) AS examples
+    arraySlice(groupUniqArrayIf(concat(source, ' ', id), other_address OR other_model), 1, 5) AS examples
 FROM
 (
     SELECT
         sample.source AS source,
         sample.workflow_session_id AS id,
-        sample.orchestrator_address AS address,
+        NOT has(session.addresses, sample.orchestrator_address) AS other_address,
         ifNull(sample.model_id, '') AS model,
-        session.addresses AS addresses,
-        session.models AS models
+        NOT other_address AND model != '' AND session.models != [] AND NOT has(session.models, model) AS other_model
     FROM fact_stream_status_samples_current AS sample
     LEFT JOIN
     (
