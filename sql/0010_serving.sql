@@ -174,8 +174,9 @@ FROM serving_sessions;
 
 -- One row is one payment with the session that it is for. Only the first payment of a payment session names a request;
 -- a later one has that of the latest earlier one with its session_id. A request id is used again and again: the session
--- is the latest that had started by then, and one without a request id is nobody's. A payment without a session keeps its
--- gateway, and no other part of a key.
+-- is the latest that had started by then, or a minute later: what is known of a session may begin after its first
+-- payment, when the event of its request is lost. One without a request id is nobody's. A payment without a session keeps
+-- its gateway, and no other part of a key.
 CREATE VIEW IF NOT EXISTS serving_payments AS
 SELECT
     payment.source AS source,
@@ -210,12 +211,14 @@ FROM
 ) AS payment
 ASOF LEFT JOIN
 (
-    SELECT *
+    SELECT
+        *,
+        session_start_ts - INTERVAL 1 MINUTE AS payable_from_ts
     FROM serving_sessions
     WHERE request_id != ''
 ) AS session
     ON session.source = payment.source AND session.request_id = payment.request_id
-    AND session.session_start_ts <= payment.event_timestamp;
+    AND session.payable_from_ts <= payment.event_timestamp;
 
 -- The same with what was paid in the hour.
 CREATE VIEW IF NOT EXISTS serving_paid_hours AS

@@ -319,6 +319,21 @@ describe("serving views", (test) => {
       holds(lost, { workflow_session_id: "", gateway: "g9", orchestrator_address: "", fee_payment_eth: 1 });
     }));
 
+  test("a payment that came before all that is known of its session is that session's, and one long before is not", () =>
+    withFacts(async (tables) => {
+      await tables.write("fact_workflow_sessions", [sessionRow("s12|r12", A, at("10:20"), at("10:21"))]);
+      await tables.write("raw_payment_events", [
+        payment("q1", "10:10", { request_id: "r12", session_id: "ps11", face_value: "1 WEI" }),
+        payment("q2", "10:19:50", { request_id: "r12", session_id: "ps12", face_value: "1 WEI" }),
+        payment("q3", "10:20:50", { session_id: "ps12", face_value: "1 WEI" }),
+      ]);
+      const rows = await tables.rows(
+        `SELECT workflow_session_id AS session FROM serving_payments ${HERE} AND startsWith(source_event_uid, 'q')
+         ORDER BY source_event_uid`,
+      );
+      assert.equal(rows.map(({ session }) => session), ["", "s12|r12", "s12|r12"]);
+    }));
+
   test("v_api_network_demand_by_gpu() shares capacity among the rows that use it", () =>
     withFacts(async (tables) => {
       const rows = await tables.rows(
