@@ -156,8 +156,10 @@ export async function checkDrift(config: Config, clickhouse: ClickHouse): Promis
     check,
     state: problem === "missing" ? "failed" : "warning",
     detail: `${kind} ${name} ${problem === "missing" ? "is missing" : "is not what the migration makes"}`,
-    fix: kind === "view" || problem === "missing"
-      ? `latecomer init --print has its statement${kind === "view" && problem === "differs" ? "; drop it first" : ""}`
+    fix: problem === "missing"
+      ? "latecomer init"
+      : kind === "view"
+      ? "drop it, then latecomer init"
       : "another database, latecomer init, and latecomer replay into it",
   }));
 }

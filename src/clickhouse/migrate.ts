@@ -99,8 +99,9 @@ export function schemaStatements(profile: Profile): string[] {
 }
 
 /**
- * The migrations that `migrate` would apply. Changes nothing; the client may be in no database. Refuses a database whose
- * applied migrations differ from ours, and one that was made in another profile (usage).
+ * The migrations that `migrate` would apply: those that never were, and those of which a table or view is gone. Changes
+ * nothing; the client may be in no database. Refuses a database whose applied migrations differ from ours, and one that
+ * was made in another profile (usage).
  */
 export async function pendingMigrations(clickhouse: ClickHouse, profile: Profile): Promise<Migration[]> {
   const { database } = profile;
@@ -116,7 +117,13 @@ export async function pendingMigrations(clickhouse: ClickHouse, profile: Profile
       }: use the Latecomer that made it, or another database`,
     );
   }
-  return status.filter((one) => one.state === "pending");
+  const rows = await clickhouse.rows<{ name: string }>(
+    "SELECT name FROM system.tables WHERE database = {database:String}",
+    { database },
+  );
+  const present = new Set(rows.map(({ name }) => name));
+  const isWhole = (one: Migration) => [...namesIn([one])].every((name) => present.has(name));
+  return status.filter((one) => one.state === "pending" || !isWhole(one));
 }
 
 /**

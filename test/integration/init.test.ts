@@ -1,5 +1,7 @@
 /** init on a real server and engine: what it refuses it refuses before it changes anything, and so does its dry run. */
 import * as assert from "uvu/assert";
+import { schemaDrift } from "../../src/clickhouse/drift.ts";
+import { retainedSince } from "../../src/clickhouse/migrate.ts";
 import { registerInit } from "../../src/cli/init.ts";
 import { LAST_GENERATION } from "../../src/core/evidence.ts";
 import { type Cluster, encode, withServedCluster } from "../helpers/cluster.ts";
@@ -62,5 +64,24 @@ describe("latecomer init", (test) => {
       assert.equal(JSON.parse(await call("--dry-run", "--json")).migrations, ["0001_raw"]);
       assert.match(await call(), /schema: applied 0001_raw\n/);
       assert.match(await call("--dry-run"), /schema: up to date/);
+    }));
+
+  test("makes tables and views that are gone, with their retention, and tells of them before", () =>
+    withServedCluster({}, async (cluster) => {
+      const { clickhouse, config } = cluster;
+      const gone = ["TABLE fact_stream_trace_edges", "TABLE raw_payment_events", "VIEW v_api_jitter_5m"];
+      for (const one of gone) await clickhouse.command(`DROP ${one} SYNC`);
+      const call = async (...args: string[]) => {
+        const flags = ["init", "--table-retention", "contract", ...args];
+        const { code, out, err } = await inProcess(registerInit, environmentOf(cluster), flags);
+        assert.is(code, 0, err);
+        return out;
+      };
+      assert.match(await call("--dry-run"), /would apply 0004_typed, 0007_session_events, 0010_serving$/m);
+      assert.is((await schemaDrift(clickhouse, config.database)).length, gone.length);
+      assert.match(await call(), /schema: applied 0004_typed, 0007_session_events, 0010_serving$/m);
+      assert.equal(await schemaDrift(clickhouse, config.database), []);
+      assert.ok(await retainedSince(clickhouse, config.database, "raw_payment_events") > 0);
+      assert.match(await call(), /schema: up to date/);
     }));
 });
