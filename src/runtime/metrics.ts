@@ -7,6 +7,7 @@
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { StartFinding } from "../core/checkpoint.ts";
+import { REASONS } from "../core/decode.ts";
 import type { Effects } from "../core/effects.ts";
 import { EVENT_TYPES } from "../core/noise.ts";
 import type { Backlog, Bucket, Buckets, RollupStore } from "../ports.ts";
@@ -109,6 +110,11 @@ export class Metrics {
   readonly #insert = this.#histogram("insert_seconds", "Inserts, those that failed too", REQUEST_SECONDS, "table");
   readonly #bucket = this.#histogram("bucket_seconds", "Requests to buckets", REQUEST_SECONDS, "bucket", "operation");
   readonly #recompute = this.#histogram("rollup_recompute_seconds", "Recomputing the minutes in hand", REQUEST_SECONDS);
+
+  constructor() {
+    // Prometheus sees no increase in a series that begins with its first letters.
+    for (const reason of Object.keys(REASONS)) this.#deadLetters.inc({ reason }, 0);
+  }
 
   /** Observes a batch that was committed. */
   readonly committed = ({ messages, findings, deadLetters, correctedMs }: Effects): void => {

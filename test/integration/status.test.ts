@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
+import { REASONS } from "../../src/core/decode.ts";
 import { freePort, startNatsServer } from "../../src/local/nats-server.ts";
 import { COUNTED } from "../../src/runtime/metrics.ts";
 import {
@@ -81,6 +82,10 @@ describe("a running process", (test) => {
         await isReady(pages);
         assert.is(await pages.alive(), 200);
         assert.is(await pages.value(`latecomer_corrections_total`), 0);
+        // One that appeared with its first letters would not have increased by them.
+        for (const reason of Object.keys(REASONS)) {
+          assert.is(await pages.value(`latecomer_dead_letters_total{reason="${reason}"}`), 0, reason);
+        }
         const now = Date.now() - 120_000;
         const at = (ms: number) => now + ms;
         const sample = status({ ...SESSION, at: at(0), wallet: "0xhot", url: "https://node-a:8935" });
