@@ -14,6 +14,13 @@ export function documentedMetrics(): Map<string, Set<string>> {
   );
 }
 
+/** Of what histograms an alert on a quantile is advised, and above which value. */
+export function documentedQuantiles(): Map<string, number> {
+  const text = readFileSync(new URL("../../deploy/METRICS.md", import.meta.url), "utf8");
+  const lines = text.matchAll(/^\| `(latecomer_\w+)`.*histogram.*\*\*A\*\* p99 above ([\d.]+)/gm);
+  return new Map([...lines].map(([, name, least]) => [name!, Number(least)]));
+}
+
 /**
  * What is wrong with a query over Prometheus: its syntax, a metric that there is not, a label that no metric has.
  * `added` are the labels that Prometheus itself gives what it reads from a process.

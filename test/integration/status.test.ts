@@ -20,7 +20,7 @@ import {
 } from "../helpers/cluster.ts";
 import { bytesOf, node, snapshot, status, trace, type Wire } from "../helpers/events.ts";
 import { type Line, withLine } from "../helpers/line.ts";
-import { documentedMetrics, labelsOn } from "../helpers/prometheus.ts";
+import { documentedMetrics, documentedQuantiles, labelsOn } from "../helpers/prometheus.ts";
 import { describe } from "../helpers/suite.ts";
 
 interface Pages {
@@ -144,6 +144,13 @@ describe("a running process", (test) => {
         for (const [name, labels] of labelsOn(page)) {
           if (!name.startsWith("latecomer_")) continue;
           assert.equal([...labels].sort(), [...documented.get(name)!].sort(), `the labels of ${name}`);
+        }
+        // Beyond its greatest bound a histogram tells no quantile.
+        const quantiles = documentedQuantiles();
+        assert.ok(quantiles.size >= 3);
+        for (const [name, least] of quantiles) {
+          const bounds = [...page.matchAll(new RegExp(`^${name}_bucket\\{le="([\\d.]+)"`, "gm"))];
+          assert.ok(Math.max(...bounds.map(([, le]) => Number(le))) > least, `${name} is never above ${least}`);
         }
       })));
 
