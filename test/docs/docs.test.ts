@@ -2,7 +2,7 @@
 import * as assert from "uvu/assert";
 import { SETTINGS } from "../../src/settings.ts";
 import { configurationPage, storedConfigurationPage } from "../helpers/configuration.ts";
-import { commandLineOfDocs, documents, flawsOf } from "../helpers/docs.ts";
+import { commandLineOfDocs, documents, flawsOf, unsaid } from "../helpers/docs.ts";
 import { readPage } from "../helpers/markdown.ts";
 import { commandsIn } from "../helpers/shell.ts";
 import { describe } from "../helpers/suite.ts";
@@ -24,6 +24,16 @@ describe("the documents", (test) => {
     // Commands that are read are parsed, or nothing would be checked.
     const commands = pages.flatMap(({ code }) => code.filter(({ text }) => text.startsWith("latecomer ")));
     assert.ok(commands.length > 100, `${commands.length} commands`);
+  });
+});
+
+describe("the runbook", (test) => {
+  test("quotes messages as they are said", () => {
+    const { text } = documents().find(({ path }) => path === "deploy/RUNBOOK.md")!;
+    const unsaidIn = (changed: string) => unsaid(readPage("deploy/RUNBOOK.md", changed));
+    assert.equal(unsaidIn(text), []);
+    const wrong = text.replace("| `it is starting` |", "| `it is beginning` |");
+    assert.equal(unsaidIn(wrong).map((one) => one.replace(/^.*?: /, "")), ['nothing says "it is beginning"']);
   });
 });
 

@@ -254,6 +254,41 @@ function pathFlaw(page: Page, text: string): string[] {
   return isPath ? [`there is no ${text}`] : [];
 }
 
+/** What servers say, which our own messages carry. */
+const SAID_BY_SERVERS = [
+  "maximum",
+  "exceeded)",
+  "replicas > 1 not supported",
+  "NOT_ENOUGH_SPACE",
+  "TIMEOUT",
+  "temporarily unavailable",
+];
+
+/** The messages that the first columns of a page's tables quote and that no code of ours says; an ellipsis is anything. */
+export function unsaid(page: Page): string[] {
+  const said = ourMessages();
+  const unsaid: string[] = [];
+  let heading: string | undefined;
+  for (const [at, line] of page.text.split("\n").entries()) {
+    const [cell] = line.split(/(?<!\\)\|/).slice(1, -1);
+    const isHeading = cell !== undefined && heading === undefined;
+    if (isHeading || cell === undefined) heading = cell;
+    if (isHeading || cell === undefined || !/ (says|see) |says of/.test(heading!)) continue;
+    const quotes = [...cell.matchAll(/`([^`]+)`/g)].flatMap(([, quote]) => quote!.split(/…| \(/));
+    for (const quote of quotes.map((one) => one.trim()).filter((one) => one.length > 3)) {
+      if (said.includes(quote) || SAID_BY_SERVERS.some((theirs) => quote.startsWith(theirs))) continue;
+      unsaid.push(`${page.path}:${at + 1}: nothing says "${quote}"`);
+    }
+  }
+  return unsaid;
+}
+
+/** The code, with texts that go over several lines put together. */
+function ourMessages(): string {
+  const sources = [...FILES].filter((path) => path.startsWith("src/") && path.endsWith(".ts"));
+  return sources.map((path) => readFileSync(join(ROOT, path), "utf8")).join("\n").replace(/["'`] \+\s+["'`]/g, "");
+}
+
 /** The queries that the documents show. */
 export function queriesIn(pages: readonly Page[]): { readonly at: string; readonly sql: string }[] {
   return pages.flatMap(({ path, code }) =>
