@@ -24,7 +24,11 @@ const BATCH_BYTES = 2 * 1_800;
  * What one takes outside the heap, in bytes (deploy/CONFIGURATION.md, src/core/matched.ts, src/core/seen.ts); what is open
  * with the records of its signal and its support in a session that is awake (src/core/session/).
  */
-const BYTES_OF_ONE = { maxOpen: 64 + 56 + 48, maxSessions: 1_400, maxSeen: 40 } as const;
+const OPEN_BYTES = 64;
+const EVENT_BYTES = 56 + 48;
+const BYTES_OF_ONE = { maxOpen: OPEN_BYTES + EVENT_BYTES, maxSessions: 1_400, maxSeen: 40 } as const;
+/** Of events in the mix of production, what is open: 8,167 of 20,000 (test/bench/results/baseline.json). */
+const OPEN_SHARE = 0.408;
 /** What a node as one snapshot saw it takes, in bytes, in heap and beside it: measured, with its part of the snapshot. */
 const SIGHTING_BYTES = 45;
 
@@ -250,6 +254,17 @@ describe("the manifests together", (test) => {
       const limit = Number(/^(\d+)Mi$/.exec(resources.limits.memory)![1]);
       assert.ok(most <= limit, `${workload.metadata.name} may take ${most.toFixed()} MiB of ${limit}`);
     }
+  });
+
+  test("hold open, by partition, what the documents say", () => {
+    const [runbook, scaling] = ["RUNBOOK", "SCALING"].map((page) => textOf(`deploy/${page}.md`).replace(/\s+/g, " "));
+    assert.match(runbook!, `what is open takes ${OPEN_BYTES} bytes, and ${EVENT_BYTES} more for its event`);
+    assert.match(runbook!, `by ${BYTES_OF_ONE.maxOpen} bytes × partitions for each more`);
+    const { maxOpen, partitions, allowedLatenessMs } = resolveConfig(settingsOf("single"));
+    const perSecond = maxOpen * partitions / OPEN_SHARE / (allowedLatenessMs / 1_000);
+    const most = String(Math.floor(perSecond / 50) * 50);
+    assert.match(runbook!, `some ${most} events a second under an hour`);
+    assert.match(scaling!, `| ${most}/s | the memory of a pod of 512 MiB under an hour of lateness`);
   });
 
   test("have a pod for every partition at most, and partitions as the NATS server makes them", () => {
