@@ -57,6 +57,7 @@ export const CORRUPTIONS: Readonly<Record<string, Readonly<Record<string, readon
     raw_typed_no_dlq_or_quarantine_for_core_types: [
       put("raw_streaming_events", "if(type = 'stream_trace', 'rejected', toString(outcome)) AS outcome"),
       put("raw_streaming_events", "if(type = 'ai_stream_events', 'ignored', toString(outcome)) AS outcome"),
+      put("raw_streaming_events", "if(type = 'stream_trace', 'ignored', toString(outcome)) AS outcome"),
     ],
     raw_typed_core_1to1_parity: [
       only("raw_ai_stream_status"),
