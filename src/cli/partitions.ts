@@ -30,7 +30,7 @@ export async function checkPartitions(nc: NatsConnection, count: number): Promis
   const findings: Finding[] = [];
   for (const partition of partitions) {
     const doneSeq = readCheckpoint(progress.get(partition) ?? "")?.doneSeq ?? 0;
-    findings.push(await partitionFinding(nc, partition, doneSeq, owners.get(partition)));
+    findings.push(await partitionFinding(nc, partition, count, doneSeq, owners.get(partition)));
   }
   for (const [key, value] of progress) {
     if (key.startsWith(GAPS)) findings.push(...gapFindings(key.slice(GAPS.length), value));
@@ -48,6 +48,7 @@ async function heldPartitions(nc: NatsConnection): Promise<string[]> {
 async function partitionFinding(
   nc: NatsConnection,
   partition: string,
+  count: number,
   doneSeq: number,
   owner: string | undefined,
 ): Promise<Finding> {
@@ -61,12 +62,17 @@ async function partitionFinding(
   const lagMs = Math.max(0, Date.now() - waitsSinceMs);
   const detail = `done to ${doneSeq} of ${last}, ${formatDuration(Math.floor(lagMs / 1_000) * 1_000)} late, ${by}`;
   if (owner === undefined) {
-    const isForeign = partition !== PARTITION_ALL && !/^\d+$/.test(partition);
-    const fix = isForeign ? "publish on partitions by number, see streams/CONTRACT.md" : "latecomer run";
-    return { check, state: "warning", detail, fix };
+    return { check, state: "warning", detail, fix: wayToRead(partition, count) };
   }
   if (lagMs <= LONGEST_WAIT_MS) return ok(check, detail);
   return { check, state: "warning", detail, fix: "latecomer run, once more; its log tells what it waits for" };
+}
+
+/** What has somebody read a partition that nobody reads, by the number of partitions that processes are told of. */
+function wayToRead(partition: string, count: number): string {
+  if (partition === PARTITION_ALL || Number(partition) < count) return "latecomer run";
+  if (!/^\d+$/.test(partition)) return "publish on partitions by number, see streams/CONTRACT.md";
+  return `latecomer run with LATECOMER_PARTITIONS of ${Number(partition) + 1} or more, until it is done`;
 }
 
 function gapFindings(partition: string, text: string): Finding[] {

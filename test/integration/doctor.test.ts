@@ -7,6 +7,7 @@ import { serverFinding } from "../../src/cli/checks.ts";
 import { registerDoctor } from "../../src/cli/doctor.ts";
 import { registerInit } from "../../src/cli/init.ts";
 import { syncFinding, syncIn } from "../../src/cli/keeping.ts";
+import { checkPartitions } from "../../src/cli/partitions.ts";
 import { registerRun } from "../../src/cli/run.ts";
 import { migratedTables, schemaDrift } from "../../src/clickhouse/drift.ts";
 import { serveClickHouse } from "../../src/local/clickhouse-http.ts";
@@ -140,6 +141,14 @@ describe("doctor of streams, consumers and partitions", (test) => {
         "warning partition left",
       ]);
       assert.match(wrong[0]!, /done to 0 of 1, .* late, read by nobody/);
+      const ways = (await checkPartitions(cluster.nc, 1)).filter(({ state }) => state === "warning").map(({ fix }) =>
+        fix
+      );
+      assert.equal(ways, [
+        "latecomer run",
+        "latecomer run with LATECOMER_PARTITIONS of 8 or more, until it is done",
+        "publish on partitions by number, see streams/CONTRACT.md",
+      ]);
     }));
 
   test("finds what the bounds of memory have cost, with the window to replay", () =>
