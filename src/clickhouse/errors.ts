@@ -65,7 +65,8 @@ const ELSEWHERE = "CLICKHOUSE_URL names another";
 
 /** Codes of what is not there for us, however often we ask, with what to do about it. */
 const UNAVAILABLE: ReadonlyMap<number, string> = new Map([
-  [81, "`latecomer init` creates it"], // UNKNOWN_DATABASE
+  [60, "`latecomer init` makes it"], // UNKNOWN_TABLE
+  [81, "`latecomer init` makes it"], // UNKNOWN_DATABASE
   [192, NO_CREDENTIALS], // UNKNOWN_USER
   [193, NO_CREDENTIALS], // WRONG_PASSWORD
   [194, NO_CREDENTIALS], // REQUIRED_PASSWORD

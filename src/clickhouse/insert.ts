@@ -27,11 +27,21 @@ export class ColumnTypes {
     this.#known.clear();
   }
 
-  /** The types of columns in their order. Throws COLUMN_MISSING where the table has none of the name. */
+  /**
+   * The types of columns in their order. Throws TABLE_MISSING (unavailable) where there is no such table, and COLUMN_MISSING
+   * where it has none of the name.
+   */
   of(table: string, columns: readonly string[]): string[] {
     const types = this.#known.get(table);
+    if (types === undefined) {
+      throw new LatecomerError(
+        "TABLE_MISSING",
+        "unavailable",
+        `there is no table ${table}: \`latecomer init\` makes it`,
+      );
+    }
     return columns.map((column) => {
-      const type = types?.get(column);
+      const type = types.get(column);
       if (type !== undefined) return type;
       throw new LatecomerError("COLUMN_MISSING", "fatal", `the table ${table} has no column ${column}`);
     });

@@ -201,7 +201,7 @@ for (const [name, withClickHouse] of [["the embedded engine", embedded], ["HTTP"
           insert.add([[1, "a"], [2, "b"]]);
           insert.add([{ id: 3, text: "c" }]);
           if (isKnown) await clickhouse.command("DROP TABLE t");
-          assert.is((await failureOf(insert.run())).kind, "fatal");
+          assert.is((await failureOf(insert.run())).kind, "unavailable");
           await clickhouse.command(create);
           await insert.run();
           assert.equal(await clickhouse.rows("SELECT id, text FROM t ORDER BY id"), [
@@ -362,6 +362,13 @@ for (const [name, withClickHouse] of [["the embedded engine", embedded], ["HTTP"
         assert.is(exitCodeOf(failure), EXIT.unavailable);
         const early = await failureOf(clickhouse.command("CREATE DATABASE my_db"));
         assert.match(early.message, "code 81");
+      }));
+
+    test("points to init where a table is not there", () =>
+      withClickHouse({}, async (clickhouse) => {
+        const failure = await failureOf(clickhouse.rows("SELECT * FROM nowhere"));
+        assert.match(failure.message, /code 60 .*latecomer init/);
+        assert.is(exitCodeOf(failure), EXIT.unavailable);
       }));
 
     test("closes twice, and refuses work afterwards", () =>
