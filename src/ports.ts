@@ -200,15 +200,22 @@ export interface Buckets {
 
 /** The broadcast of capability snapshots. */
 export interface SnapshotWatch {
-  /** Resolves when every snapshot stored before the watch began has been handed over. */
+  /** Resolves when every snapshot stored before the watch began has been handed over; rejects as `finished` does. */
   readonly restored: Promise<void>;
+  /** Resolves when the watch was closed, rejects when it failed in a way that trying again does not mend. */
+  readonly finished: Promise<void>;
+  /** True while the snapshots cannot be read, and that is tried again. */
+  readonly isAway: boolean;
   /** True when every snapshot that is stored now has been handed over. */
   isCaughtUp(): Promise<boolean>;
   close(): Promise<void>;
 }
 
 export interface SnapshotBroadcast {
-  /** Hands over every stored snapshot, then each new one, one at a time; `live` is false for the stored ones. */
+  /**
+   * Hands over every stored snapshot, then each new one, one at a time; `live` is false for the stored ones. Some come
+   * again when the watch had to begin again.
+   */
   watch(onSnapshot: (snapshot: Snapshot, live: boolean) => void): Promise<SnapshotWatch>;
 }
 

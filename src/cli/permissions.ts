@@ -90,6 +90,7 @@ export async function checkNatsPermissions(nc: NatsConnection): Promise<Finding[
       read("run", bucketStream(bucket), `$KV.${bucket}.${NOBODY}`)
     ),
     ...["workflow_sessions", "checkpoints"].map(look),
+    pull("run", bucketStream("capability_snapshots"), NOBODY),
     ...["unmatched_status", "leases"].map(purge),
     pull("run (rollup)", DIRTY_STREAM, rollup),
     acknowledge("run (rollup)", DIRTY_STREAM, rollup),

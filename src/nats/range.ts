@@ -229,3 +229,14 @@ export async function firstMessageFrom(
     throw natsError(error, `read ${stream}`);
   }
 }
+
+/** When the message of a sequence was stored, to the millisecond; undefined when it is not there. */
+export async function storedAtMs(jsm: JetStreamManager, stream: string, seq: number): Promise<number | undefined> {
+  if (seq < 1) return undefined; // The server refuses to look there.
+  try {
+    return (await jsm.streams.getMessage(stream, { seq })).time.getTime();
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw natsError(error, `read ${stream}`);
+  }
+}

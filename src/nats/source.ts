@@ -15,7 +15,7 @@ import type { Backlog, LiveSource, OnRebound, ReadFrom, StreamPosition } from ".
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
-import { firstMessageFrom, streamState } from "./range.ts";
+import { firstMessageFrom, storedAtMs, streamState } from "./range.ts";
 
 /** Messages and bytes handed over at once: some milliseconds of work. */
 const SLICE = 128;
@@ -227,7 +227,7 @@ export class ConsumerSource implements LiveSource {
     const { streamSequence, storedAtMs: knownMs } = this.#known;
     // The bounds first: a loss after they were asked breaks the pull, or shows in the message.
     const state = await streamState(this.#jsm, EVENT_STREAM, streamSequence);
-    const there = await storedAtMs(this.#jsm, streamSequence);
+    const there = await storedAtMs(this.#jsm, EVENT_STREAM, streamSequence);
     const isOther = there !== undefined && knownMs > 0 && there !== knownMs;
     this.#isSameStream = state.last_seq >= streamSequence && !isOther;
     if (this.#isSameStream) return;
@@ -252,15 +252,4 @@ export class ConsumerSource implements LiveSource {
 
 function ignoreAbsence(error: unknown): void {
   if (!isNotFound(error)) throw error;
-}
-
-/** When the message of a sequence was stored, to the millisecond; undefined when it is not there. */
-export async function storedAtMs(jsm: JetStreamManager, seq: number): Promise<number | undefined> {
-  if (seq < 1) return undefined; // The server refuses to look there.
-  try {
-    return (await jsm.streams.getMessage(EVENT_STREAM, { seq })).time.getTime();
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw natsError(error, `read ${EVENT_STREAM}`);
-  }
 }

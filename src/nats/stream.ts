@@ -12,8 +12,8 @@ import type {
 } from "../ports.ts";
 import { isNotFound, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
-import { firstMessageFrom, readRange, streamState } from "./range.ts";
-import { ConsumerSource, type Reading, storedAtMs } from "./source.ts";
+import { firstMessageFrom, readRange, storedAtMs, streamState } from "./range.ts";
+import { ConsumerSource, type Reading } from "./source.ts";
 
 /** Opens the event stream. */
 export async function openEventStream(nc: NatsConnection): Promise<ReplayedStream> {
@@ -44,7 +44,7 @@ class JetStreamEvents implements ReplayedStream {
   }
 
   storedAtMs(streamSequence: number): Promise<number | undefined> {
-    return storedAtMs(this.#jsm, streamSequence);
+    return storedAtMs(this.#jsm, EVENT_STREAM, streamSequence);
   }
 
   firstSeqAfter(timeMs: number): Promise<number> {

@@ -137,6 +137,7 @@ export class Processor {
     if (this.#stopping.signal.aborted) return ["it is stopping"];
     if (this.#tending === undefined) return ["it is starting"];
     const found = this.#isRoundFailing ? ["leases cannot be renewed"] : [];
+    if (this.#watch!.isAway) found.push("snapshots cannot be read");
     for (const [partition, { pipeline }] of this.#owned) {
       if (pipeline.isAway) found.push(`partition ${partition} waits for a dependency`);
       if (pipeline.isWarmingUp) found.push(`partition ${partition} reads again what was open`);
@@ -154,6 +155,7 @@ export class Processor {
     const { broadcast, log } = this.#ports;
     this.#watch = await broadcast.watch((snapshot, live) => this.#onSnapshot(snapshot, live));
     await this.#watch.restored;
+    this.#watch.finished.catch((error) => this.#fail(error));
     await this.#round();
     this.#tending = this.#tend();
     log.info({ partitions: this.held, open: this.openCount, generation: this.#generation }, "processing");

@@ -119,7 +119,6 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
 
 /** What is needed when something happens that does not in this run, and what then. */
 const ON_OCCASION: Readonly<Record<string, string>> = {
-  "$JS.API.CONSUMER.CREATE.KV_capability_snapshots": "the watch missed an entry",
   "$JS.API.STREAM.MSG.GET.KV_capability_snapshots": "another process wrote the snapshot first",
   "$JS.API.STREAM.MSG.GET.KV_unmatched_status": "another process wrote the entry first",
   "$JS.API.STREAM.MSG.GET.KV_leases": "a lease expired while it was renewed",
@@ -179,27 +178,9 @@ async function takeMark(nc: NatsConnection): Promise<void> {
   assert.ok(await mark.ackAck());
 }
 
-/** So many entries that the server asks the watch whether it keeps up, before it sends the rest. */
-async function watchMuch(nc: NatsConnection): Promise<void> {
-  const js = nc.jetstream();
-  const keys = Array.from({ length: 60 }, (_, at) => `daydream.much${at}`);
-  const bytes = new Uint8Array(100_000);
-  for (const key of keys) await js.publish(`$KV.capability_snapshots.${key}`, bytes);
-  const kv = await js.views.kv("capability_snapshots", { bindOnly: true });
-  const seen = new Set<string>();
-  const entries = await kv.watch();
-  await within(
-    "every entry came",
-    (async () => {
-      for await (const { key } of entries) if (seen.add(key) && keys.every((one) => seen.has(one))) break;
-    })(),
-  );
-}
-
 /** Work of which no command of this run comes by, in this order. */
 const BESIDES: readonly [role: string, work: (nc: NatsConnection) => Promise<unknown>][] = [
   ["processor", async (nc) => {
-    await watchMuch(nc);
     const { leases, unmatched_status, workflow_sessions } = await openBuckets(nc);
     assert.ok(await workflow_sessions.put("daydream.session", "{}", 0));
     assert.ok(await unmatched_status.put("daydream.open", "{}", 0));

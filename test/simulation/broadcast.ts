@@ -14,6 +14,8 @@ export function openBroadcast(server: BucketServer, process: Process): SnapshotB
 
 class Watch implements SnapshotWatch {
   readonly restored: Promise<void>;
+  readonly finished = new Promise<void>(() => {});
+  readonly isAway = false;
   readonly #server: BucketServer;
   readonly #process: Process;
   readonly #unwatch: () => void;
