@@ -80,22 +80,23 @@ export async function checkNats(config: Config, nc: NatsConnection): Promise<Fin
     findings.push(ok("streams", `${plans.length} as defined`));
   }
   if (missing.length > 0) return findings;
-  const generation = await readGeneration(nc);
-  if (generation === undefined) {
-    findings.push({ check: "generation", state: "failed", detail: "there is none", fix: "latecomer init" });
-  } else if (generation.hash !== contentHash(config)) {
-    const detail = `${generation.generation} was made for other TTLs or another version`;
-    findings.push({
-      check: "generation",
-      state: "failed",
-      detail,
-      fix: "restore the settings, or latecomer init --raise-generation",
-    });
-  } else {
-    findings.push(ok("generation", String(generation.generation)));
-  }
+  findings.push(await checkGeneration(config, nc));
   findings.push(clockFinding("clock of NATS", await natsClockMs(nc)));
   return findings;
+}
+
+async function checkGeneration(config: Config, nc: NatsConnection): Promise<Finding> {
+  const failed = (detail: string, fix: string): Finding => ({ check: "generation", state: "failed", detail, fix });
+  try {
+    const generation = await readGeneration(nc);
+    if (generation === undefined) return failed("there is none", "latecomer init");
+    if (generation.hash === contentHash(config)) return ok("generation", String(generation.generation));
+    const detail = `${generation.generation} was made for other TTLs or another version`;
+    return failed(detail, "restore the settings, or latecomer init --raise-generation");
+  } catch (error) {
+    if ((error as LatecomerError).code !== "GENERATION_CORRUPT") throw error;
+    return failed("it cannot be read", "latecomer init --raise-generation");
+  }
 }
 
 /** What is to be said of a server by what it tells of itself. */

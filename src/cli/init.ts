@@ -17,7 +17,13 @@ import { storedGeneration } from "../clickhouse/generation.ts";
 import { ensureWriters } from "../clickhouse/writer.ts";
 import { connectNats } from "../nats/connection.ts";
 import { bucketStream } from "../nats/definitions.ts";
-import { contentHash, ensureGeneration, type Generation, generationAfter, readGeneration } from "../nats/generation.ts";
+import {
+  contentHash,
+  ensureGeneration,
+  type Generation,
+  generationAfter,
+  requireGeneration,
+} from "../nats/generation.ts";
 import { applyStreams, planStreams, requireAllowed, requireReplicable, type StreamPlan } from "../nats/provision.ts";
 import {
   configOf,
@@ -101,8 +107,8 @@ async function inspect(
   requireReplicable(nc, config);
   const found = await inspectWarehouse(config);
   const hasBucket = plans.some(({ name, action }) => name === bucketStream("checkpoints") && action !== "create");
-  const present = hasBucket ? await readGeneration(nc) : undefined;
-  if (present === undefined || raiseGeneration) generationAfter(present, found.stored);
+  if (hasBucket) await requireGeneration(nc, raiseGeneration, found.stored);
+  else generationAfter(undefined, found.stored);
   return found;
 }
 

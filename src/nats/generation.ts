@@ -29,15 +29,33 @@ export function contentHash(config: Pick<Config, "ttlBeforeMs" | "ttlAfterMs">):
   return hash64(JSON.stringify([DECODER_VERSION, RULES_VERSION, config.ttlBeforeMs, config.ttlAfterMs]));
 }
 
-/** What the installation has, or undefined before the first `init`. */
+/** What the installation has, or undefined before the first `init`. Throws GENERATION_CORRUPT (unavailable). */
 export async function readGeneration(nc: NatsConnection): Promise<Generation | undefined> {
-  return (await read(await bucket(nc)))?.value;
+  const present = await read(await bucket(nc));
+  return present && known(present.value);
+}
+
+/** A generation that could be read. */
+function known(value: Generation | undefined): Generation {
+  if (value !== undefined) return value;
+  throw new LatecomerError(
+    "GENERATION_CORRUPT",
+    "unavailable",
+    "the key generation of the bucket checkpoints cannot be read: `latecomer init --raise-generation` writes it anew",
+  );
+}
+
+/** Throws what `ensureGeneration` would, and changes nothing. */
+export async function requireGeneration(nc: NatsConnection, raise: boolean, stored: number): Promise<void> {
+  const present = await read(await bucket(nc));
+  if (present === undefined || raise) generationAfter(present?.value, stored);
+  else known(present.value);
 }
 
 /**
  * Makes sure that there is a generation, and returns it. `raise` makes the next one under this configuration;
  * without it, another configuration's generation stays as it is. A new one is above what is `stored` in the facts:
- * the bucket can have been lost while they were not.
+ * the bucket can have been lost while they were not, and what it holds may be unreadable. Throws GENERATION_CORRUPT.
  */
 export async function ensureGeneration(
   nc: NatsConnection,
@@ -47,7 +65,7 @@ export async function ensureGeneration(
 ): Promise<Generation> {
   const kv = await bucket(nc);
   const present = await read(kv);
-  if (present !== undefined && !raise) return present.value;
+  if (present !== undefined && !raise) return known(present.value);
   const next = { generation: generationAfter(present?.value, stored), hash: contentHash(config) };
   try {
     if (present === undefined) await kv.create(KEY, JSON.stringify(next));
@@ -73,18 +91,19 @@ async function bucket(nc: NatsConnection): Promise<KV> {
   }
 }
 
-async function read(kv: KV): Promise<{ value: Generation; revision: number } | undefined> {
+/** Undefined where there is none, or the marker that somebody's `kv del` left. */
+async function read(kv: KV): Promise<{ value: Generation | undefined; revision: number } | undefined> {
   const entry = await kv.get(KEY).catch((error) => {
     throw natsError(error, "read the generation");
   });
-  if (entry === null) return undefined;
-  const parsed = v.safeParse(schema, JSON.parse(entry.string()));
-  if (!parsed.success) {
-    throw new LatecomerError(
-      "GENERATION_CORRUPT",
-      "fatal",
-      "the key generation of the bucket checkpoints cannot be read",
-    );
+  if (entry === null || entry.operation !== "PUT") return undefined;
+  return { value: parse(entry.string()), revision: entry.revision };
+}
+
+function parse(text: string): Generation | undefined {
+  try {
+    return v.parse(schema, JSON.parse(text));
+  } catch {
+    return undefined;
   }
-  return { value: parsed.output, revision: entry.revision };
 }

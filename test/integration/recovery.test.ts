@@ -5,6 +5,7 @@
 import { cpSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as assert from "uvu/assert";
+import { checkNats } from "../../src/cli/checks.ts";
 import { initialise } from "../../src/cli/init.ts";
 import type { DeadLetter } from "../../src/core/effects.ts";
 import { openDeadLetters } from "../../src/nats/deadletters.ts";
@@ -19,6 +20,7 @@ import {
   productionEvents,
   typeOf,
   withCluster,
+  within,
 } from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
 
@@ -268,6 +270,56 @@ describe("the generation", (test) => {
       await cluster.process();
       const facts = await cluster.facts("org");
       assert.ok(facts.every((row) => row.is_attributed === 1 && BigInt(row.version as string) >> 116n === 2n));
+    }));
+});
+
+describe("a generation", (test) => {
+  for (const [what, spoil] of [["garbage", "garbage"], ["of another format", "[]"]] as const) {
+    test(`that is ${what} ends a process and a command that needs it, saying so, until it is raised above the rows`, () =>
+      withCluster({}, async (cluster) => {
+        const { config, nc, jsm, folder } = cluster;
+        const running = await cluster.start();
+        await cluster.publish("org", OTHERS);
+        await running.drained();
+        const kv = await nc.jetstream().views.kv("checkpoints", { bindOnly: true });
+        await kv.put("generation", spoil);
+        const ended = await within("ended", running.processor.finished().catch((error) => error));
+        assert.is(ended.kind, "unavailable");
+        assert.match(ended.message, /init --raise-generation/);
+        const finding = (await checkNats(config, nc)).find(({ check }) => check === "generation");
+        assert.equal(finding, {
+          check: "generation",
+          state: "failed",
+          detail: "it cannot be read",
+          fix: "latecomer init --raise-generation",
+        });
+        const env = { NATS_URL: config.natsUrl, CLICKHOUSE_URL: "chdb:other" };
+        const init = await latecomer(["init"], { cwd: folder, env });
+        assert.is(init.code, 3, init.err);
+        await initialise(config, nc, await planStreams(jsm, config), { raiseGeneration: true });
+        await cluster.publish("org", SNAPSHOTS);
+        await cluster.process();
+        const facts = await cluster.facts("org");
+        assert.ok(facts.every((row) => row.is_attributed === 1 && BigInt(row.version as string) >> 116n === 2n));
+      }));
+  }
+
+  test("that somebody deleted leaves its processes alone, and is made again above that of the rows", () =>
+    withCluster({}, async (cluster) => {
+      const running = await cluster.start();
+      await cluster.publish("org", OTHERS);
+      await running.drained();
+      const kv = await cluster.nc.jetstream().views.kv("checkpoints", { bindOnly: true });
+      await kv.delete("generation");
+      const { generation } = await initialise(
+        cluster.config,
+        cluster.nc,
+        await planStreams(cluster.jsm, cluster.config),
+        {},
+      );
+      assert.is(generation.generation, 2);
+      await running.drained();
+      await running.stop();
     }));
 });
 
