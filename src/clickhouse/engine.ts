@@ -2,7 +2,7 @@
  * What lies below the interface of client.ts: the same calls on a server and on the embedded engine, with foreign
  * errors, and the settings that both send.
  */
-import type { ClickHouseClient, ClickHouseSettings } from "@clickhouse/client";
+import type { ClickHouseClient, ClickHouseSettings, ResponseHeaders } from "@clickhouse/client";
 
 /** Values for `{name:Type}` placeholders. 64-bit integers and instants go as text or integers, never as `Date`. */
 export type Params = Readonly<Record<string, unknown>>;
@@ -67,14 +67,18 @@ export const SETTINGS = {
   max_execution_time: EXECUTION_MAX_SECONDS,
 } as const satisfies ClickHouseSettings;
 
+/** Throws where an answer is none. */
+export type RequireAnswer = (answer: { readonly response_headers: ResponseHeaders }) => void;
+
 /** Runs a statement through the official client. */
 export async function runCommand(
   client: ClickHouseClient,
   query: string,
   params: Params | undefined,
   clickhouse_settings: ClickHouseSettings,
+  requireAnswer: RequireAnswer = () => {},
 ): Promise<void> {
-  await client.command({ query, query_params: { ...params }, clickhouse_settings });
+  requireAnswer(await client.command({ query, query_params: { ...params }, clickhouse_settings }));
 }
 
 /** Reads all rows of a query through the official client. */
@@ -83,7 +87,14 @@ export async function fetchRows<T>(
   query: string,
   params: Params | undefined,
   clickhouse_settings: ClickHouseSettings,
+  requireAnswer: RequireAnswer = () => {},
 ): Promise<T[]> {
   const result = await client.query({ query, query_params: { ...params }, clickhouse_settings, format: "JSONEachRow" });
+  try {
+    requireAnswer(result);
+  } catch (error) {
+    result.close(); // Or the connection would be busy for ever.
+    throw error;
+  }
   return await result.json<T>();
 }

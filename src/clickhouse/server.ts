@@ -11,6 +11,7 @@ import {
   fetchRows,
   type OpenOptions,
   type Params,
+  type RequireAnswer,
   runCommand,
   SETTINGS,
 } from "./engine.ts";
@@ -48,23 +49,33 @@ export function openServer(text: string, options: OpenOptions): Engine {
   const clickhouse_settings: ClickHouseSettings = { ...SETTINGS, wait_end_of_query: 1 };
   return {
     remote: true,
-    command: (sql, params) => runCommand(client, sql, params, clickhouse_settings),
-    rows: <T>(sql: string, params: Params | undefined) => fetchRows<T>(client, sql, params, clickhouse_settings),
+    command: (sql, params) => runCommand(client, sql, params, clickhouse_settings, requireClickHouse),
+    rows: <T>(sql: string, params: Params | undefined) =>
+      fetchRows<T>(client, sql, params, clickhouse_settings, requireClickHouse),
     async insert(table, columns, block) {
       const query = `INSERT INTO ${table} (${columns.join(", ")}) FORMAT Native`;
       const values = Readable.from([block], { objectMode: false });
-      const { stream } = await client.exec({ query, values, clickhouse_settings });
+      const { stream, ...answer } = await client.exec({ query, values, clickhouse_settings });
       // The connection is free for the next request only when the answer, which is empty, was read.
       stream.resume();
       await finished(stream);
+      requireClickHouse(answer);
     },
     async ping() {
       // A select, because /ping answers without looking at user, password and database.
-      const answer = await client.ping({ select: true });
-      if (!answer.success) throw answer.error;
+      await runCommand(client, "SELECT 1", undefined, clickhouse_settings, requireClickHouse);
     },
     close: () => client.close(),
   };
+}
+
+/**
+ * Throws where an answer is not ClickHouse's, which tells of itself in every one. A proxy in front of it may answer with a
+ * page of its own and 200, and what it was sent is nowhere.
+ */
+function requireClickHouse({ response_headers }: Parameters<RequireAnswer>[0]): void {
+  if (Object.keys(response_headers).some((name) => name.startsWith("x-clickhouse-"))) return;
+  throw new Error("no header of ClickHouse");
 }
 
 /** A URL as it may be shown: with `***` in place of a password. */

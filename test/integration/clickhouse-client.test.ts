@@ -484,6 +484,8 @@ describe("a ClickHouse server's address", (test) => {
   for (
     const [what, status, body] of [
       ["a proxy's error page", 502, "<html>Bad gateway to secret</html>"],
+      ["a proxy's page as if all were well", 200, "<html>We look after secret</html>"],
+      ["nothing at all, by a proxy", 200, ""],
       ["too many parts", 500, "Code: 252. DB::Exception: Too many parts. (TOO_MANY_PARTS) (version 25.1)"],
       ["a full memory", 500, "Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED) (version 25.1)"],
       ["a lost Keeper", 500, "Code: 999. DB::Exception: Coordination error. (KEEPER_EXCEPTION) (version 25.1)"],
@@ -491,17 +493,34 @@ describe("a ClickHouse server's address", (test) => {
   ) {
     test(`answering with ${what} is a retryable failure`, async () => {
       const server = createServer((request, response) => {
-        request.resume();
+        let sent = "";
+        request.on("data", (chunk) => sent += chunk);
         request.on("end", () => {
+          if (sent.includes("system.columns")) {
+            const column = { table: "t", name: "a", type: "String" };
+            response.writeHead(200, { "X-ClickHouse-Query-Id": "1" }).end(`${JSON.stringify(column)}\n`);
+            return;
+          }
           const code = /^Code: (\d+)/.exec(body)?.[1];
           response.writeHead(status, code === undefined ? {} : { "X-ClickHouse-Exception-Code": code }).end(body);
         });
       });
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
       const clickhouse = await openClickHouse(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
-      const failure = await failureOf(clickhouse.insert("t", ["a"], [["x"]]));
-      assert.is(failure.kind, "retryable", failure.message);
-      assert.not.match(failure.message, "secret");
+      const insert = clickhouse.prepare("t", ["a"]);
+      insert.add([["x"]]);
+      for (
+        const work of [
+          () => insert.run(),
+          () => clickhouse.command("OPTIMIZE TABLE t"),
+          () => clickhouse.rows("SELECT 1"),
+          () => clickhouse.ping(),
+        ]
+      ) {
+        const failure = await failureOf(work());
+        assert.is(failure.kind, "retryable", failure.message);
+        assert.not.match(failure.message, "secret");
+      }
       await clickhouse.close();
       await new Promise<void>((resolve) => server.close(() => resolve()));
     });
