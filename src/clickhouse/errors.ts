@@ -18,8 +18,10 @@ export class ClickHouseError extends LatecomerError {
   }
 }
 
-/** Server codes that say "not now": load, memory, a replica or Keeper away, a table that is being moved. */
+/** Server codes that say "not now": load, memory, its disk, a replica or Keeper away, a table that is being moved. */
 const RETRYABLE = new Set([
+  75, // CANNOT_WRITE_TO_FILE_DESCRIPTOR
+  76, // CANNOT_OPEN_FILE
   159, // TIMEOUT_EXCEEDED
   173, // CANNOT_ALLOCATE_MEMORY
   198, // DNS_ERROR, between the servers of a cluster
@@ -57,6 +59,7 @@ const RETRYABLE = new Set([
   762, // HTTP_CONNECTION_LIMIT_REACHED
   904, // TOO_MANY_UNAVAILABLE_SHARDS
   999, // KEEPER_EXCEPTION
+  1001, // STD_EXCEPTION: what its file system or its memory refused
 ]);
 
 const NO_CREDENTIALS = "it refuses these credentials: check CLICKHOUSE_URL";

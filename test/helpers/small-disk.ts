@@ -1,9 +1,12 @@
 /** A small file system of its own that a test can fill: a tmpfs, which only root may mount. */
 import { execFileSync } from "node:child_process";
-import { closeSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { inFolder } from "./cluster.ts";
+
+/** Places for files: those of an engine are some thousand. */
+const MOST_FILES = 20_000;
 
 /** Written at once when filling; the last piece is halved until nothing fits any more. */
 const PIECE_BYTES = 1 << 20;
@@ -36,9 +39,19 @@ export class SmallDisk {
     }
   }
 
-  /** Gives the space back. */
+  /** Uses up all places for files, while there is space. */
+  fillWithFiles(): void {
+    mkdirSync(this.#filler);
+    try {
+      for (let at = 0;; at++) writeFileSync(join(this.#filler, String(at)), "");
+    } catch (error) {
+      if ((error as { code?: string }).code !== "ENOSPC") throw error;
+    }
+  }
+
+  /** Gives back what was used up. */
   free(): void {
-    rmSync(this.#filler, { force: true });
+    rmSync(this.#filler, { force: true, recursive: true });
   }
 }
 
@@ -59,7 +72,9 @@ export function withSmallDisk<Result>(mib: number, use: (disk: SmallDisk) => Pro
 }
 
 function mount(mib: number, folder: string): void {
-  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${mib}m`, "latecomer-test", folder], { stdio: "pipe" });
+  execFileSync("mount", ["-t", "tmpfs", "-o", `size=${mib}m,nr_inodes=${MOST_FILES}`, "latecomer-test", folder], {
+    stdio: "pipe",
+  });
 }
 
 /** Why no small file system can be mounted here; undefined when it can. */

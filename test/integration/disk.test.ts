@@ -20,7 +20,7 @@ import {
   withServedCluster,
 } from "../helpers/cluster.ts";
 import { allIsThere, nothingIsAhead, publish } from "../helpers/delivery.ts";
-import { mountRefusal, withSmallDisk } from "../helpers/small-disk.ts";
+import { mountRefusal, type SmallDisk, withSmallDisk } from "../helpers/small-disk.ts";
 import { describe } from "../helpers/suite.ts";
 
 const EVENTS = productionLoad(2_000);
@@ -72,21 +72,28 @@ describe("when the disk is full", (test) => {
   }
 
   for (const [where, withEngine] of [["embedded", withCluster], ["served", withServedCluster]] as const) {
-    test(`under the ${where} engine, the batch is kept and nothing is acknowledged until there is space`, () =>
-      withSmallDisk(96, (disk) =>
-        withEngine(SETTINGS, async (cluster) => {
-          const running = await cluster.start();
-          await publish(cluster, "org", FIRST, LANES);
-          await running.drained();
-          const { doneSeq } = (await cluster.checkpoint("0"))!;
-          disk.fill();
-          await publish(cluster, "org", SECOND, LANES);
-          await stands(cluster, running, /NOT_ENOUGH_SPACE/);
-          assert.is((await cluster.checkpoint("0"))!.doneSeq, doneSeq, "nothing could be stored");
-          disk.free();
-          await running.drained();
-          await goesOn(cluster, running);
-        }, { engineFolder: join(disk.folder, "engine") })));
+    for (
+      const [what, fill, why] of [
+        ["space", (disk: SmallDisk) => disk.fill(), /NOT_ENOUGH_SPACE/],
+        ["a place for a file", (disk: SmallDisk) => disk.fillWithFiles(), /No space left on device/],
+      ] as const
+    ) {
+      test(`under the ${where} engine, the batch is kept and nothing is acknowledged until there is ${what}`, () =>
+        withSmallDisk(96, (disk) =>
+          withEngine(SETTINGS, async (cluster) => {
+            const running = await cluster.start();
+            await publish(cluster, "org", FIRST, LANES);
+            await running.drained();
+            const { doneSeq } = (await cluster.checkpoint("0"))!;
+            fill(disk);
+            await publish(cluster, "org", SECOND, LANES);
+            await stands(cluster, running, why);
+            assert.is((await cluster.checkpoint("0"))!.doneSeq, doneSeq, "nothing could be stored");
+            disk.free();
+            await running.drained();
+            await goesOn(cluster, running);
+          }, { engineFolder: join(disk.folder, "engine") })));
+    }
   }
 
   test("under the stream store, what was confirmed is there when the server is restarted with space", () =>
