@@ -163,6 +163,7 @@ const NO_ROOM: ReadonlyMap<number, string> = new Map([
   [10002, "the account has used up its JetStream storage"],
   [10023, "the NATS server has used up its JetStream storage"],
   [10047, "the NATS server has used up its JetStream storage"],
+  [10054, "the stream takes no message so large"],
   [10077, "the stream takes no more"],
 ]);
 

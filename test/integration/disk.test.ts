@@ -173,6 +173,23 @@ describe("when JetStream's storage is used up", (test) => {
   }
 });
 
+describe("when a bucket takes no entry as large as what is to be kept", (test) => {
+  test("the log says so, nothing counts as done, and it goes on when the limit is raised", () =>
+    withCluster(SETTINGS, async (cluster) => {
+      const running = await cluster.start();
+      await publish(cluster, "org", FIRST, LANES);
+      await running.drained();
+      const { doneSeq } = (await cluster.checkpoint("0"))!;
+      await cluster.jsm.streams.update("KV_checkpoints", { max_msg_size: 50 });
+      await publish(cluster, "org", SECOND, LANES);
+      await stands(cluster, running, /takes no message so large/);
+      assert.is((await cluster.checkpoint("0"))!.doneSeq, doneSeq);
+      await cluster.jsm.streams.update("KV_checkpoints", { max_msg_size: -1 });
+      await running.drained();
+      await goesOn(cluster, running);
+    }));
+});
+
 describe("when the event stream has reached its limit", (test) => {
   test("and refuses new messages, publishers are told, and the processor does what is there", () =>
     withCluster(SETTINGS, async (cluster) => {
