@@ -6,6 +6,7 @@
  */
 import { LatecomerError } from "./errors.ts";
 import { formatDuration } from "./core/time.ts";
+import { maskUrl } from "./secrets.ts";
 import { type Config, type Setting, SETTINGS } from "./settings.ts";
 
 export { type Config, type Role, SETTINGS } from "./settings.ts";
@@ -42,21 +43,6 @@ export function resolveConfig(env: Environment, overrides: Overrides = {}, defau
     );
   }
   return Object.freeze(config as unknown as Config);
-}
-
-/**
- * A URL, or several separated by commas, as it may be shown: without user, password and parameters. What cannot be
- * read as a URL is not shown at all, for nobody knows where in it a password is.
- */
-export function maskUrl(value: string): string {
-  if (value.startsWith("chdb:")) return value;
-  return value.split(",").map((one) => {
-    const url = URL.canParse(one) ? new URL(one) : undefined;
-    if (url === undefined || url.host === "" || url.pathname.includes("@")) return "***";
-    const user = url.username !== "" || url.password !== "" ? "***@" : "";
-    const path = url.pathname === "/" ? "" : url.pathname;
-    return `${url.protocol}//${user}${url.host}${path}${url.search === "" ? "" : "?***"}`;
-  }).join(",");
 }
 
 /** The configuration as name → text, secrets masked, for the log at start and for `doctor`. */

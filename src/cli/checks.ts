@@ -2,7 +2,7 @@
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { nanos, type NatsConnection } from "nats";
-import { type Config, maskUrl } from "../config.ts";
+import type { Config } from "../config.ts";
 import { type ClickHouse, embeddedFolder } from "../clickhouse/client.ts";
 import { schemaDrift } from "../clickhouse/drift.ts";
 import { migrationStatus } from "../clickhouse/migrate.ts";
@@ -11,6 +11,7 @@ import { LatecomerError } from "../errors.ts";
 import { contentHash, readGeneration } from "../nats/generation.ts";
 import { planStreams } from "../nats/provision.ts";
 import { isOlder } from "../release.ts";
+import { maskUrl } from "../secrets.ts";
 
 /** `unknown`: cannot be read here, and nothing depends on it; `warning`: it runs, and something is lost or late. */
 export type Severity = "ok" | "unknown" | "warning" | "failed";

@@ -2,7 +2,7 @@
 import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { EXIT, exitCodeOf, LatecomerError } from "../errors.ts";
-import { maskText } from "../runtime/log.ts";
+import { maskText } from "../secrets.ts";
 import { registerAssert } from "./assert.ts";
 import { registerAudit } from "./audit.ts";
 import type { Context } from "./context.ts";

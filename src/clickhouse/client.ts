@@ -2,12 +2,13 @@
  * The one place that makes a ClickHouse client. Everything else talks to the small interface below, which behaves
  * the same in front of a server and of the engine embedded in this process.
  */
+import { maskUrl } from "../secrets.ts";
 import { openEmbedded } from "./embedded.ts";
 import type { Engine, OpenOptions, Params } from "./engine.ts";
 import { type Attempt, translateError } from "./errors.ts";
 import { ColumnTypes, PreparedInsert } from "./insert.ts";
 import type { InsertRow } from "./native.ts";
-import { maskPassword, openServer } from "./server.ts";
+import { openServer } from "./server.ts";
 
 export type { ClientLog, OpenOptions, Params } from "./engine.ts";
 
@@ -17,7 +18,7 @@ export type { ClientLog, OpenOptions, Params } from "./engine.ts";
  * SQL comes from our code alone; values are always bound as parameters.
  */
 export interface ClickHouse {
-  /** The URL it was opened with, the password masked. */
+  /** The URL it was opened with, without user and password. */
   readonly description: string;
   /** Runs one statement that returns no rows, and resolves when the server has finished it. */
   command(sql: string, params?: Params): Promise<void>;
@@ -62,7 +63,7 @@ export interface Insert {
 export async function openClickHouse(url: string, options: OpenOptions = {}): Promise<ClickHouse> {
   const folder = embeddedFolder(url);
   if (folder !== undefined) return facade(url, await openEmbedded(folder, options));
-  return facade(maskPassword(url), openServer(url, options));
+  return facade(maskUrl(url), openServer(url, options));
 }
 
 /** The folder of `chdb:<folder>`, undefined for the URL of a server. */

@@ -5,6 +5,7 @@ import { Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { type ClickHouseClient, ClickHouseLogLevel, type ClickHouseSettings, createClient } from "@clickhouse/client";
 import { LatecomerError } from "../errors.ts";
+import { maskText } from "../secrets.ts";
 import {
   type Engine,
   EXECUTION_MAX_SECONDS,
@@ -42,7 +43,7 @@ export function openServer(text: string, options: OpenOptions): Engine {
       log: { level: ClickHouseLogLevel.OFF },
     });
   } catch (error) {
-    const reason = error instanceof Error ? maskPassword(error.message) : "unknown reason";
+    const reason = error instanceof Error ? maskText(error.message) : "unknown reason";
     throw new LatecomerError("CONFIG_INVALID", "usage", `the ClickHouse URL is refused: ${reason}`);
   }
   // With the answer held back until the end, a query that fails half-way has an error status instead of half a result.
@@ -76,14 +77,6 @@ export function openServer(text: string, options: OpenOptions): Engine {
 function requireClickHouse({ response_headers }: Parameters<RequireAnswer>[0]): void {
   if (Object.keys(response_headers).some((name) => name.startsWith("x-clickhouse-"))) return;
   throw new Error("no header of ClickHouse");
-}
-
-/** A URL as it may be shown: with `***` in place of a password. */
-export function maskPassword(url: string): string {
-  return url.replace(/^([a-z]+:\/\/[^/@:]*):[^/]*@/i, "$1:***@").replace(
-    /([?&][^=&]*(?:password|token)=)[^&]*/gi,
-    "$1***",
-  );
 }
 
 function parseServerUrl(url: string, database: string | undefined): URL {

@@ -1,9 +1,10 @@
 /** The connection to NATS, and the one place where errors of its client become ours. */
 import { readFileSync } from "node:fs";
 import { connect, type ConnectionOptions, credsAuthenticator, ErrorCode, type NatsConnection, NatsError } from "nats";
-import { type Config, maskUrl } from "../config.ts";
+import type { Config } from "../config.ts";
 import { LatecomerError } from "../errors.ts";
 import { isOlder } from "../release.ts";
+import { maskUrl } from "../secrets.ts";
 
 /** What a connection needs to know. */
 export type NatsSettings = Pick<Config, "natsUrl" | "natsCreds" | "natsCa" | "natsCert" | "natsKey">;

@@ -6,6 +6,7 @@ import { destination, pino } from "pino";
 import type { Config } from "../config.ts";
 import type { Log, LogFields } from "../ports.ts";
 import { formatInstant } from "../core/time.ts";
+import { maskFields, maskText } from "../secrets.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
 type Level = (typeof LEVELS)[number];
@@ -29,7 +30,7 @@ export function openLog(level: Config["logLevel"], terminal: boolean): Log {
 export function logOver(write: Write, least: Level, windowMs = WINDOW_MS): Log {
   const repeats = new Repeats(write, windowMs);
   const at = (level: Level) => (fields: LogFields, message: string) => {
-    if (LEVELS.indexOf(level) >= LEVELS.indexOf(least)) repeats.say(level, masked(fields), maskText(message));
+    if (LEVELS.indexOf(level) >= LEVELS.indexOf(least)) repeats.say(level, maskFields(fields), maskText(message));
   };
   return { debug: at("debug"), info: at("info"), warn: at("warn"), error: at("error") };
 }
@@ -49,29 +50,6 @@ const writeLine: Write = (level, fields, message) => {
   );
   process.stderr.write(`${formatInstant(Date.now())} ${level.padEnd(5)} ${[message, ...shown].join("  ")}\n`);
 };
-
-/** Names of fields whose values are never written. `NATS_CREDS` is the path of a file, which helps and tells nothing. */
-const SECRET = /password|passwd|secret|token|authorization|jwt|nkey|api_?key|^(creds|seed)$/i;
-
-/** The fields with secrets masked: by their names, and in texts the credentials and parameters of URLs. */
-function masked(fields: LogFields): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, maskValue(name, value)]));
-}
-
-function maskValue(name: string, value: unknown): unknown {
-  if (SECRET.test(name)) return "***";
-  if (typeof value === "string") return maskText(value);
-  if (Array.isArray(value)) return value.map((one) => maskValue("", one));
-  if (typeof value === "object" && value !== null) return masked(value as LogFields);
-  return value;
-}
-
-/** A text with the credentials and secret parameters of URLs masked. */
-export function maskText(text: string): string {
-  return text
-    .replace(/:\/\/[^/\s]*@/g, "://***@")
-    .replace(/([?&](?:password|token|user|key|jwt)=)[^&\s"]*/gi, "$1***");
-}
 
 interface Repeated {
   readonly level: Level;
