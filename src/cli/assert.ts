@@ -8,12 +8,12 @@ import { checkClickHouse, requireSound } from "./checks.ts";
 import {
   configOf,
   type Context,
-  openWarehouse,
   printJson,
   printLine,
   printTable,
   requireWritable,
   withSettings,
+  withWarehouse,
   writeNamed,
 } from "./context.ts";
 import { instant, requireWindow, TIME_FORMS } from "./time.ts";
@@ -44,23 +44,20 @@ export function registerAssert(program: Command, context: Context): void {
     .option("--junit <file>", "also write JUnit XML")
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["clickhouseUrl", "database"]).action(async (names: string[], flags: AssertFlags) => {
-    const config = configOf(context, { ...flags });
+    const config = configOf(context, flags);
     const packs = [...new Set(names.length > 0 ? names : USUAL_PACKS)].map(loadPack);
     const to = flags.to ?? Date.now();
     const from = flags.from ?? to - LOOKBACK_MS;
     requireWindow({ from, to });
     if (flags.junit !== undefined) await requireWritable(flags.junit);
     const window = wholeHours({ fromMs: from, toMs: to });
-    const clickhouse = await openWarehouse(config);
-    try {
+    await withWarehouse(config, async (clickhouse) => {
       requireSound(await checkClickHouse(config, clickhouse));
       const done = await runPacks(clickhouse, packs, window);
       if (flags.junit !== undefined) writeNamed(flags.junit, junitXml(done));
       report(flags, window, done);
       if (done.some(({ results }) => results.some(({ state }) => state === "failed"))) context.setExitCode(EXIT.failed);
-    } finally {
-      await clickhouse.close();
-    }
+    });
   });
 }
 

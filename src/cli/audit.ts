@@ -6,9 +6,8 @@ import { type NewWorld, newWorld } from "../audit/schedule.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { formatDuration } from "../core/time.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
-import { connectNats } from "../nats/connection.ts";
 import { type Range, readRange, resolveRange, streamBounds } from "../nats/range.ts";
-import { configOf, type Context, printJson, printLine, printTable, withSettings } from "./context.ts";
+import { configOf, type Context, printJson, printLine, printTable, withNats, withSettings } from "./context.ts";
 import { startProgress } from "./progress.ts";
 import { wholeNumber } from "./publish.ts";
 import type { Config } from "../config.ts";
@@ -40,7 +39,7 @@ export function registerAudit(program: Command, context: Context, make: NewWorld
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["natsUrl", "natsCreds", "ttlBeforeMs", "ttlAfterMs"]).action(async (flags: AuditFlags) => {
     if (flags.schedules < 1) throw new LatecomerError("USAGE", "usage", "--schedules must be 1 or more");
-    const config = configOf(context, { ...flags });
+    const config = configOf(context, flags);
     const { range, messages } = await readWindow(config, flags);
     const audit = new Audit(messages, { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs }, make);
     const { run, found } = await tryAll(audit, flags, context.takeSignal());
@@ -73,12 +72,11 @@ export function registerAudit(program: Command, context: Context, make: NewWorld
   });
 }
 
-async function readWindow(
+function readWindow(
   config: Config,
   { fromSeq, toSeq }: AuditFlags,
 ): Promise<{ range: Range; messages: StoredMessage[] }> {
-  const nc = await connectNats(config);
-  try {
+  return withNats(config, async (nc) => {
     const range = resolveRange(await streamBounds(nc), fromSeq, toSeq);
     const progress = startProgress("reading", range.toSeq - range.fromSeq + 1);
     const messages: StoredMessage[] = [];
@@ -91,9 +89,7 @@ async function readWindow(
       progress.stop();
     }
     return { range, messages };
-  } finally {
-    await nc.close();
-  }
+  });
 }
 
 /** Tries the schedules; of each row that differs the first difference is kept. A signal ends it after the schedule in hand. */

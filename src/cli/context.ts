@@ -4,11 +4,13 @@ import { access, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import Table from "cli-table3";
 import { type Command, Option } from "commander";
+import type { NatsConnection } from "nats";
 import { type Config, resolveConfig, SETTINGS } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { embeddedFolder, openClickHouse } from "../clickhouse/client.ts";
 import { LatecomerError } from "../errors.ts";
 import { livingDev } from "../local/dev-file.ts";
+import { connectNats } from "../nats/connection.ts";
 import type { Log } from "../ports.ts";
 import { openLog } from "../runtime/log.ts";
 
@@ -28,8 +30,6 @@ export interface Context {
 /** The settings that say where things are; every command that connects has them. */
 export const PLACES = ["natsUrl", "natsCreds", "clickhouseUrl", "database", "logLevel"] as const;
 
-type Flags = Readonly<Record<string, unknown>>;
-
 /** Adds a flag for each of these settings: `LATECOMER_TTL_BEFORE` is `--ttl-before`. */
 export function withSettings(command: Command, keys: readonly (keyof Config)[]): Command {
   for (const key of keys) {
@@ -46,11 +46,12 @@ export function flagOf(env: string): string {
 }
 
 /** The configuration of a call; a living `dev` stands in for places that nobody named. */
-export function configOf(context: Context, flags: Flags): Config {
+export function configOf(context: Context, flags: object): Config {
   const overrides: Record<string, string> = {};
   for (const key of Object.keys(SETTINGS) as (keyof Config)[]) {
     const name = flagOf(SETTINGS[key].env).slice(2).replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-    if (typeof flags[name] === "string") overrides[key] = flags[name];
+    const value = (flags as Readonly<Record<string, unknown>>)[name];
+    if (typeof value === "string") overrides[key] = value;
   }
   const dev = livingDev();
   const places: Record<string, string> = {};
@@ -84,6 +85,39 @@ export async function openWarehouse(config: Config, log?: Log): Promise<ClickHou
     database: config.database,
     ...(log === undefined ? {} : { log }),
   });
+}
+
+/** Works with the database of a configuration, and closes it; throws what `openWarehouse` and the work throw. */
+export async function withWarehouse<Result>(
+  config: Config,
+  work: (clickhouse: ClickHouse) => Promise<Result>,
+  log?: Log,
+): Promise<Result> {
+  const clickhouse = await openWarehouse(config, log);
+  try {
+    return await work(clickhouse);
+  } finally {
+    await clickhouse.close();
+  }
+}
+
+/** Works with the NATS of a configuration, and closes the connection. */
+export async function withNats<Result>(config: Config, work: (nc: NatsConnection) => Promise<Result>): Promise<Result> {
+  const nc = await connectNats(config);
+  try {
+    return await work(nc);
+  } finally {
+    await nc.close();
+  }
+}
+
+/** Works with both. */
+export async function withServers<Result>(
+  config: Config,
+  work: (nc: NatsConnection, clickhouse: ClickHouse) => Promise<Result>,
+  log?: Log,
+): Promise<Result> {
+  return await withNats(config, (nc) => withWarehouse(config, (clickhouse) => work(nc, clickhouse), log));
 }
 
 /** One JSON document on stdout: the whole output of a reporting command under `--json`. */

@@ -7,7 +7,6 @@ import { type FactWriter, factWriters, type Writer } from "../clickhouse/writer.
 import type { Config } from "../config.ts";
 import { formatInstant } from "../core/time.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
-import { connectNats } from "../nats/connection.ts";
 import { readGeneration } from "../nats/generation.ts";
 import { streamBounds } from "../nats/range.ts";
 import type { StreamBounds } from "../ports.ts";
@@ -16,12 +15,13 @@ import { checkClickHouse, requireSound } from "./checks.ts";
 import {
   configOf,
   type Context,
-  openWarehouse,
   PLACES,
   printJson,
   printLine,
   printTable,
+  withNats,
   withSettings,
+  withWarehouse,
 } from "./context.ts";
 
 interface CutoverFlags {
@@ -46,7 +46,7 @@ export function registerCutover(program: Command, context: Context): void {
     command.command("status").description("who writes each fact; exit 1 when it is not certain").option(...JSON_FLAG),
     WAREHOUSE,
   ).action((flags: CutoverFlags) =>
-    withWarehouse(context, flags, async (clickhouse, config) => {
+    withSoundWarehouse(context, flags, async (clickhouse, config) => {
       const writers = await factWriters(clickhouse, config.database);
       if (writers.some(({ doubt }) => doubt !== undefined)) context.setExitCode(EXIT.failed);
       if (flags.json) return printJson({ writers: writers.map(shown) });
@@ -70,7 +70,7 @@ export function registerCutover(program: Command, context: Context): void {
       .option(...JSON_FLAG),
     PLACES,
   ).action((flags: CutoverFlags) =>
-    withWarehouse(context, flags, (clickhouse, config) => plan(clickhouse, config, flags, context))
+    withSoundWarehouse(context, flags, (clickhouse, config) => plan(clickhouse, config, flags, context))
   );
   withSettings(
     command.command("to").description("make the view (mv) or Latecomer the writer")
@@ -79,7 +79,7 @@ export function registerCutover(program: Command, context: Context): void {
       .option(...JSON_FLAG),
     WAREHOUSE,
   ).action((to: Writer, flags: CutoverFlags) =>
-    withWarehouse(context, flags, async (clickhouse, config) => {
+    withSoundWarehouse(context, flags, async (clickhouse, config) => {
       const order = { to, force: flags.force === true };
       const done = await handOver(clickhouse, config.database, order, systemClock, context.takeSignal());
       if (flags.json) return printJson({ writer: to, done });
@@ -96,19 +96,16 @@ function writerOf(text: string): Writer {
   throw new LatecomerError("USAGE", "usage", `"${text}" is no writer, expected mv or latecomer`);
 }
 
-async function withWarehouse(
+async function withSoundWarehouse(
   context: Context,
   flags: CutoverFlags,
-  use: (clickhouse: ClickHouse, config: Config) => Promise<void>,
+  work: (clickhouse: ClickHouse, config: Config) => Promise<void>,
 ): Promise<void> {
-  const config = configOf(context, { ...flags });
-  const clickhouse = await openWarehouse(config);
-  try {
+  const config = configOf(context, flags);
+  await withWarehouse(config, async (clickhouse) => {
     requireSound(await checkClickHouse(config, clickhouse));
-    await use(clickhouse, config);
-  } finally {
-    await clickhouse.close();
-  }
+    await work(clickhouse, config);
+  });
 }
 
 function shown({ fact, writer, sinceMs, views, doubt }: FactWriter) {
@@ -117,17 +114,12 @@ function shown({ fact, writer, sinceMs, views, doubt }: FactWriter) {
 }
 
 async function plan(clickhouse: ClickHouse, config: Config, flags: CutoverFlags, context: Context): Promise<void> {
-  const nc = await connectNats(config);
-  let bounds: StreamBounds;
-  let generation: number;
-  try {
+  const { bounds, generation } = await withNats(config, async (nc) => {
     const { firstSeq, lastSeq } = await streamBounds(nc);
     // A stream that never held anything begins with 0, which is no sequence.
-    bounds = { firstSeq: Math.max(1, firstSeq), lastSeq };
-    generation = (await readGeneration(nc))?.generation ?? 0;
-  } finally {
-    await nc.close();
-  }
+    const bounds = { firstSeq: Math.max(1, firstSeq), lastSeq };
+    return { bounds, generation: (await readGeneration(nc))?.generation ?? 0 };
+  });
   const writers = await factWriters(clickhouse, config.database);
   const doubtful = writers.filter(({ doubt }) => doubt !== undefined);
   const ofView = writers.some(({ writer }) => writer === "mv");

@@ -17,12 +17,11 @@ import { linesOf } from "../jsonl.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { type Digest, digests, rollupDigest } from "../clickhouse/digest.ts";
 import { ensureNatsServer, startNatsServer } from "../local/nats-server.ts";
-import { connectNats } from "../nats/connection.ts";
 import { planStreams } from "../nats/provision.ts";
 import { publishMessages } from "../nats/publish.ts";
 import type { Processor } from "../runtime/processor.ts";
 import { seeded, shuffled, withDuplicates } from "../runtime/shuffle.ts";
-import { configOf, type Context, logOf, openWarehouse, printJson, printLine, printTable } from "./context.ts";
+import { configOf, type Context, logOf, printJson, printLine, printTable, withNats, withWarehouse } from "./context.ts";
 import { initialise } from "./init.ts";
 import { wholeNumber } from "./publish.ts";
 import { startProcessor, startRollup } from "./run.ts";
@@ -141,46 +140,51 @@ async function demonstrate(context: Context, folder: string, seed: number): Prom
       allowedLateness: `${span}ms`,
       logLevel: "warn",
     });
-    const nc = await connectNats(config);
-    await initialise(config, nc, await planStreams(await nc.jetstreamManager(), config), {});
-    const clickhouse = await openWarehouse(config);
-    try {
-      // Superseded rows are to be counted below, so they must not be merged away meanwhile.
-      await clickhouse.command("SYSTEM STOP MERGES fact_stream_status_samples");
-      const processor = await startProcessor(config, nc, clickhouse, logOf(config));
-      await publishInOrder(nc, processor, config, events);
-      const random = seeded(seed);
-      const disordered = shuffled(withDuplicates(events.map((event) => event.bytes), DUPLICATES, random), random);
-      await publish(nc, config, SHUFFLED, disordered);
-      await processor.drained();
-      await processor.settle();
-      await processor.stop();
-      const rollup = await startRollup(nc, clickhouse, logOf(config));
-      await rollup.drained();
-      await rollup.stop();
-      const inOrder = await digestsOf(clickhouse, config.database, IN_ORDER);
-      const other = await digestsOf(clickhouse, config.database, SHUFFLED);
-      const equal = inOrder.some(({ rows }) => rows > 0) &&
-        inOrder.every((one, at) => one.rows === other[at]?.rows && one.digest === other[at]?.digest);
-      return {
-        events: events.length,
-        shuffledMessages: disordered.length,
-        seed,
-        samples: await samplesOf(clickhouse),
-        sessions: await sessionsOf(clickhouse),
-        gpus: await gpusOf(clickhouse),
-        ...await effectOf(clickhouse),
-        digests: { inOrder, shuffled: other },
-        equal,
-        seconds: (performance.now() - started) / 1_000,
-      };
-    } finally {
-      await clickhouse.close();
-      await nc.close();
-    }
+    return await withNats(config, async (nc) => {
+      await initialise(config, nc, await planStreams(await nc.jetstreamManager(), config), {});
+      const found = await withWarehouse(config, (clickhouse) => derive(config, nc, clickhouse, events, seed));
+      return { ...found, seconds: (performance.now() - started) / 1_000 };
+    });
   } finally {
     await nats.stop();
   }
+}
+
+async function derive(
+  config: Config,
+  nc: NatsConnection,
+  clickhouse: ClickHouse,
+  events: readonly BundledEvent[],
+  seed: number,
+): Promise<Omit<Report, "seconds">> {
+  // Superseded rows are to be counted below, so they must not be merged away meanwhile.
+  await clickhouse.command("SYSTEM STOP MERGES fact_stream_status_samples");
+  const processor = await startProcessor(config, nc, clickhouse, logOf(config));
+  await publishInOrder(nc, processor, config, events);
+  const random = seeded(seed);
+  const disordered = shuffled(withDuplicates(events.map((event) => event.bytes), DUPLICATES, random), random);
+  await publish(nc, config, SHUFFLED, disordered);
+  await processor.drained();
+  await processor.settle();
+  await processor.stop();
+  const rollup = await startRollup(nc, clickhouse, logOf(config));
+  await rollup.drained();
+  await rollup.stop();
+  const inOrder = await digestsOf(clickhouse, config.database, IN_ORDER);
+  const other = await digestsOf(clickhouse, config.database, SHUFFLED);
+  const equal = inOrder.some(({ rows }) => rows > 0) &&
+    inOrder.every((one, at) => one.rows === other[at]?.rows && one.digest === other[at]?.digest);
+  return {
+    events: events.length,
+    shuffledMessages: disordered.length,
+    seed,
+    samples: await samplesOf(clickhouse),
+    sessions: await sessionsOf(clickhouse),
+    gpus: await gpusOf(clickhouse),
+    ...await effectOf(clickhouse),
+    digests: { inOrder, shuffled: other },
+    equal,
+  };
 }
 
 interface BundledEvent {

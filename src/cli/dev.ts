@@ -4,12 +4,11 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import { LatecomerError } from "../errors.ts";
-import { connectNats } from "../nats/connection.ts";
 import { planStreams } from "../nats/provision.ts";
 import { serveClickHouse } from "../local/clickhouse-http.ts";
 import { announceDev, livingDev, LOCAL_FOLDER, withdrawDev } from "../local/dev-file.ts";
 import { ensureNatsServer, type NatsProcess, startNatsServer } from "../local/nats-server.ts";
-import { configOf, type Context, printJson, printLine, withSettings } from "./context.ts";
+import { configOf, type Context, printJson, printLine, withNats, withSettings } from "./context.ts";
 import { initialise } from "./init.ts";
 
 /** Where the two are usually found; a port that is taken is replaced by a free one. */
@@ -26,7 +25,7 @@ export function registerDev(program: Command, context: Context): void {
     if (running !== undefined) {
       throw new LatecomerError("DEV_RUNNING", "unavailable", `latecomer dev runs already, as process ${running.pid}`);
     }
-    const wanted = configOf(context, { ...flags });
+    const wanted = configOf(context, flags);
     if (!wanted.clickhouseUrl.startsWith("chdb:")) {
       throw new LatecomerError(
         "CONFIG_INVALID",
@@ -50,12 +49,9 @@ export function registerDev(program: Command, context: Context): void {
           // The embedded engine keeps what it has: what is replayed here is often older than the retention of a server.
           tableRetention: "none",
         };
-        const nc = await connectNats(config);
-        try {
+        await withNats(config, async (nc) => {
           await initialise(config, nc, await planStreams(await nc.jetstreamManager(), config), {});
-        } finally {
-          await nc.close();
-        }
+        });
         announceDev({ pid: process.pid, natsUrl: nats.url, clickhouseUrl: clickhouse.url });
         try {
           if (flags.json) printJson({ natsUrl: nats.url, clickhouseUrl: clickhouse.url, database: config.database });

@@ -1,7 +1,7 @@
 /** `latecomer digest`: the content of the facts and the rollup over a window as one number per table. */
 import type { Command } from "commander";
 import { digests, rollupDigest } from "../clickhouse/digest.ts";
-import { configOf, type Context, openWarehouse, printJson, printTable, withSettings } from "./context.ts";
+import { configOf, type Context, printJson, printTable, withSettings, withWarehouse } from "./context.ts";
 import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 
 interface DigestFlags {
@@ -20,9 +20,8 @@ export function registerDigest(program: Command, context: Context): void {
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["clickhouseUrl", "database"]).action(async (flags: DigestFlags) => {
     requireWindow(flags);
-    const config = configOf(context, { ...flags });
-    const clickhouse = await openWarehouse(config);
-    try {
+    const config = configOf(context, flags);
+    await withWarehouse(config, async (clickhouse) => {
       const window = { source: flags.source, fromMs: flags.from, toMs: flags.to };
       const found = [
         ...await digests(clickhouse, config.database, window),
@@ -31,8 +30,6 @@ export function registerDigest(program: Command, context: Context): void {
       if (flags.json) {
         printJson({ source: flags.source ?? null, from: flags.from ?? null, to: flags.to ?? null, digests: found });
       } else printTable(["table", "rows", "digest"], found.map((one) => [one.table, one.rows, one.digest]));
-    } finally {
-      await clickhouse.close();
-    }
+    });
   });
 }

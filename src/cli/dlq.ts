@@ -7,18 +7,17 @@ import type { Config } from "../config.ts";
 import { type Assignment, parseAssignment } from "../core/amend.ts";
 import { formatInstant } from "../core/time.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
-import { connectNats } from "../nats/connection.ts";
 import { type Letter, type LetterFilter, readLetter, readLetters, readReceipts } from "../nats/letters.ts";
 import { openEventStream } from "../nats/stream.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
 import {
   configOf,
   type Context,
-  openWarehouse,
   PLACES,
   printJson,
   printLine,
   printTable,
+  withServers,
   withSettings,
 } from "./context.ts";
 import { bytesOf, judgedNow, type LetterState, standingOf } from "./letters.ts";
@@ -124,21 +123,13 @@ function assignment(text: string): Assignment {
 async function withBoth(
   context: Context,
   flags: object,
-  use: (nc: NatsConnection, clickhouse: ClickHouse, config: Config) => Promise<void>,
+  work: (nc: NatsConnection, clickhouse: ClickHouse, config: Config) => Promise<void>,
 ): Promise<void> {
-  const config = configOf(context, { ...flags });
-  const nc = await connectNats(config);
-  try {
-    const clickhouse = await openWarehouse(config);
-    try {
-      requireSound(await checkClickHouse(config, clickhouse));
-      await use(nc, clickhouse, config);
-    } finally {
-      await clickhouse.close();
-    }
-  } finally {
-    await nc.close();
-  }
+  const config = configOf(context, flags);
+  await withServers(config, async (nc, clickhouse) => {
+    requireSound(await checkClickHouse(config, clickhouse));
+    await work(nc, clickhouse, config);
+  });
 }
 
 async function list(nc: NatsConnection, clickhouse: ClickHouse, filter: LetterFilter): Promise<Group[]> {

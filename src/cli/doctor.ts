@@ -1,11 +1,10 @@
 /** `latecomer doctor`: what is wrong with the installation, and the command that mends it. Exit 1 when anything failed. */
 import type { Command } from "commander";
-import { ErrorCode } from "nats";
+import { ErrorCode, type NatsConnection } from "nats";
 import { type Config, describeConfig } from "../config.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { formatDuration } from "../core/time.ts";
 import { EXIT } from "../errors.ts";
-import { connectNats } from "../nats/connection.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { DEADLINE_MS } from "../runtime/probe.ts";
 import { checkClickHouse, checkDrift, checkFolder, checkNats, type Finding } from "./checks.ts";
@@ -15,12 +14,13 @@ import { checkClickHousePermissions, checkNatsPermissions } from "./permissions.
 import {
   configOf,
   type Context,
-  openWarehouse,
   PLACES,
   printJson,
   printLine,
   printTable,
+  withNats,
   withSettings,
+  withWarehouse,
 } from "./context.ts";
 
 export function registerDoctor(program: Command, context: Context): void {
@@ -32,7 +32,7 @@ export function registerDoctor(program: Command, context: Context): void {
     ...["ttlBeforeMs", "ttlAfterMs", "allowedLatenessMs"] as const,
   ]);
   command.action(async (flags: { json?: boolean }) => {
-    const config = configOf(context, { ...flags });
+    const config = configOf(context, flags);
     const findings = await examine(config);
     const failed = findings.some((finding) => finding.state === "failed");
     if (flags.json) printJson({ version: context.version, configuration: describeConfig(config), findings });
@@ -84,43 +84,39 @@ export async function examine(config: Config): Promise<Finding[]> {
       findings.push({ check, state: "failed", detail: (error as Error).message, fix });
     }
   };
-  await attempt("nats-server", "latecomer dev starts one; NATS_URL names another", async () => {
-    const nc = await connectNats(config);
-    try {
-      const findings = [
-        ...await whereReadable("streams", () => checkNats(config, nc)),
-        ...await whereReadable("replicas", async () => [await checkReplicas(config, nc)]),
-      ];
-      const isProvisioned = findings.some(({ check, state }) => check === "streams" && /^(ok|warning)$/.test(state));
-      if (!isProvisioned) return findings;
-      return [
-        ...findings,
-        ...await checkKeeping(config, nc),
-        ...await checkNatsPermissions(nc),
-        ...await whereReadable("consumers", () => checkConsumers(nc)),
-        ...await whereReadable("partitions", () => checkPartitions(nc, config.partitions)),
-        ...await whereReadable("rollup", async () => [await checkRollup(nc)]),
-      ];
-    } finally {
-      await nc.close();
-    }
-  });
-  await attempt("ClickHouse", "latecomer init creates the database; CLICKHOUSE_URL names another engine", async () => {
-    const clickhouse = await openWarehouse(config);
-    try {
-      const silence = await findSilence(clickhouse);
-      if (silence.length > 0) return silence;
-      const findings = await checkClickHouse(config, clickhouse);
-      const isMigrated = findings.every(({ check, state }) => check !== "schema" || state !== "failed");
-      if (!isMigrated) return findings;
-      return [
-        ...findings,
-        ...await checkDrift(config, clickhouse),
-        ...await checkClickHousePermissions(clickhouse),
-      ];
-    } finally {
-      await clickhouse.close();
-    }
-  });
+  const nats = () => withNats(config, (nc) => examineNats(config, nc));
+  await attempt("nats-server", "latecomer dev starts one; NATS_URL names another", nats);
+  const engine = () => withWarehouse(config, (clickhouse) => examineClickHouse(config, clickhouse));
+  await attempt("ClickHouse", "latecomer init creates the database; CLICKHOUSE_URL names another engine", engine);
   return findings;
+}
+
+async function examineNats(config: Config, nc: NatsConnection): Promise<Finding[]> {
+  const findings = [
+    ...await whereReadable("streams", () => checkNats(config, nc)),
+    ...await whereReadable("replicas", async () => [await checkReplicas(config, nc)]),
+  ];
+  const isProvisioned = findings.some(({ check, state }) => check === "streams" && /^(ok|warning)$/.test(state));
+  if (!isProvisioned) return findings;
+  return [
+    ...findings,
+    ...await checkKeeping(config, nc),
+    ...await checkNatsPermissions(nc),
+    ...await whereReadable("consumers", () => checkConsumers(nc)),
+    ...await whereReadable("partitions", () => checkPartitions(nc, config.partitions)),
+    ...await whereReadable("rollup", async () => [await checkRollup(nc)]),
+  ];
+}
+
+async function examineClickHouse(config: Config, clickhouse: ClickHouse): Promise<Finding[]> {
+  const silence = await findSilence(clickhouse);
+  if (silence.length > 0) return silence;
+  const findings = await checkClickHouse(config, clickhouse);
+  const isMigrated = findings.every(({ check, state }) => check !== "schema" || state !== "failed");
+  if (!isMigrated) return findings;
+  return [
+    ...findings,
+    ...await checkDrift(config, clickhouse),
+    ...await checkClickHousePermissions(clickhouse),
+  ];
 }

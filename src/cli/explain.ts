@@ -19,18 +19,17 @@ import type { ExplainPorts } from "../explain/gather.ts";
 import { sessionLines } from "../explain/session-text.ts";
 import { eventLines } from "../explain/text.ts";
 import { storedSnapshots } from "../nats/broadcast.ts";
-import { connectNats } from "../nats/connection.ts";
 import { readGeneration } from "../nats/generation.ts";
 import { messageAt, readRange, streamBounds } from "../nats/range.ts";
 import { checkClickHouse, checkNats, requireSound } from "./checks.ts";
 import {
   configOf,
   type Context,
-  openWarehouse,
   PLACES,
   printJson,
   printLine,
   printTable,
+  withServers,
   withSettings,
 } from "./context.ts";
 import { type Progress, startProgress } from "./progress.ts";
@@ -49,22 +48,14 @@ export function registerExplain(program: Command, context: Context): void {
     .option("--json", "one JSON document on stdout, with every candidate and version");
   withSettings(command, [...PLACES, "ttlBeforeMs", "ttlAfterMs", "partitions"]).action(
     async (id: string, flags: ExplainFlags) => {
-      const config = configOf(context, { ...flags });
-      const nc = await connectNats(config);
-      try {
-        const clickhouse = await openWarehouse(config);
-        try {
-          requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
-          const explanation = await explainFrom(config, nc, clickhouse, id, flags.source ?? "");
-          if (explanation.kind === "several") context.setExitCode(EXIT.usage);
-          if (flags.json) printJson(explanation);
-          else print(explanation);
-        } finally {
-          await clickhouse.close();
-        }
-      } finally {
-        await nc.close();
-      }
+      const config = configOf(context, flags);
+      await withServers(config, async (nc, clickhouse) => {
+        requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
+        const explanation = await explainFrom(config, nc, clickhouse, id, flags.source ?? "");
+        if (explanation.kind === "several") context.setExitCode(EXIT.usage);
+        if (flags.json) printJson(explanation);
+        else print(explanation);
+      });
     },
   );
 }

@@ -6,7 +6,7 @@ import { formatInstant, parseDuration } from "../core/time.ts";
 import { LatecomerError } from "../errors.ts";
 import { exportFixtures } from "../fixtures/export.ts";
 import type { Manifest } from "../fixtures/manifest.ts";
-import { configOf, type Context, openWarehouse, printJson, printLine, printTable, withSettings } from "./context.ts";
+import { configOf, type Context, printJson, printLine, printTable, withSettings, withWarehouse } from "./context.ts";
 import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { wholeNumber } from "./publish.ts";
@@ -43,10 +43,9 @@ export function registerExportFixtures(program: Command, context: Context): void
     .option("--json", "the manifest on stdout");
   withSettings(command, ["clickhouseUrl", "database"]).action(async (flags: ExportFlags) => {
     requireWindow(flags);
-    const clickhouse = await openWarehouse(configOf(context, { ...flags }));
     let progress: Progress | undefined;
-    try {
-      const manifest = await exportFixtures(clickhouse, flags.out, {
+    const manifest = await withWarehouse(configOf(context, flags), async (clickhouse) => {
+      return await exportFixtures(clickhouse, flags.out, {
         source: flags.source ?? await onlySource(clickhouse, flags),
         fromMs: flags.from,
         toMs: flags.to,
@@ -55,13 +54,9 @@ export function registerExportFixtures(program: Command, context: Context): void
         capabilityWindowMs: flags.capabilityWindow,
         onProgress: (written, messages) => (progress ??= startProgress("exporting", messages)).update(written),
       });
-      progress?.stop();
-      if (flags.json) printJson(manifest);
-      else print(manifest, flags.out);
-    } finally {
-      progress?.stop();
-      await clickhouse.close();
-    }
+    }).finally(() => progress?.stop());
+    if (flags.json) printJson(manifest);
+    else print(manifest, flags.out);
   });
 }
 

@@ -7,7 +7,6 @@ import { requireProfile } from "../clickhouse/migrate.ts";
 import type { Config } from "../config.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";
-import { connectNats } from "../nats/connection.ts";
 import { holdingsOf, keysOf, purgeHoldings } from "../nats/forget.ts";
 import type { Bucket } from "../ports.ts";
 import { readCosts } from "../runtime/state.ts";
@@ -16,11 +15,11 @@ import {
   configOf,
   type Context,
   logOf,
-  openWarehouse,
   PLACES,
   printJson,
   printLine,
   printTable,
+  withServers,
   withSettings,
 } from "./context.ts";
 
@@ -42,26 +41,18 @@ export function registerForgetSource(program: Command, context: Context): void {
     .option("--apply", "remove it: nothing brings it back")
     .option("--json", "one JSON document on stdout");
   withSettings(command, [...PLACES, "cluster"]).action(async (source: string, flags: ForgetFlags) => {
-    const config = configOf(context, { ...flags });
-    const nc = await connectNats(config);
-    try {
-      const clickhouse = await openWarehouse(config, logOf(config));
-      try {
-        requireSound(await checkClickHouse(config, clickhouse));
-        await requireProfile(clickhouse, config);
-        const found = await look(nc, clickhouse, config, source);
-        if (flags.apply) await requireStillness(nc);
-        // Of a name that nobody has, nothing is touched.
-        if (flags.apply && found.length > 0) await forget(nc, clickhouse, config, source);
-        const left = flags.apply ? await look(nc, clickhouse, config, source) : found;
-        report(source, flags, found, left);
-        if (flags.apply && left.length > 0) context.setExitCode(EXIT.failed);
-      } finally {
-        await clickhouse.close();
-      }
-    } finally {
-      await nc.close();
-    }
+    const config = configOf(context, flags);
+    await withServers(config, async (nc, clickhouse) => {
+      requireSound(await checkClickHouse(config, clickhouse));
+      await requireProfile(clickhouse, config);
+      const found = await look(nc, clickhouse, config, source);
+      if (flags.apply) await requireStillness(nc);
+      // Of a name that nobody has, nothing is touched.
+      if (flags.apply && found.length > 0) await forget(nc, clickhouse, config, source);
+      const left = flags.apply ? await look(nc, clickhouse, config, source) : found;
+      report(source, flags, found, left);
+      if (flags.apply && left.length > 0) context.setExitCode(EXIT.failed);
+    }, logOf(config));
   });
 }
 

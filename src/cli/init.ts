@@ -15,7 +15,6 @@ import {
 } from "../clickhouse/migrate.ts";
 import { storedGeneration } from "../clickhouse/generation.ts";
 import { ensureWriters } from "../clickhouse/writer.ts";
-import { connectNats } from "../nats/connection.ts";
 import { bucketStream } from "../nats/definitions.ts";
 import {
   contentHash,
@@ -29,12 +28,13 @@ import {
   configOf,
   type Context,
   logOf,
-  openWarehouse,
   PLACES,
   printJson,
   printLine,
   printTable,
+  withNats,
   withSettings,
+  withWarehouse,
 } from "./context.ts";
 
 interface InitOptions {
@@ -62,10 +62,9 @@ export function registerInit(program: Command, context: Context): void {
     "ttlBeforeMs",
     "ttlAfterMs",
   ]).action(async (options: InitOptions) => {
-    const config = configOf(context, { ...options });
+    const config = configOf(context, options);
     if (options.print) return print(config, options);
-    const nc = await connectNats(config);
-    try {
+    await withNats(config, async (nc) => {
       const plans = await planStreams(await nc.jetstreamManager(), config);
       if (options.dryRun) {
         const { migrations } = await inspect(config, nc, plans, options);
@@ -79,9 +78,7 @@ export function registerInit(program: Command, context: Context): void {
         const note = "this configuration derives other rows than the generation; --raise-generation starts a new one";
         logOf(config).warn({ generation: generation.generation }, note);
       }
-    } finally {
-      await nc.close();
-    }
+    });
   });
 }
 
@@ -138,17 +135,14 @@ export async function initialise(
   const { stored } = await inspect(config, nc, plans, options);
   await applyStreams(await nc.jetstreamManager(), plans, options.force === true);
   await ensureDatabase(config.clickhouseUrl, config);
-  const clickhouse = await openWarehouse(config, logOf(config));
-  try {
+  return await withWarehouse(config, async (clickhouse) => {
     const migrations = await migrate(clickhouse, config);
     await writeCatalogue(clickhouse);
     await ensureWriters(clickhouse, config.database);
     await applyRetention(clickhouse, config);
     const generation = await ensureGeneration(nc, config, options.raiseGeneration === true, stored);
     return { generation, migrations };
-  } finally {
-    await clickhouse.close();
-  }
+  }, logOf(config));
 }
 
 function print(config: Config, options: InitOptions): void {

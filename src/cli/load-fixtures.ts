@@ -22,7 +22,7 @@ export function registerLoadFixtures(program: Command, context: Context): void {
     .option("--rate <n>", "messages per second, 0 for as fast as they are confirmed", wholeNumber, 0)
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["natsUrl", "natsCreds", "partitions"]).action(async (folder: string, flags: LoadFlags) => {
-    const config = configOf(context, { ...flags });
+    const config = configOf(context, flags);
     const fixtures = await readFixtures(folder);
     const { messages, shiftMs } = flags.shiftToNow
       ? shiftToNow(fixtures.messages, Date.now())

@@ -6,10 +6,9 @@ import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import { LatecomerError } from "../errors.ts";
 import { linesOf } from "../jsonl.ts";
-import { connectNats } from "../nats/connection.ts";
 import { publishMessages, type PublishOptions } from "../nats/publish.ts";
 import { seeded, shuffled, withDuplicates } from "../runtime/shuffle.ts";
-import { configOf, type Context, printJson, printLine, withSettings } from "./context.ts";
+import { configOf, type Context, printJson, printLine, withNats, withSettings } from "./context.ts";
 import { startProgress } from "./progress.ts";
 
 interface PublishFlags {
@@ -37,7 +36,7 @@ export function registerPublish(program: Command, context: Context): void {
     .option("--no-message-ids", "send no Nats-Msg-Id, so that the server drops no repeat")
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["natsUrl", "natsCreds", "partitions"]).action(async (files: string[], flags: PublishFlags) => {
-    const config = configOf(context, { ...flags });
+    const config = configOf(context, flags);
     let messages: Uint8Array[] = [];
     for (const file of files) messages = messages.concat(linesOf(await contentOf(file)));
     const random = seeded(flags.shuffleSeed ?? 0);
@@ -59,20 +58,16 @@ export async function publishAll(
   total: number,
   { source, rate, messageIds }: Pick<PublishOptions, "source" | "rate" | "messageIds">,
 ): Promise<number> {
-  const nc = await connectNats(config);
-  const progress = startProgress("publishing", total);
-  try {
-    return await publishMessages(nc, messages, {
+  return await withNats(config, (nc) => {
+    const progress = startProgress("publishing", total);
+    return publishMessages(nc, messages, {
       source,
       partitions: config.partitions,
       messageIds,
       rate,
       onProgress: (confirmed) => progress.update(confirmed),
-    });
-  } finally {
-    progress.stop();
-    await nc.close();
-  }
+    }).finally(() => progress.stop());
+  });
 }
 
 /** A file, or standard input for `-`, which must be awaited: a pipe that is slow is no error. */

@@ -12,7 +12,6 @@ import type { Config } from "../config.ts";
 import { readCheckpoint } from "../core/checkpoint.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";
-import { connectNats } from "../nats/connection.ts";
 import { openDirtyMinutes } from "../nats/dirty.ts";
 import { contentHash, ensureGeneration, readGeneration } from "../nats/generation.ts";
 import { resolveRange, streamBounds } from "../nats/range.ts";
@@ -30,11 +29,12 @@ import {
   configOf,
   type Context,
   logOf,
-  openWarehouse,
   PLACES,
   printJson,
   printLine,
   printTable,
+  withNats,
+  withServers,
   withSettings,
 } from "./context.ts";
 import { Bars } from "./progress.ts";
@@ -110,12 +110,7 @@ export function registerReplay(program: Command, context: Context): void {
       .option("--json", "one JSON document on stdout"),
     ["natsUrl", "natsCreds", "logLevel"],
   ).action(async (flags: ReplayFlags) => {
-    const nc = await connectNats(configOf(context, { ...flags }));
-    try {
-      await list((await openBuckets(nc)).replays, flags);
-    } finally {
-      await nc.close();
-    }
+    await withNats(configOf(context, flags), async (nc) => list((await openBuckets(nc)).replays, flags));
   });
 }
 
@@ -125,24 +120,15 @@ async function withReplay(
   flags: ReplayFlags,
   use: (replay: Replay, world: { nc: NatsConnection; clickhouse: ClickHouse; database: string }) => Promise<void>,
 ): Promise<void> {
-  const config = configOf(context, { ...flags });
+  const config = configOf(context, flags);
   const log = logOf(config);
-  const nc = await connectNats(config);
-  try {
-    const clickhouse = await openWarehouse(config, log);
-    const bars = new Bars();
-    try {
-      requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
-      const most = flags.json ? Infinity : SHOWN;
-      const replay = await openReplay(config, nc, clickhouse, log, context.takeSignal(), most, bars.onPhase);
-      await use(replay, { nc, clickhouse, database: config.database });
-    } finally {
-      bars.stop();
-      await clickhouse.close();
-    }
-  } finally {
-    await nc.close();
-  }
+  const bars = new Bars();
+  await withServers(config, async (nc, clickhouse) => {
+    requireSound([...await checkNats(config, nc), ...await checkClickHouse(config, clickhouse)]);
+    const most = flags.json ? Infinity : SHOWN;
+    const replay = await openReplay(config, nc, clickhouse, log, context.takeSignal(), most, bars.onPhase);
+    await use(replay, { nc, clickhouse, database: config.database });
+  }, log).finally(() => bars.stop());
 }
 
 /** Wires a replay to NATS and ClickHouse. */

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { minutesWithin, openRollups } from "../clickhouse/rollup.ts";
 import { formatInstant } from "../core/time.ts";
 import { EXIT } from "../errors.ts";
-import { configOf, type Context, logOf, openWarehouse, printJson, printLine, withSettings } from "./context.ts";
+import { configOf, type Context, logOf, printJson, printLine, withSettings, withWarehouse } from "./context.ts";
 import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 import { startProgress } from "./progress.ts";
 
@@ -26,9 +26,8 @@ export function registerRollup(program: Command, context: Context): void {
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["clickhouseUrl", "database", "logLevel"]).action(async (flags: RollupFlags) => {
     requireWindow(flags);
-    const config = configOf(context, { ...flags });
-    const clickhouse = await openWarehouse(config, logOf(config));
-    try {
+    const config = configOf(context, flags);
+    await withWarehouse(config, async (clickhouse) => {
       const minutes = await minutesWithin(clickhouse, { source: flags.source, fromMs: flags.from, toMs: flags.to });
       const rollups = openRollups(clickhouse);
       const progress = startProgress("minutes", minutes.length);
@@ -51,8 +50,6 @@ export function registerRollup(program: Command, context: Context): void {
           formatInstant(flags.to)
         }`,
       );
-    } finally {
-      await clickhouse.close();
-    }
+    }, logOf(config));
   });
 }

@@ -70,7 +70,7 @@ export function registerRun(program: Command, context: Context): void {
 }
 
 async function run(flags: RunFlags, context: Context, stopping: AbortSignal): Promise<void> {
-  const config = configOf(context, { ...flags });
+  const config = configOf(context, flags);
   const log = logOf(config);
   log.info({ version: context.version, ...describeConfig(config) }, "starting");
   const metrics = new Metrics();

@@ -66,7 +66,7 @@ export function registerSimulate(program: Command, context: Context): void {
     .option("--no-message-ids", "send no Nats-Msg-Id")
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["natsUrl", "natsCreds", "partitions"]).action(async (flags: SimulateFlags) => {
-    const config = configOf(context, { ...flags });
+    const config = configOf(context, flags);
     const plan = planOf(flags, Date.now());
     const tally = newTally();
     const messages = arrivals(firstOf(trafficOf(plan), plan.count, context.takeSignal()), flags, tally);

@@ -6,18 +6,18 @@ import type { Command } from "commander";
 import { wholeHours } from "../assert/run.ts";
 import type { Config } from "../config.ts";
 import { EXIT, exitCodeOf, LatecomerError } from "../errors.ts";
-import { connectNats } from "../nats/connection.ts";
 import { triagePage } from "../triage/page/page.ts";
 import { type Lag, triage } from "../triage/triage.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
 import {
   configOf,
   type Context,
-  openWarehouse,
   PLACES,
   printJson,
   requireWritable,
+  withNats,
   withSettings,
+  withWarehouse,
   writeNamed,
 } from "./context.ts";
 import { checkPartitions, checkRollup } from "./partitions.ts";
@@ -51,14 +51,13 @@ export function registerTriage(program: Command, context: Context): void {
     .option("--html <file>", "also write a page that needs nothing but itself")
     .option("--json", "one JSON document on stdout");
   withSettings(command, [...PLACES, "partitions"]).action(async (flags: TriageFlags) => {
-    const config = configOf(context, { ...flags });
+    const config = configOf(context, flags);
     const to = flags.to ?? Date.now();
     const from = flags.from ?? to - LOOKBACK_MS;
     requireWindow({ from, to });
     if (flags.html !== undefined) await requireWritable(flags.html);
     const window = wholeHours({ fromMs: from, toMs: to });
-    const clickhouse = await openWarehouse(config);
-    try {
+    await withWarehouse(config, async (clickhouse) => {
       requireSound(await checkClickHouse(config, clickhouse));
       const found = await triage(clickhouse, { ...window, source: flags.source }, await lagOf(config));
       if (flags.html !== undefined) writeNamed(flags.html, triagePage(found, Date.now()));
@@ -66,21 +65,16 @@ export function registerTriage(program: Command, context: Context): void {
       else printTriage(found);
       if (!found.sound) context.setExitCode(EXIT.failed);
       else if (found.lag.unknown !== "") context.setExitCode(EXIT.unavailable);
-    } finally {
-      await clickhouse.close();
-    }
+    });
   });
 }
 
 /** Without NATS the tables can still be looked at; wrong usage is not its absence. */
 async function lagOf(config: Config): Promise<Lag> {
   try {
-    const nc = await connectNats(config);
-    try {
+    return await withNats(config, async (nc) => {
       return { checks: [...await checkPartitions(nc, config.partitions), await checkRollup(nc)], unknown: "" };
-    } finally {
-      await nc.close();
-    }
+    });
   } catch (error) {
     if (!(error instanceof LatecomerError) || exitCodeOf(error) === EXIT.usage) throw error;
     return { checks: [], unknown: error.message };

@@ -17,7 +17,6 @@ import { readCheckpoint } from "../core/checkpoint.ts";
 import { factOf, FACTS, type FactTable } from "../core/facts.ts";
 import { EXIT } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";
-import { connectNats } from "../nats/connection.ts";
 import { storedLetters } from "../nats/deadletters.ts";
 import { type Range, readRange, resolveRange, streamBounds } from "../nats/range.ts";
 import { type Account, type Records, takeAccount } from "../verify/account.ts";
@@ -25,12 +24,13 @@ import { type Finding, type FindingKind, MEANING } from "../verify/finding.ts";
 import {
   configOf,
   type Context,
-  openWarehouse,
   PLACES,
   printJson,
   printLine,
   printTable,
+  withNats,
   withSettings,
+  withWarehouse,
 } from "./context.ts";
 import { startProgress } from "./progress.ts";
 import { wholeNumber } from "./publish.ts";
@@ -54,23 +54,17 @@ export function registerVerify(program: Command, context: Context): void {
     .option("--to-seq <n>", "last stream sequence, by default the last that the stream holds", wholeNumber)
     .option("--json", "one JSON document with every finding on stdout");
   withSettings(command, PLACES).action(async (flags: VerifyFlags) => {
-    const config = configOf(context, { ...flags });
-    const nc = await connectNats(config);
-    try {
+    const config = configOf(context, flags);
+    await withNats(config, async (nc) => {
       const range = resolveRange(await streamBounds(nc), flags.fromSeq, flags.toSeq);
-      const clickhouse = await openWarehouse(config);
-      try {
-        const wholeTail = flags.toSeq === undefined;
-        const account = await verify(config, nc, clickhouse, range, wholeTail, flags.json ? Infinity : SHOWN);
-        const sound = Object.keys(account.found).length === 0;
-        report(flags, range, account, sound);
-        if (!sound) context.setExitCode(EXIT.failed);
-      } finally {
-        await clickhouse.close();
-      }
-    } finally {
-      await nc.close();
-    }
+      const wholeTail = flags.toSeq === undefined;
+      const account = await withWarehouse(config, (clickhouse) => {
+        return verify(config, nc, clickhouse, range, wholeTail, flags.json ? Infinity : SHOWN);
+      });
+      const sound = Object.keys(account.found).length === 0;
+      report(flags, range, account, sound);
+      if (!sound) context.setExitCode(EXIT.failed);
+    });
   });
 }
 

@@ -3,13 +3,12 @@ import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import { formatDuration } from "../core/time.ts";
 import { LatecomerError } from "../errors.ts";
-import { connectNats } from "../nats/connection.ts";
 import { type Range, resolveRange, streamBounds } from "../nats/range.ts";
 import { openEventStream } from "../nats/stream.ts";
 import { deriveWindow, type Trial } from "../what-if/derive.ts";
 import { type Effect, effectOf, type Rates, type RowChange } from "../what-if/effect.ts";
 import { readWindow, type Window } from "../what-if/window.ts";
-import { configOf, type Context, printJson, printLine, printTable, withSettings } from "./context.ts";
+import { configOf, type Context, printJson, printLine, printTable, withNats, withSettings } from "./context.ts";
 import { Bars } from "./progress.ts";
 import { wholeNumber } from "./publish.ts";
 
@@ -40,9 +39,9 @@ export function registerWhatIf(program: Command, context: Context): void {
         const why = "name what is to change: --ttl-before, --ttl-after, --allowed-lateness or --without-snapshot";
         throw new LatecomerError("USAGE", "usage", why);
       }
-      const config = configOf(context, { ...rest });
+      const config = configOf(context, rest);
       const present = trialOf(config, []);
-      const changed = trialOf(configOf(context, { ...flags }), flags.withoutSnapshot);
+      const changed = trialOf(configOf(context, flags), flags.withoutSnapshot);
       const { range, window } = await windowOf(config, flags, present, changed);
       const effect = effectOf(
         deriveWindow(window, present),
@@ -65,25 +64,21 @@ function trialOf(config: Config, withoutSnapshots: readonly string[]): Trial {
   return { ttl: { beforeMs, afterMs }, allowedLatenessMs, withoutSnapshots };
 }
 
-async function windowOf(
+function windowOf(
   config: Config,
   { fromSeq, toSeq }: WhatIfFlags,
   present: Trial,
   changed: Trial,
 ): Promise<{ readonly range: Range; readonly window: Window }> {
-  const nc = await connectNats(config);
   const bars = new Bars();
-  try {
+  return withNats(config, async (nc) => {
     const range = resolveRange(await streamBounds(nc), fromSeq, toSeq);
     const longest = {
       beforeMs: Math.max(present.ttl.beforeMs, changed.ttl.beforeMs),
       afterMs: Math.max(present.ttl.afterMs, changed.ttl.afterMs),
     };
     return { range, window: await readWindow(await openEventStream(nc), range, longest, bars.onPhase) };
-  } finally {
-    bars.stop();
-    await nc.close();
-  }
+  }).finally(() => bars.stop());
 }
 
 function documentOf(range: Range, window: Window, present: Trial, changed: Trial, effect: Effect): unknown {
