@@ -5,7 +5,7 @@
  * first shows rows being corrected when a snapshot comes late; the second shows that order makes no difference:
  * both sources must have one digest, or the exit code is 1.
  */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,7 @@ import { decode } from "../core/decode.ts";
 import { EXIT } from "../errors.ts";
 import type { Config } from "../config.ts";
 import { linesOf } from "../jsonl.ts";
+import { removeAtExit, removeNow } from "../leftovers.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { type Digest, digests, rollupDigest } from "../clickhouse/digest.ts";
 import { ensureNatsServer, startNatsServer } from "../local/nats-server.ts";
@@ -47,17 +48,14 @@ export function registerDemo(program: Command, context: Context): void {
     .option("--json", "one JSON document on stdout")
     .action(async (flags: DemoFlags) => {
       const folder = mkdtempSync(join(tmpdir(), "latecomer-demo-"));
-      const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 10 });
-      // A signal ends the process where it is.
-      process.once("exit", remove);
+      removeAtExit(folder);
       try {
         const report = await demonstrate(context, folder, flags.seed);
         if (flags.json) printJson(report);
         else print(report);
         if (!report.equal) context.setExitCode(EXIT.failed);
       } finally {
-        process.off("exit", remove);
-        remove();
+        removeNow(folder);
       }
     });
 }

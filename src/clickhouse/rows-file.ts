@@ -3,16 +3,10 @@
  * only UTF-8, and cost a third less CPU than bytes in memory (0.4 s against 0.6 s per 100 000 rows of 18 columns).
  */
 import { randomUUID } from "node:crypto";
-import { rmSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-
-/** The files that are there; a signal may end the process in the middle of an insert. */
-const present = new Set<string>();
-process.on("exit", () => {
-  for (const path of present) rmSync(path, { force: true });
-});
+import { leaveAlone, removeAtExit } from "../leftovers.ts";
 
 /**
  * Writes the bytes to a file of their own, readable by this user only, and removes it when `run` has ended.
@@ -20,13 +14,13 @@ process.on("exit", () => {
  */
 export async function withRowsFile<T>(bytes: Uint8Array, run: (fromInfile: string) => Promise<T>): Promise<T> {
   const path = join(tmpdir(), `latecomer-${process.pid}-${randomUUID()}.rows`);
-  present.add(path);
+  removeAtExit(path);
   try {
     await writeFile(path, bytes, { mode: 0o600 });
     // Without the last part the engine would guess a compression by the name.
     return await run(`FROM INFILE '${path.replace(/[\\']/g, "\\$&")}' COMPRESSION 'none'`);
   } finally {
     await rm(path, { force: true });
-    present.delete(path);
+    leaveAlone(path);
   }
 }
