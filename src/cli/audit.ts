@@ -6,7 +6,9 @@ import { type NewWorld, newWorld } from "../audit/schedule.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { formatDuration } from "../core/time.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
-import { type Range, readRange, resolveRange, streamBounds } from "../nats/range.ts";
+import { resolveRange } from "../nats/range.ts";
+import { openEventStream } from "../nats/stream.ts";
+import type { SequenceRange } from "../ports.ts";
 import { configOf, type Context, printJson, printLine, printTable, withNats, withSettings } from "./context.ts";
 import { startProgress } from "./progress.ts";
 import { wholeNumber } from "./publish.ts";
@@ -75,13 +77,14 @@ export function registerAudit(program: Command, context: Context, make: NewWorld
 function readWindow(
   config: Config,
   { fromSeq, toSeq }: AuditFlags,
-): Promise<{ range: Range; messages: StoredMessage[] }> {
+): Promise<{ range: SequenceRange; messages: StoredMessage[] }> {
   return withNats(config, async (nc) => {
-    const range = resolveRange(await streamBounds(nc), fromSeq, toSeq);
+    const stream = await openEventStream(nc);
+    const range = await resolveRange(stream, fromSeq, toSeq);
     const progress = startProgress("reading", range.toSeq - range.fromSeq + 1);
     const messages: StoredMessage[] = [];
     try {
-      for await (const slice of readRange(nc, range)) {
+      for await (const slice of stream.messages(range, "events.>")) {
         for (const message of slice) messages.push(message);
         progress.update(slice.at(-1)!.streamSequence - range.fromSeq + 1);
       }

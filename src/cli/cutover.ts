@@ -8,7 +8,7 @@ import type { Config } from "../config.ts";
 import { formatInstant } from "../core/time.ts";
 import { EXIT, LatecomerError } from "../errors.ts";
 import { readGeneration } from "../nats/generation.ts";
-import { streamBounds } from "../nats/range.ts";
+import { openEventStream } from "../nats/stream.ts";
 import type { StreamBounds } from "../ports.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
@@ -115,9 +115,7 @@ function shown({ fact, writer, sinceMs, views, doubt }: FactWriter) {
 
 async function plan(clickhouse: ClickHouse, config: Config, flags: CutoverFlags, context: Context): Promise<void> {
   const { bounds, generation } = await withNats(config, async (nc) => {
-    const { firstSeq, lastSeq } = await streamBounds(nc);
-    // A stream that never held anything begins with 0, which is no sequence.
-    const bounds = { firstSeq: Math.max(1, firstSeq), lastSeq };
+    const bounds = await (await openEventStream(nc)).bounds();
     return { bounds, generation: (await readGeneration(nc))?.generation ?? 0 };
   });
   const writers = await factWriters(clickhouse, config.database);

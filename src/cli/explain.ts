@@ -19,8 +19,10 @@ import type { ExplainPorts } from "../explain/gather.ts";
 import { sessionLines } from "../explain/session-text.ts";
 import { eventLines } from "../explain/text.ts";
 import { storedSnapshots } from "../nats/broadcast.ts";
+import { EVENT_STREAM } from "../nats/definitions.ts";
 import { readGeneration } from "../nats/generation.ts";
-import { messageAt, readRange, streamBounds } from "../nats/range.ts";
+import { messageIn } from "../nats/range.ts";
+import { openEventStream } from "../nats/stream.ts";
 import { checkClickHouse, checkNats, requireSound } from "./checks.ts";
 import {
   configOf,
@@ -70,6 +72,8 @@ async function explainFrom(
 ): Promise<Explanation> {
   const ttl = { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs };
   const generation = (await readGeneration(nc))!.generation; // The checks made sure that there is one.
+  const stream = await openEventStream(nc);
+  const jsm = await nc.jetstreamManager();
   let progress: Progress | undefined;
   const ports: ExplainPorts = {
     archive: {
@@ -82,9 +86,17 @@ async function explainFrom(
       rowsWritten: (fact, session, uid) => rowsWritten(clickhouse, config.database, fact, session, uid),
     },
     stream: {
-      bounds: () => streamBounds(nc),
-      messageAt: (sequence) => messageAt(nc, sequence),
-      messages: (range, subject) => readRange(nc, range, subject),
+      bounds: () => stream.bounds(),
+      messageAt: async (seq) => {
+        const found = await messageIn(jsm, EVENT_STREAM, { seq });
+        return found && {
+          subject: found.subject,
+          bytes: found.data,
+          streamSequence: seq,
+          streamTimeMs: found.time.getTime(),
+        };
+      },
+      messages: (range, subject) => stream.messages(range, subject),
       unprocessedFrom: () => unprocessedFrom(nc, config.partitions),
     },
     snapshots: (of) => storedSnapshots(nc, of),

@@ -14,7 +14,7 @@ import { EXIT, LatecomerError } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";
 import { openDirtyMinutes } from "../nats/dirty.ts";
 import { contentHash, ensureGeneration, readGeneration } from "../nats/generation.ts";
-import { resolveRange, streamBounds } from "../nats/range.ts";
+import { resolveRange } from "../nats/range.ts";
 import { openEventStream } from "../nats/stream.ts";
 import type { Bucket, Log } from "../ports.ts";
 import { DIFFERENCE, type DifferenceKind } from "../replay/difference.ts";
@@ -78,7 +78,7 @@ export function registerReplay(program: Command, context: Context): void {
       if (flags.backfill) await requireLatecomer(clickhouse, database);
       const request = {
         id: randomBytes(4).toString("hex"),
-        ...resolveRange(await streamBounds(nc), fromSeq, flags.toSeq),
+        ...await resolveRange(await openEventStream(nc), fromSeq, flags.toSeq),
         mode: flags.backfill ? "backfill" : "shadow",
         keep: flags.keep === true,
         compare: flags.compare === true,

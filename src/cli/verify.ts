@@ -18,7 +18,9 @@ import { factOf, FACTS, type FactTable } from "../core/facts.ts";
 import { EXIT } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";
 import { storedLetters } from "../nats/deadletters.ts";
-import { type Range, readRange, resolveRange, streamBounds } from "../nats/range.ts";
+import { resolveRange } from "../nats/range.ts";
+import { openEventStream } from "../nats/stream.ts";
+import type { EventStream, SequenceRange } from "../ports.ts";
 import { type Account, type Records, takeAccount } from "../verify/account.ts";
 import { type Finding, type FindingKind, MEANING } from "../verify/finding.ts";
 import {
@@ -56,7 +58,7 @@ export function registerVerify(program: Command, context: Context): void {
   withSettings(command, PLACES).action(async (flags: VerifyFlags) => {
     const config = configOf(context, flags);
     await withNats(config, async (nc) => {
-      const range = resolveRange(await streamBounds(nc), flags.fromSeq, flags.toSeq);
+      const range = await resolveRange(await openEventStream(nc), flags.fromSeq, flags.toSeq);
       const wholeTail = flags.toSeq === undefined;
       const account = await withWarehouse(config, (clickhouse) => {
         return verify(config, nc, clickhouse, range, wholeTail, flags.json ? Infinity : SHOWN);
@@ -76,12 +78,13 @@ export async function verify(
   config: Config,
   nc: NatsConnection,
   clickhouse: ClickHouse,
-  range: Range,
+  range: SequenceRange,
   wholeTail: boolean,
   mostFindings: number,
 ): Promise<Account> {
   // Before anything is looked up: what a checkpoint covers is in its place by then, whatever goes on meanwhile.
   const checkpoints = await doneSequences(nc);
+  const stream = await openEventStream(nc);
   const letters = await storedLetters(nc, range);
   const since = (table: string) => retainedSince(clickhouse, config.database, table);
   const surroundings = {
@@ -97,11 +100,11 @@ export async function verify(
   };
   const progress = startProgress("verifying", range.toSeq - range.fromSeq + 1);
   try {
-    const account = await takeAccount(range, readRange(nc, range), recordsOf(clickhouse), surroundings, {
+    const account = await takeAccount(range, stream.messages(range, "events.>"), recordsOf(clickhouse), surroundings, {
       mostFindings,
       onProgress: (done) => progress.update(done),
     });
-    if (wholeTail) await examineTail(nc, clickhouse, range, checkpoints, account, mostFindings);
+    if (wholeTail) await examineTail(stream, clickhouse, range, checkpoints, account, mostFindings);
     return account;
   } finally {
     progress.stop();
@@ -140,16 +143,16 @@ export async function doneSequences(nc: NatsConnection): Promise<Map<string, num
 
 /** Rows and checkpoints behind the end of the stream: it held more once. */
 async function examineTail(
-  nc: NatsConnection,
+  stream: EventStream,
   clickhouse: ClickHouse,
-  { toSeq }: Range,
+  { toSeq }: SequenceRange,
   checkpoints: ReadonlyMap<string, number>,
   account: Account,
   mostFindings: number,
 ): Promise<void> {
   const beyond = await archivedBeyond(clickhouse, toSeq, MOST_BEYOND);
   // Asked afterwards, so that what was stored and processed meanwhile lies before the end.
-  const { lastSeq } = await streamBounds(nc);
+  const { lastSeq } = await stream.bounds();
   const find = (finding: Finding) => {
     account.found[finding.kind] = (account.found[finding.kind] ?? 0) + 1;
     if (account.findings.length < mostFindings) account.findings.push(finding);
@@ -165,7 +168,7 @@ async function examineTail(
   }
 }
 
-function report(flags: VerifyFlags, range: Range, account: Account, sound: boolean): void {
+function report(flags: VerifyFlags, range: SequenceRange, account: Account, sound: boolean): void {
   const { stored, accounted, expiredMessages, expired, removed, found, findings } = account;
   if (flags.json) {
     const meaning = Object.fromEntries(Object.keys(found).map((kind) => [kind, MEANING[kind as FindingKind]]));

@@ -3,8 +3,9 @@ import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import { formatDuration } from "../core/time.ts";
 import { LatecomerError } from "../errors.ts";
-import { type Range, resolveRange, streamBounds } from "../nats/range.ts";
+import { resolveRange } from "../nats/range.ts";
 import { openEventStream } from "../nats/stream.ts";
+import type { SequenceRange } from "../ports.ts";
 import { deriveWindow, type Trial } from "../what-if/derive.ts";
 import { type Effect, effectOf, type Rates, type RowChange } from "../what-if/effect.ts";
 import { readWindow, type Window } from "../what-if/window.ts";
@@ -69,19 +70,20 @@ function windowOf(
   { fromSeq, toSeq }: WhatIfFlags,
   present: Trial,
   changed: Trial,
-): Promise<{ readonly range: Range; readonly window: Window }> {
+): Promise<{ readonly range: SequenceRange; readonly window: Window }> {
   const bars = new Bars();
   return withNats(config, async (nc) => {
-    const range = resolveRange(await streamBounds(nc), fromSeq, toSeq);
+    const stream = await openEventStream(nc);
+    const range = await resolveRange(stream, fromSeq, toSeq);
     const longest = {
       beforeMs: Math.max(present.ttl.beforeMs, changed.ttl.beforeMs),
       afterMs: Math.max(present.ttl.afterMs, changed.ttl.afterMs),
     };
-    return { range, window: await readWindow(await openEventStream(nc), range, longest, bars.onPhase) };
+    return { range, window: await readWindow(stream, range, longest, bars.onPhase) };
   }).finally(() => bars.stop());
 }
 
-function documentOf(range: Range, window: Window, present: Trial, changed: Trial, effect: Effect): unknown {
+function documentOf(range: SequenceRange, window: Window, present: Trial, changed: Trial, effect: Effect): unknown {
   const { messages, snapshots, isWhole, leftOut } = window;
   return {
     fromSeq: range.fromSeq,
@@ -100,7 +102,7 @@ function settingsOf({ ttl: { beforeMs, afterMs }, allowedLatenessMs, withoutSnap
   return { ttlBeforeMs: beforeMs, ttlAfterMs: afterMs, allowedLatenessMs, withoutSnapshots };
 }
 
-function print(range: Range, window: Window, present: Trial, changed: Trial, effect: Effect): void {
+function print(range: SequenceRange, window: Window, present: Trial, changed: Trial, effect: Effect): void {
   const { messages, snapshots, isWhole, leftOut } = window;
   printLine(
     `sequences ${range.fromSeq} to ${range.toSeq}: ${messages} messages, ${snapshots.length} snapshots may count`,

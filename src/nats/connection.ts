@@ -137,6 +137,11 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof NatsError && (error.api_error?.code === 404 || error.code === "404");
 }
 
+/** For what is to be removed: that it is not there is no error. */
+export function ignoreAbsence(error: unknown): void {
+  if (!isNotFound(error)) throw error;
+}
+
 /** The JetStream error code of a stream that is not there. */
 const STREAM_NOT_FOUND = 10059;
 

@@ -1,10 +1,10 @@
 /** The dead-letter stream: what was refused, with its original bytes and where it came from. */
 import { headers, type MsgHdrs, type NatsConnection } from "nats";
 import type { DeadLetter } from "../core/effects.ts";
-import type { DeadLetterQueue } from "../ports.ts";
+import type { DeadLetterQueue, SequenceRange } from "../ports.ts";
 import { natsError } from "./connection.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "./definitions.ts";
-import { type Range, readStream, streamState } from "./range.ts";
+import { readStream, streamState } from "./range.ts";
 
 const encoder = new TextEncoder();
 
@@ -67,17 +67,15 @@ export interface StoredLetters {
 }
 
 /** Reads which messages of a range have a dead letter; keeps one bit for each sequence of the range. */
-export async function storedLetters(nc: NatsConnection, range: Range): Promise<StoredLetters> {
+export async function storedLetters(nc: NatsConnection, range: SequenceRange): Promise<StoredLetters> {
   const state = await streamState(await nc.jetstreamManager(), DEAD_LETTER_STREAM);
   const bits = new Uint8Array(Math.ceil((range.toSeq - range.fromSeq + 1) / 8));
-  if (state.messages > 0) {
-    const whole = { fromSeq: state.first_seq, toSeq: state.last_seq };
-    for await (const letters of readStream(nc, DEAD_LETTER_STREAM, whole, "dlq.>", true)) {
-      for (const { headers } of letters) {
-        const at = Number(headers?.get("Latecomer-Sequence")) - range.fromSeq;
-        if (headers?.get("Latecomer-Stream") !== EVENT_STREAM || !(at >= 0)) continue;
-        if (at <= range.toSeq - range.fromSeq) bits[at >> 3]! |= 1 << (at & 7);
-      }
+  const whole = { fromSeq: state.first_seq, toSeq: state.last_seq };
+  for await (const letters of readStream(nc, DEAD_LETTER_STREAM, whole, "dlq.>", true)) {
+    for (const { headers } of letters) {
+      const at = Number(headers?.get("Latecomer-Sequence")) - range.fromSeq;
+      if (headers?.get("Latecomer-Stream") !== EVENT_STREAM || !(at >= 0)) continue;
+      if (at <= range.toSeq - range.fromSeq) bits[at >> 3]! |= 1 << (at & 7);
     }
   }
   // Of a stream that was emptied the first sequence is the one that comes next.

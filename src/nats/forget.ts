@@ -2,7 +2,7 @@
 import type { JetStreamManager, NatsConnection } from "nats";
 import { encodeToken, sourceOf } from "../core/subject.ts";
 import { LatecomerError } from "../errors.ts";
-import { isNotFound, natsError } from "./connection.ts";
+import { ignoreAbsence, natsError } from "./connection.ts";
 import { bucketStream, DEAD_LETTER_STREAM, DIRTY_STREAM, EVENT_STREAM, wantedConsumers } from "./definitions.ts";
 
 /** Messages or entries of a source in one stream, under one filter. */
@@ -58,9 +58,7 @@ export async function purgeHoldings(nc: NatsConnection, holdings: readonly Holdi
   try {
     const jsm = await nc.jetstreamManager();
     for (const { stream, config } of wantedConsumers()) {
-      await jsm.consumers.delete(stream, config.durable_name!).catch((error) => {
-        if (!isNotFound(error)) throw error;
-      });
+      await jsm.consumers.delete(stream, config.durable_name!).catch(ignoreAbsence);
     }
     for (const { stream, filter } of holdings) await jsm.streams.purge(stream, { filter });
   } catch (error) {

@@ -6,10 +6,10 @@ import { headers, type MsgHdrs, type NatsConnection } from "nats";
 import { deadLetterSubject, decodeToken, encodeToken } from "../core/subject.ts";
 import { idOf } from "../core/identity.ts";
 import { LatecomerError } from "../errors.ts";
-import { isNotFound, isStreamMissing, natsError } from "./connection.ts";
+import { natsError } from "./connection.ts";
 import { letterId } from "./deadletters.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "./definitions.ts";
-import { readStream, streamState } from "./range.ts";
+import { messageIn, readStream, streamState } from "./range.ts";
 
 /** Where a reason stands in the subject of a letter, the subject of a receipt has this word. */
 const RECEIPT = "republished";
@@ -74,17 +74,9 @@ export async function* readLetters(nc: NatsConnection, filter: LetterFilter): As
 
 /** One letter with its bytes. Throws LETTER_UNKNOWN (usage) where there is none of this number. */
 export async function readLetter(nc: NatsConnection, number: number): Promise<WholeLetter> {
-  try {
-    // 0 would not be found either: it is a bad request.
-    const seq = Math.max(1, number);
-    const found = await (await nc.jetstreamManager()).streams.getMessage(DEAD_LETTER_STREAM, { seq });
-    const letter = letterOf(found.subject, found.seq, found.time.getTime(), found.header);
-    if (letter?.number === number) return { ...letter, bytes: found.data };
-  } catch (error) {
-    if (!isNotFound(error) || isStreamMissing(error)) {
-      throw natsError(error, `read letter ${number} (\`latecomer init\` creates the stream)`);
-    }
-  }
+  const found = await messageIn(await nc.jetstreamManager(), DEAD_LETTER_STREAM, { seq: number });
+  const letter = found && letterOf(found.subject, found.seq, found.time.getTime(), found.header);
+  if (letter !== undefined) return { ...letter, bytes: found!.data };
   const why = `${DEAD_LETTER_STREAM} holds no letter ${number}; \`latecomer dlq list\` names those it holds`;
   throw new LatecomerError("LETTER_UNKNOWN", "usage", why);
 }
@@ -118,7 +110,6 @@ export async function writeReceipt(nc: NatsConnection, letter: Letter, uid: stri
 
 async function* readAll(nc: NatsConnection, subject: string) {
   const state = await streamState(await nc.jetstreamManager(), DEAD_LETTER_STREAM);
-  if (state.messages === 0) return;
   const whole = { fromSeq: state.first_seq, toSeq: state.last_seq };
   yield* readStream(nc, DEAD_LETTER_STREAM, whole, subject, true);
 }

@@ -6,6 +6,7 @@ import {
   AckPolicy,
   DeliverPolicy,
   type JetStreamManager,
+  type LastForMsgRequest,
   nanos,
   type NatsConnection,
   nuid,
@@ -14,24 +15,11 @@ import {
   type StoredMsg,
   type StreamState,
 } from "nats";
-import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
+import type { EventStream, SequenceRange } from "../ports.ts";
 import { isNotFound, isStreamMissing, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { pendingBehind, Pull, type PulledMessage } from "./pull.ts";
-
-/** Sequences, both ends included. */
-export interface Range {
-  readonly fromSeq: number;
-  readonly toSeq: number;
-}
-
-/** What the event stream holds now; `lastSeq` is 0 before the first message. */
-export interface StreamBounds {
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-  readonly messages: number;
-}
 
 /** Messages handed over at once. */
 const SLICE = 1_024;
@@ -47,45 +35,25 @@ const LOOK_AGAIN_MS = 100;
 /** How long the reader waits before it looks whether the stream still holds what it waits for. */
 const PATIENCE_MS = 2_000;
 
-export async function streamBounds(nc: NatsConnection): Promise<StreamBounds> {
-  const state = await streamState(await nc.jetstreamManager(), EVENT_STREAM);
-  return { firstSeq: state.first_seq, lastSeq: state.last_seq, messages: state.messages };
-}
-
 /**
- * The range that a command means: everything the stream holds where a flag is missing. Throws RANGE_INVALID (usage)
+ * The range that a command means: everything the event stream holds where a flag is missing. Throws RANGE_INVALID (usage)
  * when the ends are the wrong way round or the stream does not hold them.
  */
-export function resolveRange(bounds: StreamBounds, fromSeq: number | undefined, toSeq: number | undefined): Range {
+export async function resolveRange(
+  stream: Pick<EventStream, "bounds">,
+  fromSeq: number | undefined,
+  toSeq: number | undefined,
+): Promise<SequenceRange> {
+  const bounds = await stream.bounds();
   const range = { fromSeq: fromSeq ?? bounds.firstSeq, toSeq: toSeq ?? bounds.lastSeq };
   const refuse = (why: string) => new LatecomerError("RANGE_INVALID", "usage", why);
-  if (bounds.messages === 0) throw refuse(`${EVENT_STREAM} holds no messages`);
+  if (bounds.lastSeq < bounds.firstSeq) throw refuse(`${EVENT_STREAM} holds no messages`);
   if (range.fromSeq > range.toSeq) throw refuse(`--from-seq ${range.fromSeq} lies behind --to-seq ${range.toSeq}`);
   if (range.fromSeq < bounds.firstSeq || range.toSeq > bounds.lastSeq) {
     const held = `${EVENT_STREAM} holds ${bounds.firstSeq} to ${bounds.lastSeq}`;
     throw refuse(`sequences ${range.fromSeq} to ${range.toSeq} are not all there: ${held}`);
   }
   return range;
-}
-
-/** Reads the messages of a range of the event stream; `subject` narrows them. See `readStream`. */
-export function readRange(
-  nc: NatsConnection,
-  range: Range,
-  subject = "events.>",
-): AsyncGenerator<StoredMessage[]> {
-  return readStream(nc, EVENT_STREAM, range, subject);
-}
-
-/** The message that the event stream holds at a sequence, undefined when it holds none there. */
-export async function messageAt(nc: NatsConnection, seq: number): Promise<StoredMessage | undefined> {
-  try {
-    const { subject, data, time } = await (await nc.jetstreamManager()).streams.getMessage(EVENT_STREAM, { seq });
-    return { subject, bytes: data, streamSequence: seq, streamTimeMs: time.getTime() };
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw natsError(error, `read ${EVENT_STREAM}`);
-  }
 }
 
 /**
@@ -97,7 +65,7 @@ export async function messageAt(nc: NatsConnection, seq: number): Promise<Stored
 export async function* readStream(
   nc: NatsConnection,
   stream: string,
-  { fromSeq, toSeq }: Range,
+  { fromSeq, toSeq }: SequenceRange,
   subject: string,
   headersOnly = false,
 ): AsyncGenerator<PulledMessage[]> {
@@ -203,7 +171,7 @@ async function firstWithin(
   jsm: JetStreamManager,
   stream: string,
   subject: string,
-  { fromSeq, toSeq }: Range,
+  { fromSeq, toSeq }: SequenceRange,
 ): Promise<StoredMsg | undefined> {
   let first = await firstMessageFrom(jsm, stream, subject, fromSeq);
   if (first === undefined && toSeq < Infinity) {
@@ -214,7 +182,7 @@ async function firstWithin(
 }
 
 /** The first message of a subject from a sequence on, undefined where the stream holds none. */
-export async function firstMessageFrom(
+export function firstMessageFrom(
   jsm: JetStreamManager,
   stream: string,
   subject: string,
@@ -222,21 +190,26 @@ export async function firstMessageFrom(
 ): Promise<StoredMsg | undefined> {
   // The client's types lack this search.
   const request: SeqMsgRequest & { readonly next_by_subj: string } = { seq, next_by_subj: subject };
+  return messageIn(jsm, stream, request);
+}
+
+/** The message that a request means, undefined where the stream holds none. */
+export async function messageIn(
+  jsm: JetStreamManager,
+  stream: string,
+  request: SeqMsgRequest | LastForMsgRequest,
+): Promise<StoredMsg | undefined> {
+  // The server calls 0 a bad request.
+  if ("seq" in request && request.seq < 1) return undefined;
   try {
     return await jsm.streams.getMessage(stream, request);
   } catch (error) {
     if (isNotFound(error) && !isStreamMissing(error)) return undefined;
-    throw natsError(error, `read ${stream}`);
+    throw natsError(error, `read ${stream} (\`latecomer init\` creates it)`);
   }
 }
 
 /** When the message of a sequence was stored, to the millisecond; undefined when it is not there. */
 export async function storedAtMs(jsm: JetStreamManager, stream: string, seq: number): Promise<number | undefined> {
-  if (seq < 1) return undefined; // The server refuses to look there.
-  try {
-    return (await jsm.streams.getMessage(stream, { seq })).time.getTime();
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw natsError(error, `read ${stream}`);
-  }
+  return (await messageIn(jsm, stream, { seq }))?.time.getTime();
 }

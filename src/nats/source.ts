@@ -12,7 +12,7 @@ import { AckPolicy, DeliverPolicy, type JetStreamManager, nanos, type NatsConnec
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
 import type { Backlog, LiveSource, OnRebound, ReadFrom, StreamPosition } from "../ports.ts";
-import { isNotFound, natsError } from "./connection.ts";
+import { ignoreAbsence, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
 import { firstMessageFrom, storedAtMs, streamState } from "./range.ts";
@@ -248,8 +248,4 @@ export class ConsumerSource implements LiveSource {
     // Where that fails, it goes by itself when its inactivity threshold has passed.
     await this.#jsm.consumers.delete(EVENT_STREAM, name).catch(() => {});
   }
-}
-
-function ignoreAbsence(error: unknown): void {
-  if (!isNotFound(error)) throw error;
 }

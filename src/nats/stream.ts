@@ -10,9 +10,9 @@ import type {
   SequenceRange,
   StreamBounds,
 } from "../ports.ts";
-import { isNotFound, natsError } from "./connection.ts";
+import { ignoreAbsence, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
-import { firstMessageFrom, readRange, storedAtMs, streamState } from "./range.ts";
+import { firstMessageFrom, messageIn, readStream, storedAtMs, streamState } from "./range.ts";
 import { ConsumerSource, type Reading } from "./source.ts";
 
 /** Opens the event stream. */
@@ -39,8 +39,9 @@ class JetStreamEvents implements ReplayedStream {
   }
 
   async bounds(knownSeq = 0): Promise<StreamBounds> {
-    const { first_seq: firstSeq, last_seq: lastSeq } = await streamState(this.#jsm, EVENT_STREAM, knownSeq);
-    return { firstSeq, lastSeq };
+    const { first_seq, last_seq: lastSeq } = await streamState(this.#jsm, EVENT_STREAM, knownSeq);
+    // A stream that never held anything begins with 0, which is no sequence.
+    return { firstSeq: Math.max(1, first_seq), lastSeq };
   }
 
   storedAtMs(streamSequence: number): Promise<number | undefined> {
@@ -66,12 +67,7 @@ class JetStreamEvents implements ReplayedStream {
   }
 
   async lastSeqOf(partition: string): Promise<number> {
-    try {
-      return (await this.#jsm.streams.getMessage(EVENT_STREAM, { last_by_subj: `events.*.*.${partition}` })).seq;
-    } catch (error) {
-      if (isNotFound(error)) return 0;
-      throw natsError(error, `read ${EVENT_STREAM}`);
-    }
+    return (await messageIn(this.#jsm, EVENT_STREAM, { last_by_subj: `events.*.*.${partition}` }))?.seq ?? 0;
   }
 
   async firstSeqOf(partition: string, type: string): Promise<number> {
@@ -94,7 +90,7 @@ class JetStreamEvents implements ReplayedStream {
   }
 
   messages(range: SequenceRange, subject: string): AsyncIterable<StoredMessage[]> {
-    return readRange(this.#nc, range, subject);
+    return readStream(this.#nc, EVENT_STREAM, range, subject);
   }
 
   async openDurable(name: string, from: ReadFrom, onRebound: OnRebound): Promise<MessageSource> {
@@ -103,9 +99,7 @@ class JetStreamEvents implements ReplayedStream {
 
   removeDurable(name: string): Promise<void> {
     return translated(async () => {
-      await this.#jsm.consumers.delete(EVENT_STREAM, name).catch((error) => {
-        if (!isNotFound(error)) throw error;
-      });
+      await this.#jsm.consumers.delete(EVENT_STREAM, name).catch(ignoreAbsence);
     });
   }
 

@@ -9,7 +9,7 @@ import type { Outcome } from "../core/emit/archive.ts";
 import type { StoredMessage } from "../core/event.ts";
 import type { FactTable } from "../core/facts.ts";
 import { type Identity, identityKey } from "../core/identity.ts";
-import type { Range } from "../nats/range.ts";
+import type { SequenceRange } from "../ports.ts";
 import { compare, type Expired, type PageRecords, type Surroundings } from "./compare.ts";
 import { type Expected, expectedOf } from "./expected.ts";
 import type { Finding, FindingKind } from "./finding.ts";
@@ -62,7 +62,7 @@ export interface AccountOptions {
 
 /** Takes the account of a range; `messages` are all that the stream holds of it, in order. */
 export async function takeAccount(
-  range: Range,
+  range: SequenceRange,
   messages: AsyncIterable<readonly StoredMessage[]>,
   records: Records,
   surroundings: Surroundings,

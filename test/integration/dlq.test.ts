@@ -5,7 +5,8 @@ import { nanos } from "nats";
 import * as assert from "uvu/assert";
 import { registerDlq } from "../../src/cli/dlq.ts";
 import { verify } from "../../src/cli/verify.ts";
-import { resolveRange, streamBounds } from "../../src/nats/range.ts";
+import { resolveRange } from "../../src/nats/range.ts";
+import { openEventStream } from "../../src/nats/stream.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { type Cluster, encode, type Ended, inFolder, withCluster, withServedCluster } from "../helpers/cluster.ts";
 import { environmentOf, inProcess } from "../helpers/command.ts";
@@ -176,7 +177,7 @@ describe("latecomer dlq republish", (test) => {
         5,
         "letters stay",
       );
-      const range = resolveRange(await streamBounds(cluster.nc), undefined, undefined);
+      const range = await resolveRange(await openEventStream(cluster.nc), undefined, undefined);
       const account = await verify(cluster.config, cluster.nc, cluster.clickhouse, range, true, 10);
       assert.equal(account.findings, [], "receipts are no letters to those who account for letters");
     }));

@@ -7,7 +7,7 @@ import { sessionKeyOf } from "../../src/core/identity.ts";
 import { routeOf, SESSION_TYPES } from "../../src/core/route.ts";
 import { encodeToken, eventSubject, partitionOf } from "../../src/core/subject.ts";
 import { ensureNatsServer } from "../../src/local/nats-server.ts";
-import { readRange, streamBounds } from "../../src/nats/range.ts";
+import { openEventStream } from "../../src/nats/stream.ts";
 import { seeded } from "../../src/runtime/shuffle.ts";
 import { encode, inFolder, productionEvents } from "../helpers/cluster.ts";
 import { NATS_FOLDER, provision, withRole, withRoleServer } from "../helpers/nats-roles.ts";
@@ -66,9 +66,10 @@ async function requireStored(partitions: number): Promise<void> {
         }
       });
       await withRole(server, "reader", async (nc) => {
-        const { firstSeq, lastSeq } = await streamBounds(nc);
+        const stream = await openEventStream(nc);
+        const { firstSeq, lastSeq } = await stream.bounds();
         const stored: string[] = [];
-        for await (const slice of readRange(nc, { fromSeq: firstSeq, toSeq: lastSeq })) {
+        for await (const slice of stream.messages({ fromSeq: firstSeq, toSeq: lastSeq }, "events.>")) {
           stored.push(...slice.map(({ subject, bytes }) => `${subject} ${new TextDecoder().decode(bytes)}`));
         }
         const wanted = sent.map(({ stored, bytes }) => `${stored} ${new TextDecoder().decode(bytes)}`);

@@ -13,7 +13,7 @@ import { migrations } from "../../src/clickhouse/migrate.ts";
 import { encodeToken } from "../../src/core/subject.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { openBuckets } from "../../src/nats/bucket.ts";
-import { streamBounds } from "../../src/nats/range.ts";
+import { openEventStream } from "../../src/nats/stream.ts";
 import { State } from "../../src/runtime/state.ts";
 import { type Cluster, type Ended, eventually, inFolder, latecomer, withServedCluster } from "../helpers/cluster.ts";
 import { environmentOf, inProcess, type Register } from "../helpers/command.ts";
@@ -102,7 +102,7 @@ describe("a back-up of the embedded folder", (test) => {
       });
       sound(await carryOut(save, folder));
       await withInstallation(folder, async (cluster) => {
-        const { lastSeq } = await streamBounds(cluster.nc);
+        const { lastSeq } = await (await openEventStream(cluster.nc)).bounds();
         await simulate(cluster, "org", 2);
         sent = (await cluster.messages("LIVEPEER_EVENTS")).filter(({ seq }) => seq > lastSeq);
         await process(cluster);

@@ -11,7 +11,6 @@ import { openBuckets } from "../../src/nats/bucket.ts";
 import { connectNats } from "../../src/nats/connection.ts";
 import { wantedConsumers } from "../../src/nats/definitions.ts";
 import { openEventStream } from "../../src/nats/stream.ts";
-import { streamBounds } from "../../src/nats/range.ts";
 import { type Ended, FROM_THE_START, GATEWAY_LOG, inFolder, latecomer, within } from "../helpers/cluster.ts";
 import {
   covers,
@@ -320,7 +319,7 @@ describe("the users of deploy/nats", (test) => {
           );
         });
         await withRole(server, "reader", async (nc) => {
-          assert.is((await streamBounds(nc)).messages, 1);
+          assert.equal(await (await openEventStream(nc)).bounds(), { firstSeq: 1, lastSeq: 1 });
         });
       })
     ));

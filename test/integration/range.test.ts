@@ -62,7 +62,7 @@ describe("a range of a stream", (test) => {
     await withCluster({}, async ({ nc }) => {
       const slices = readStream(nc, "NOWHERE", { fromSeq: 1, toSeq: 9 }, "nowhere.>");
       const says = await slices.next().then(() => "it was read", (error: Error) => error.message);
-      assert.match(says, /read NOWHERE: stream not found/);
+      assert.match(says, /read NOWHERE .*: stream not found/);
     });
   });
 });

@@ -5,7 +5,8 @@ import { verify } from "../../src/cli/verify.ts";
 import { FACTS } from "../../src/core/facts.ts";
 import { openDeadLetters } from "../../src/nats/deadletters.ts";
 import { planStreams } from "../../src/nats/provision.ts";
-import { resolveRange, streamBounds } from "../../src/nats/range.ts";
+import { resolveRange } from "../../src/nats/range.ts";
+import { openEventStream } from "../../src/nats/stream.ts";
 import { seeded, shuffled } from "../../src/runtime/shuffle.ts";
 import type { Account } from "../../src/verify/account.ts";
 import {
@@ -50,7 +51,7 @@ const NOISE = [envelope("webrtc_stats", "n1")];
 const MIXED = [...LOG, UPDATE, ...GARBAGE, ...UNKNOWN, ...NOISE, ...LOG.slice(0, 9)];
 
 async function account(cluster: Cluster, from?: number, to?: number, most = Infinity): Promise<Account> {
-  const range = resolveRange(await streamBounds(cluster.nc), from, to);
+  const range = await resolveRange(await openEventStream(cluster.nc), from, to);
   return verify(cluster.config, cluster.nc, cluster.clickhouse, range, to === undefined, most);
 }
 
