@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { junitXml } from "../assert/junit.ts";
 import { loadPack, PACKS, USUAL_PACKS } from "../assert/pack.ts";
-import { type PackResult, type Result, runPacks, wholeHours, type Window } from "../assert/run.ts";
+import { type PackResult, type Result, runPacks, type Window } from "../assert/run.ts";
 import { EXIT } from "../errors.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
 import {
@@ -16,7 +16,7 @@ import {
   withWarehouse,
   writeNamed,
 } from "./context.ts";
-import { instant, requireWindow, TIME_FORMS } from "./time.ts";
+import { hoursOf, withHours } from "./time.ts";
 
 interface AssertFlags {
   readonly from?: number;
@@ -25,32 +25,17 @@ interface AssertFlags {
   readonly json?: boolean;
 }
 
-const LOOKBACK_MS = 24 * 3_600_000;
-
 export function registerAssert(program: Command, context: Context): void {
-  const command = program.command("assert")
+  const command = withHours(program.command("assert"))
     .description("run assertion packs over a window; exit 1 when one fails")
     .argument("[pack...]", `of ${PACKS.join(", ")}; by default ${USUAL_PACKS.join(", ")}`)
-    .option(
-      "--from <time>",
-      `event time from which on: ${TIME_FORMS}; by default 24 h before --to`,
-      instant,
-    )
-    .option(
-      "--to <time>",
-      `event time before which: ${TIME_FORMS}; by default now. The window is widened to whole hours`,
-      instant,
-    )
     .option("--junit <file>", "also write JUnit XML")
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["clickhouseUrl", "database"]).action(async (names: string[], flags: AssertFlags) => {
     const config = configOf(context, flags);
     const packs = [...new Set(names.length > 0 ? names : USUAL_PACKS)].map(loadPack);
-    const to = flags.to ?? Date.now();
-    const from = flags.from ?? to - LOOKBACK_MS;
-    requireWindow({ from, to });
+    const window = hoursOf(flags);
     if (flags.junit !== undefined) await requireWritable(flags.junit);
-    const window = wholeHours({ fromMs: from, toMs: to });
     await withWarehouse(config, async (clickhouse) => {
       requireSound(await checkClickHouse(config, clickhouse));
       const done = await runPacks(clickhouse, packs, window);

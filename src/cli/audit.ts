@@ -5,13 +5,13 @@ import { describeSchedule } from "../audit/describe.ts";
 import { type NewWorld, newWorld } from "../audit/schedule.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { formatDuration } from "../core/time.ts";
-import { EXIT, LatecomerError } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { resolveRange } from "../nats/range.ts";
 import { openEventStream } from "../nats/stream.ts";
 import type { SequenceRange } from "../ports.ts";
 import { configOf, type Context, printJson, printLine, printTable, withNats, withSettings } from "./context.ts";
 import { startProgress } from "./progress.ts";
-import { wholeNumber } from "./publish.ts";
+import { positive, wholeNumber } from "./values.ts";
 import type { Config } from "../config.ts";
 
 interface AuditFlags {
@@ -36,11 +36,10 @@ export function registerAudit(program: Command, context: Context, make: NewWorld
     )
     .option("--from-seq <n>", "first stream sequence, the first stored by default", wholeNumber)
     .option("--to-seq <n>", "last stream sequence, the last stored by default", wholeNumber)
-    .option("--schedules <n>", "how many schedules are tried", wholeNumber, 20)
+    .option("--schedules <n>", "how many schedules are tried", positive, 20)
     .option("--seed <n>", "the first schedule's seed; the others follow it", wholeNumber, 1)
     .option("--json", "one JSON document on stdout");
   withSettings(command, ["natsUrl", "natsCreds", "ttlBeforeMs", "ttlAfterMs"]).action(async (flags: AuditFlags) => {
-    if (flags.schedules < 1) throw new LatecomerError("USAGE", "usage", "--schedules must be 1 or more");
     const config = configOf(context, flags);
     const { range, messages } = await readWindow(config, flags);
     const audit = new Audit(messages, { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs }, make);

@@ -6,7 +6,7 @@ import { LEGACY_VIEWS } from "../clickhouse/legacy.ts";
 import { type FactWriter, factWriters, type Writer } from "../clickhouse/writer.ts";
 import type { Config } from "../config.ts";
 import { formatInstant } from "../core/time.ts";
-import { EXIT, LatecomerError } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { readGeneration } from "../nats/generation.ts";
 import { openEventStream } from "../nats/stream.ts";
 import type { StreamBounds } from "../ports.ts";
@@ -23,6 +23,7 @@ import {
   withSettings,
   withWarehouse,
 } from "./context.ts";
+import { usage } from "./values.ts";
 
 interface CutoverFlags {
   readonly force?: boolean;
@@ -93,7 +94,7 @@ export function registerCutover(program: Command, context: Context): void {
 
 function writerOf(text: string): Writer {
   if (text === "mv" || text === "latecomer") return text;
-  throw new LatecomerError("USAGE", "usage", `"${text}" is no writer, expected mv or latecomer`);
+  throw usage(`"${text}" is no writer, expected mv or latecomer`);
 }
 
 async function withSoundWarehouse(

@@ -24,8 +24,8 @@ import type { Processor } from "../runtime/processor.ts";
 import { seeded, shuffled, withDuplicates } from "../runtime/shuffle.ts";
 import { configOf, type Context, logOf, printJson, printLine, printTable, withNats, withWarehouse } from "./context.ts";
 import { initialise } from "./init.ts";
-import { wholeNumber } from "./publish.ts";
 import { startProcessor, startRollup } from "./run.ts";
+import { wholeNumber } from "./values.ts";
 import type { NatsConnection } from "nats";
 
 const EVENTS = fileURLToPath(new URL("../../test/fixtures/production/", import.meta.url));

@@ -6,7 +6,7 @@ import type { ClickHouse } from "../clickhouse/client.ts";
 import type { Config } from "../config.ts";
 import { type Assignment, parseAssignment } from "../core/amend.ts";
 import { formatInstant } from "../core/time.ts";
-import { EXIT, LatecomerError } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { type Letter, type LetterFilter, readLetter, readLetters, readReceipts } from "../nats/letters.ts";
 import { openEventStream } from "../nats/stream.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
@@ -21,9 +21,10 @@ import {
   withSettings,
 } from "./context.ts";
 import { bytesOf, judgedNow, type LetterState, standingOf } from "./letters.ts";
-import { contentOf, wholeNumber } from "./publish.ts";
+import { contentOf } from "./publish.ts";
 import { report, republish, type RepublishFlags, requireSelection } from "./republish.ts";
 import { instant, requireWindow, TIME_FORMS } from "./time.ts";
+import { appended, usage, wholeNumber } from "./values.ts";
 
 interface ListFlags extends LetterFilter {
   readonly from?: number;
@@ -107,15 +108,10 @@ export function registerDlq(program: Command, context: Context): void {
   });
 }
 
-/** Reads an option that may be given several times. */
-function appended<Value>(read: (text: string) => Value) {
-  return (text: string, before: readonly Value[] = []): Value[] => [...before, read(text)];
-}
-
 function assignment(text: string): Assignment {
   const parsed = parseAssignment(text);
   if (parsed === undefined) {
-    throw new LatecomerError("USAGE", "usage", `"${text}" sets nothing, expected path=value`);
+    throw usage(`"${text}" sets nothing, expected path=value`);
   }
   return parsed;
 }

@@ -2,14 +2,14 @@
 import { type Command, Option } from "commander";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { sourcesWithin } from "../clickhouse/fixtures.ts";
-import { formatInstant, parseDuration } from "../core/time.ts";
+import { formatInstant } from "../core/time.ts";
 import { LatecomerError } from "../errors.ts";
 import { exportFixtures } from "../fixtures/export.ts";
 import type { Manifest } from "../fixtures/manifest.ts";
 import { configOf, type Context, printJson, printLine, printTable, withSettings, withWarehouse } from "./context.ts";
 import { instant, requireWindow, TIME_FORMS } from "./time.ts";
 import { type Progress, startProgress } from "./progress.ts";
-import { wholeNumber } from "./publish.ts";
+import { span, usage, wholeNumber } from "./values.ts";
 
 interface ExportFlags {
   readonly from: number;
@@ -67,13 +67,7 @@ async function onlySource(clickhouse: ClickHouse, { from, to }: ExportFlags): Pr
     const window = `from ${formatInstant(from)} to ${formatInstant(to)}`;
     throw new LatecomerError("NOTHING_FOUND", "fatal", `there is no session ${window}`);
   }
-  throw new LatecomerError("USAGE", "usage", `choose one with --source: ${sources.join(", ")}`);
-}
-
-function span(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined) throw new LatecomerError("USAGE", "usage", `"${text}" is no duration such as 10m or 2h`);
-  return ms;
+  throw usage(`choose one with --source: ${sources.join(", ")}`);
 }
 
 function print({ scenarios, files, events }: Manifest, folder: string): void {

@@ -4,7 +4,8 @@ import { formatDuration } from "../core/time.ts";
 import { readFixtures } from "../fixtures/read.ts";
 import { shiftToNow } from "../fixtures/shift.ts";
 import { configOf, type Context, printJson, printLine, withSettings } from "./context.ts";
-import { publishAll, wholeNumber } from "./publish.ts";
+import { publishAll } from "./publish.ts";
+import { wholeNumber } from "./values.ts";
 
 interface LoadFlags {
   readonly source: string;

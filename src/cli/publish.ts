@@ -10,6 +10,7 @@ import { publishMessages, type PublishOptions } from "../nats/publish.ts";
 import { seeded, shuffled, withDuplicates } from "../runtime/shuffle.ts";
 import { configOf, type Context, printJson, printLine, withNats, withSettings } from "./context.ts";
 import { startProgress } from "./progress.ts";
+import { probability, wholeNumber } from "./values.ts";
 
 interface PublishFlags {
   readonly source: string;
@@ -77,22 +78,4 @@ export async function contentOf(file: string): Promise<Buffer> {
   } catch (cause) {
     throw new LatecomerError("FILE_UNREADABLE", "usage", `cannot read ${file}`, { cause });
   }
-}
-
-/** Reads the value of an option that is a whole number. */
-export function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new LatecomerError("USAGE", "usage", `"${text}" is no whole number`);
-  const number = Number(text);
-  // Beyond it another number would be meant than the one that was written.
-  if (Number.isSafeInteger(number)) return number;
-  throw new LatecomerError("USAGE", "usage", `"${text}" is too large: ${Number.MAX_SAFE_INTEGER} at most`);
-}
-
-/** Reads the value of an option that is a probability. */
-export function probability(text: string): number {
-  const value = Number(text);
-  if (!(value >= 0 && value <= 1)) {
-    throw new LatecomerError("USAGE", "usage", `"${text}" is no probability from 0 to 1`);
-  }
-  return value;
 }

@@ -10,7 +10,7 @@ import { ShadowTables } from "../clickhouse/shadow.ts";
 import { requireLatecomer } from "../clickhouse/writer.ts";
 import type { Config } from "../config.ts";
 import { readCheckpoint } from "../core/checkpoint.ts";
-import { EXIT, LatecomerError } from "../errors.ts";
+import { EXIT } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";
 import { openDirtyMinutes } from "../nats/dirty.ts";
 import { contentHash, ensureGeneration, readGeneration } from "../nats/generation.ts";
@@ -38,8 +38,8 @@ import {
   withSettings,
 } from "./context.ts";
 import { Bars } from "./progress.ts";
-import { wholeNumber } from "./publish.ts";
 import { PROCESSING, SESSION_LAG_MS } from "./run.ts";
+import { usage, wholeNumber } from "./values.ts";
 
 interface ReplayFlags {
   readonly fromSeq?: number;
@@ -69,9 +69,9 @@ export function registerReplay(program: Command, context: Context): void {
     .option("--json", "one JSON document on stdout");
   withSettings(command, [...PLACES, ...SETTINGS]).action(async (flags: ReplayFlags) => {
     const { fromSeq } = flags;
-    if (fromSeq === undefined) throw new LatecomerError("USAGE", "usage", "--from-seq is missing: where to begin");
+    if (fromSeq === undefined) throw usage("--from-seq is missing: where to begin");
     if (flags.backfill && flags.compare) {
-      throw new LatecomerError("USAGE", "usage", "--compare lists what differs, --backfill mends it: choose one");
+      throw usage("--compare lists what differs, --backfill mends it: choose one");
     }
     await withReplay(context, flags, async (replay, { nc, clickhouse, database }) => {
       // Told before the work and not only after it, when the rows are to be copied.

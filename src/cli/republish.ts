@@ -3,7 +3,6 @@ import type { NatsConnection } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { bySource } from "../clickhouse/records.ts";
 import { amend, type Assignment } from "../core/amend.ts";
-import { LatecomerError } from "../errors.ts";
 import {
   isLetterOf,
   type Letter,
@@ -16,6 +15,7 @@ import {
 import { publishMessages } from "../nats/publish.ts";
 import { printJson, printLine, printTable } from "./context.ts";
 import { bytesOf, judgedNow, type Standing, standingOf } from "./letters.ts";
+import { usage } from "./values.ts";
 
 export interface RepublishFlags extends LetterFilter {
   readonly seq?: readonly number[];
@@ -130,8 +130,6 @@ export function requireSelection({ seq, reason, type, source, set, from }: Repub
   if (from !== undefined && set !== undefined) throw usage("--set mends the bytes, --from replaces them: choose one");
   if (from !== undefined && seq?.length !== 1) throw usage("--from replaces the bytes of one letter: give one --seq");
 }
-
-const usage = (why: string) => new LatecomerError("USAGE", "usage", why);
 
 /** The letters that flags name, some at a time. */
 async function* selected(nc: NatsConnection, flags: RepublishFlags): AsyncGenerator<Letter[]> {

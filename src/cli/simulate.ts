@@ -1,13 +1,13 @@
 /** `latecomer simulate`: synthetic load of the mix, the sizes and the faults of production, out of one seed. */
 import type { Command } from "commander";
-import { formatInstant, parseDuration } from "../core/time.ts";
-import { LatecomerError } from "../errors.ts";
+import { formatInstant } from "../core/time.ts";
 import { arrivals, MOST_HELD, newTally, type Tally } from "../simulate/arrivals.ts";
 import { TOPICS } from "../simulate/topics.ts";
 import { type Event, stepOf, trafficOf } from "../simulate/traffic.ts";
 import { configOf, type Context, printJson, printLine, printTable, withSettings } from "./context.ts";
-import { probability, publishAll, wholeNumber } from "./publish.ts";
+import { publishAll } from "./publish.ts";
 import { instant, TIME_FORMS } from "./time.ts";
+import { positive, probability, span, usage, wholeNumber } from "./values.ts";
 
 interface SimulateFlags {
   readonly source: string;
@@ -47,7 +47,7 @@ export function registerSimulate(program: Command, context: Context): void {
       `events, before duplicates and malformed ones, ${COUNT} unless there is a duration`,
       wholeNumber,
     )
-    .option("--duration <time>", "span of the event times instead, such as 10m", span)
+    .option("--duration <time>", "span of the event times instead, such as 10m", someTime)
     .option("--rate <n>", "messages per second, 0 for as fast as they are confirmed", wholeNumber, 0)
     .option("--nodes <n>", "nodes of the network", positive, 50)
     .option(
@@ -84,7 +84,7 @@ export function planOf(flags: SimulateFlags, nowMs: number) {
   const { seed, nodes, rate } = flags;
   const topic = TOPICS[flags.topic];
   if (flags.count !== undefined && flags.duration !== undefined) {
-    throw new LatecomerError("USAGE", "usage", "--count and --duration say the same: choose one");
+    throw usage("--count and --duration say the same: choose one");
   }
   // As many as make event time pass as fast as the clock does.
   const sessions = flags.sessions ?? (rate > 0 ? Math.max(1, Math.round(rate * stepOf(topic, 1) / 1_000)) : SESSIONS);
@@ -95,7 +95,7 @@ export function planOf(flags: SimulateFlags, nowMs: number) {
   const startMs = flags.start ?? Math.floor(nowMs - Math.max(0, count * stepMs - takesMs));
   if (startMs < 0) {
     const given = flags.duration === undefined ? "--count" : "--duration";
-    throw new LatecomerError("USAGE", "usage", `${given} is too large: the first event would lie before 1970`);
+    throw usage(`${given} is too large: the first event would lie before 1970`);
   }
   return { topic, seed, nodes, sessions, startMs, count };
 }
@@ -141,21 +141,13 @@ function report(flags: SimulateFlags, sessions: number, published: number, tally
   }
 }
 
-function span(text: string): number {
-  const ms = parseDuration(text);
-  if (ms === undefined || ms === 0 || !Number.isSafeInteger(ms)) {
-    throw new LatecomerError("USAGE", "usage", `"${text}" is no duration such as 90s or 10m`);
-  }
+function someTime(text: string): number {
+  const ms = span(text);
+  if (ms === 0) throw usage(`"${text}" is no duration such as 90s or 10m`);
   return ms;
 }
 
 function topicOf(text: string): string {
   if (Object.hasOwn(TOPICS, text)) return text;
-  throw new LatecomerError("USAGE", "usage", `"${text}" is no topic: ${Object.keys(TOPICS).join(" or ")}`);
-}
-
-function positive(text: string): number {
-  const number = wholeNumber(text);
-  if (number === 0) throw new LatecomerError("USAGE", "usage", `"${text}" is too few: 1 at least`);
-  return number;
+  throw usage(`"${text}" is no topic: ${Object.keys(TOPICS).join(" or ")}`);
 }

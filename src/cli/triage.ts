@@ -3,7 +3,6 @@
  * be asked is wrong and NATS could not be.
  */
 import type { Command } from "commander";
-import { wholeHours } from "../assert/run.ts";
 import type { Config } from "../config.ts";
 import { EXIT, exitCodeOf, LatecomerError } from "../errors.ts";
 import { triagePage } from "../triage/page/page.ts";
@@ -21,7 +20,7 @@ import {
   writeNamed,
 } from "./context.ts";
 import { checkPartitions, checkRollup } from "./partitions.ts";
-import { instant, requireWindow, TIME_FORMS } from "./time.ts";
+import { hoursOf, withHours } from "./time.ts";
 import { printTriage } from "./triage-text.ts";
 
 interface TriageFlags {
@@ -32,31 +31,17 @@ interface TriageFlags {
   readonly json?: boolean;
 }
 
-const LOOKBACK_MS = 24 * 3_600_000;
-
 export function registerTriage(program: Command, context: Context): void {
   const command = program.command("triage")
     .description("the state of attribution over a window: empty keys and who has them, corrections, parity, lag")
-    .option("--source <name>", "one source; assertions are of all of them")
-    .option(
-      "--from <time>",
-      `event time from which on: ${TIME_FORMS}; by default 24 h before --to`,
-      instant,
-    )
-    .option(
-      "--to <time>",
-      `event time before which: ${TIME_FORMS}; by default now. The window is widened to whole hours`,
-      instant,
-    )
+    .option("--source <name>", "one source; assertions are of all of them");
+  withHours(command)
     .option("--html <file>", "also write a page that needs nothing but itself")
     .option("--json", "one JSON document on stdout");
   withSettings(command, [...PLACES, "partitions"]).action(async (flags: TriageFlags) => {
     const config = configOf(context, flags);
-    const to = flags.to ?? Date.now();
-    const from = flags.from ?? to - LOOKBACK_MS;
-    requireWindow({ from, to });
+    const window = hoursOf(flags);
     if (flags.html !== undefined) await requireWritable(flags.html);
-    const window = wholeHours({ fromMs: from, toMs: to });
     await withWarehouse(config, async (clickhouse) => {
       requireSound(await checkClickHouse(config, clickhouse));
       const found = await triage(clickhouse, { ...window, source: flags.source }, await lagOf(config));

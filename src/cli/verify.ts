@@ -35,7 +35,7 @@ import {
   withWarehouse,
 } from "./context.ts";
 import { startProgress } from "./progress.ts";
-import { wholeNumber } from "./publish.ts";
+import { wholeNumber } from "./values.ts";
 
 interface VerifyFlags {
   readonly fromSeq?: number;

@@ -2,7 +2,6 @@
 import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import { formatDuration } from "../core/time.ts";
-import { LatecomerError } from "../errors.ts";
 import { resolveRange } from "../nats/range.ts";
 import { openEventStream } from "../nats/stream.ts";
 import type { SequenceRange } from "../ports.ts";
@@ -11,7 +10,7 @@ import { type Effect, effectOf, type Rates, type RowChange } from "../what-if/ef
 import { readWindow, type Window } from "../what-if/window.ts";
 import { configOf, type Context, printJson, printLine, printTable, withNats, withSettings } from "./context.ts";
 import { Bars } from "./progress.ts";
-import { wholeNumber } from "./publish.ts";
+import { appended, usage, wholeNumber } from "./values.ts";
 
 interface WhatIfFlags {
   readonly fromSeq?: number;
@@ -31,14 +30,19 @@ export function registerWhatIf(program: Command, context: Context): void {
     .description("what other settings, or a snapshot less, would do to the rows of a window; changes nothing")
     .option("--from-seq <n>", "first stream sequence, the first stored by default", wholeNumber)
     .option("--to-seq <n>", "last stream sequence, the last stored by default", wholeNumber)
-    .option("--without-snapshot <uid>", "as if this snapshot (uid or id) had never come; may be repeated", collect, [])
+    .option(
+      "--without-snapshot <uid>",
+      "as if this snapshot (uid or id) had never come; may be repeated",
+      appended(String),
+      [],
+    )
     .option("--json", "one JSON document on stdout, with every row that would change");
   withSettings(command, ["natsUrl", "natsCreds", "ttlBeforeMs", "ttlAfterMs", "allowedLatenessMs"])
     .action(async (flags: WhatIfFlags) => {
       const { ttlBefore, ttlAfter, allowedLateness, ...rest } = flags;
       if ([ttlBefore, ttlAfter, allowedLateness, ...flags.withoutSnapshot].every((one) => one === undefined)) {
         const why = "name what is to change: --ttl-before, --ttl-after, --allowed-lateness or --without-snapshot";
-        throw new LatecomerError("USAGE", "usage", why);
+        throw usage(why);
       }
       const config = configOf(context, rest);
       const present = trialOf(config, []);
@@ -54,10 +58,6 @@ export function registerWhatIf(program: Command, context: Context): void {
       if (flags.json) printJson(documentOf(range, window, present, changed, effect));
       else print(range, window, present, changed, effect);
     });
-}
-
-function collect(value: string, before: readonly string[]): string[] {
-  return [...before, value];
 }
 
 function trialOf(config: Config, withoutSnapshots: readonly string[]): Trial {

@@ -118,7 +118,7 @@ describe("latecomer audit", (test) => {
         [["--to-seq", "6"], /LIVEPEER_EVENTS holds 1 to 5/],
         [["--from-seq", "0"], /LIVEPEER_EVENTS holds 1 to 5/],
         [["--from-seq", "first"], /"first" is no whole number/],
-        [["--schedules", "0"], /--schedules must be 1 or more/],
+        [["--schedules", "0"], /"0" is too few/],
         [["--ttl-before", "40h"], /LATECOMER_TTL_BEFORE is "40h"/],
       ];
       for (const [args, why] of cases) {
