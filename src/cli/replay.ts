@@ -13,7 +13,7 @@ import { readCheckpoint } from "../core/checkpoint.ts";
 import { EXIT } from "../errors.ts";
 import { openBuckets } from "../nats/bucket.ts";
 import { openDirtyMinutes } from "../nats/dirty.ts";
-import { contentHash, ensureGeneration, readGeneration } from "../nats/generation.ts";
+import { ensureGeneration, readGeneration } from "../nats/generation.ts";
 import { resolveRange } from "../nats/range.ts";
 import { openEventStream } from "../nats/stream.ts";
 import type { Bucket, Log } from "../ports.ts";
@@ -38,7 +38,7 @@ import {
   withSettings,
 } from "./context.ts";
 import { Bars } from "./progress.ts";
-import { PROCESSING, SESSION_LAG_MS } from "./run.ts";
+import { PROCESSING, processingOf } from "./run.ts";
 import { usage, wholeNumber } from "./values.ts";
 
 interface ReplayFlags {
@@ -145,16 +145,7 @@ async function openReplay(
   const settings = {
     owner: `process ${process.pid} on ${hostname()}`,
     mostDifferences,
-    ttl: { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs },
-    allowedLatenessMs: config.allowedLatenessMs,
-    contentHash: contentHash(config),
-    mostOpen: config.maxOpen,
-    mostSightings: config.maxSightings,
-    mostSessions: config.maxSessions,
-    sessionLagMs: SESSION_LAG_MS,
-    mostSeen: config.maxSeen,
-    batchRows: config.batchRows,
-    lingerMs: config.lingerMs,
+    ...processingOf(config),
   };
   const ports = {
     stream: await openEventStream(nc),

@@ -54,7 +54,7 @@ export const SESSION_LAG_MS = 60_000;
  * How long a process may take to leave once it was told to, in milliseconds: longer than it waits for the batches in hand
  * (`DRAIN_DEADLINE_MS`), shorter than the grace of a pod (deploy/k8s).
  */
-export const LEAVE_DEADLINE_MS = 25_000;
+const LEAVE_DEADLINE_MS = 25_000;
 
 export function registerRun(program: Command, context: Context): void {
   const command = program.command("run")
@@ -125,6 +125,22 @@ function inTime(work: Promise<void>, signal: AbortSignal): Promise<void> {
   });
 }
 
+/** How messages are processed under a configuration, by `run` and by a replay alike. */
+export function processingOf(config: Config) {
+  return {
+    ttl: { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs },
+    allowedLatenessMs: config.allowedLatenessMs,
+    contentHash: contentHash(config),
+    mostOpen: config.maxOpen,
+    mostSightings: config.maxSightings,
+    mostSessions: config.maxSessions,
+    sessionLagMs: SESSION_LAG_MS,
+    mostSeen: config.maxSeen,
+    batchRows: config.batchRows,
+    lingerMs: config.lingerMs,
+  };
+}
+
 /** Wires the processor to NATS and ClickHouse, and starts it. */
 export async function startProcessor(
   config: Config,
@@ -137,18 +153,9 @@ export async function startProcessor(
   const counts: Counts = new Map();
   const processor = new Processor({
     name: config.name || `${hostname()}-${nuid.next()}`,
-    ttl: { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs },
-    allowedLatenessMs: config.allowedLatenessMs,
-    contentHash: contentHash(config),
-    mostOpen: config.maxOpen,
-    mostSightings: config.maxSightings,
-    mostSessions: config.maxSessions,
-    sessionLagMs: SESSION_LAG_MS,
+    ...processingOf(config),
     leftOut: new Set(),
-    mostSeen: config.maxSeen,
     partitions: config.partitions,
-    batchRows: config.batchRows,
-    lingerMs: config.lingerMs,
   }, {
     stream: await openEventStream(nc),
     broadcast: await openBroadcast(nc),
