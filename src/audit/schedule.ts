@@ -6,7 +6,7 @@
  */
 import type { StoredMessage } from "../core/event.ts";
 import { routeOf } from "../core/route.ts";
-import { PARTITION_ALL } from "../core/subject.ts";
+import { PARTITION_ALL, partitionNames } from "../core/subject.ts";
 import { seeded, shuffled } from "../runtime/shuffle.ts";
 import { type Stage, STAGES, World, type WorldSettings } from "./world.ts";
 
@@ -84,7 +84,7 @@ export function scheduleOf(inputs: readonly Input[], seed: number): Schedule {
   const writers = WRITERS[below(WRITERS.length)]!;
   const again = inputs.filter(() => random() < DUPLICATED);
   const arrivals = shuffled([...inputs, ...again], random).map((input, at) => ({ input, place: at + 1 }));
-  const names = [PARTITION_ALL, ...Array.from({ length: partitions }, (_, k) => String(k))];
+  const names = partitionNames(partitions);
   const end = arrivals.length;
   const steps: Step[] = [];
   const all = Array.from({ length: writers }, (_, writer) => writer);

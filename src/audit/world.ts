@@ -19,7 +19,7 @@ import { mergeSessions } from "../core/session/entry.ts";
 import { sessionStateKey } from "../core/session/sessions.ts";
 import { readSnapshotEntry, type Snapshot } from "../core/snapshot.ts";
 import { PartitionState, type StartingPoint, type StepSettings } from "../core/step.ts";
-import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
+import { partitionNames, partitionOf } from "../core/subject.ts";
 
 export interface WorldSettings extends StepSettings {
   readonly partitions: number;
@@ -76,7 +76,7 @@ export class World {
 
   constructor(settings: WorldSettings, writers = 1) {
     this.settings = settings;
-    this.names = [PARTITION_ALL, ...Array.from({ length: settings.partitions }, (_, k) => String(k))];
+    this.names = partitionNames(settings.partitions);
     this.#tracks = new Map(this.names.map((name) => [name, []]));
     for (let writer = 0; writer < writers; writer++) this.#start(writer, 0);
   }

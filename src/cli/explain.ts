@@ -12,7 +12,7 @@ import {
   uidsOfSession,
 } from "../clickhouse/history.ts";
 import type { Config } from "../config.ts";
-import { PARTITION_ALL } from "../core/subject.ts";
+import { partitionNames } from "../core/subject.ts";
 import { EXIT } from "../errors.ts";
 import { explain, type Explanation, type Several } from "../explain/explain.ts";
 import type { ExplainPorts } from "../explain/gather.ts";
@@ -115,8 +115,7 @@ async function explainFrom(
 /** The least sequence that some partition has not processed. */
 async function unprocessedFrom(nc: NatsConnection, partitions: number): Promise<number> {
   const done = await doneSequences(nc);
-  const names = [PARTITION_ALL, ...Array.from({ length: partitions }, (_, k) => String(k))];
-  return names.reduce((least, name) => Math.min(least, done.get(name) ?? 0), Infinity) + 1;
+  return partitionNames(partitions).reduce((least, name) => Math.min(least, done.get(name) ?? 0), Infinity) + 1;
 }
 
 function print(explanation: Explanation): void {

@@ -2,7 +2,7 @@
 import { AckPolicy, type NatsConnection } from "nats";
 import { readCheckpoint } from "../core/checkpoint.ts";
 import type { Cost } from "../core/effects.ts";
-import { PARTITION_ALL } from "../core/subject.ts";
+import { PARTITION_ALL, partitionNames } from "../core/subject.ts";
 import { openBuckets } from "../nats/bucket.ts";
 import { firstStoredAfter, openEventStream } from "../nats/stream.ts";
 import { readHolder } from "../runtime/leases.ts";
@@ -24,8 +24,7 @@ export async function checkPartitions(nc: NatsConnection, count: number): Promis
   const progress = new Map((await checkpoints.entries()).map(({ key, value }) => [key, value]));
   const owners = new Map((await leases.entries()).map(({ key, value }) => [key, readHolder(value).owner]));
   const isPartition = (key: string) => key === PARTITION_ALL || /^\d+$/.test(key);
-  const configured = [PARTITION_ALL, ...Array.from({ length: count }, (_, at) => String(at))];
-  const known = [...configured, ...progress.keys(), ...owners.keys()].filter(isPartition);
+  const known = [...partitionNames(count), ...progress.keys(), ...owners.keys()].filter(isPartition);
   const partitions = [...new Set([...known, ...await heldPartitions(nc)])].sort();
   const findings: Finding[] = [];
   for (const partition of partitions) {

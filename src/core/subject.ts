@@ -18,6 +18,11 @@ const encoder = new TextEncoder();
 /** The partition of events that belong to no session: capabilities, discovery, payments and the unknown. */
 export const PARTITION_ALL = "all";
 
+/** The partitions of an installation with so many for what belongs to a session; the one of all else first. */
+export function partitionNames(count: number): string[] {
+  return [PARTITION_ALL, ...Array.from({ length: count }, (_, k) => String(k))];
+}
+
 /** Escapes a text into one token. Lone surrogates must not occur: decode refuses them. */
 export function encodeToken(text: string): string {
   return text === "" ? "=" : text.replace(SPECIAL, escape);

@@ -9,7 +9,7 @@ import type { Counts } from "../core/effects.ts";
 import { SnapshotFeed } from "../core/feed.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { PartitionState, StepSettings } from "../core/step.ts";
-import { PARTITION_ALL } from "../core/subject.ts";
+import { partitionNames } from "../core/subject.ts";
 import { formatInstant } from "../core/time.ts";
 import { isRetryable, LatecomerError } from "../errors.ts";
 import type { Backlog, Bucket, LiveSource, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
@@ -219,7 +219,7 @@ export class Processor {
   }
 
   get #partitions(): string[] {
-    return [PARTITION_ALL, ...Array.from({ length: this.#settings.partitions }, (_, k) => String(k))];
+    return partitionNames(this.#settings.partitions);
   }
 
   async #isDrained(): Promise<boolean> {

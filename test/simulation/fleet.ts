@@ -1,5 +1,5 @@
 /** The processes of an installation: they start, stop for good or for a while, are replaced, and come to an end. */
-import { PARTITION_ALL } from "../../src/core/subject.ts";
+import { partitionNames } from "../../src/core/subject.ts";
 import { isRetryable } from "../../src/errors.ts";
 import { Processor } from "../../src/runtime/processor.ts";
 import type { Faults } from "./faults.ts";
@@ -48,7 +48,7 @@ export class Fleet {
 
   /** The partitions that the processes share. */
   get partitions(): string[] {
-    return [PARTITION_ALL, ...Array.from({ length: this.#world.partitions }, (_, k) => String(k))];
+    return partitionNames(this.#world.partitions);
   }
 
   /** Starts a process after a delay. */
