@@ -4,6 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { FACTS } from "../core/facts.ts";
+import { grouped } from "../core/grouped.ts";
 import type { ClickHouse } from "./client.ts";
 import { chunks, escaped } from "./records.ts";
 
@@ -87,7 +88,8 @@ export async function sessionMessages(
     `SELECT raw_event_uid, ${IDS} AS ids FROM ${table}
      WHERE source = {source:String} AND ids IN {some:Array(String)}`
   );
-  for (const some of chunks(sessions.map(idsOf), escaped)) {
+  // One that shows several scenarios is among them several times.
+  for (const some of chunks([...new Set(sessions.map(idsOf))], escaped)) {
     const rows = await clickhouse.rows<ArchiveRow & { ids: string }>(
       `SELECT stream_sequence AS sequence, uid, type, timestamp, ids
        FROM raw_streaming_events AS archive FINAL
@@ -97,11 +99,7 @@ export async function sessionMessages(
        ORDER BY sequence, uid`,
       { source, some },
     );
-    for (const row of rows) {
-      const list = found.get(row.ids);
-      if (list === undefined) found.set(row.ids, [readEvent(row)]);
-      else list.push(readEvent(row));
-    }
+    for (const [ids, own] of grouped(rows, (row) => row.ids)) found.set(ids, own.map(readEvent));
   }
   return found;
 }

@@ -8,7 +8,7 @@ import type { Fact } from "../core/facts.ts";
 import type { Identity } from "../core/identity.ts";
 import type { ClickHouse } from "./client.ts";
 import { insertedColumns } from "./digest.ts";
-import { chunks, escaped, type SessionPlace } from "./records.ts";
+import { bytesOfBase64, chunks, escaped, type SessionPlace } from "./records.ts";
 
 /** An event by its names. */
 export interface NamedEvent extends Identity {
@@ -131,10 +131,6 @@ interface ArchivedRow {
   readonly subject: string;
   readonly payload: string;
   readonly encoding: string;
-}
-
-function bytesOfBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
 /** Uids of the archived capability messages of a source with an envelope time in a span, both ends included. */

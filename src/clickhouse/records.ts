@@ -4,6 +4,7 @@
  */
 import type { Outcome } from "../core/emit/archive.ts";
 import type { Fact } from "../core/facts.ts";
+import { grouped } from "../core/grouped.ts";
 import { type Identity, identityKey } from "../core/identity.ts";
 import type { ClickHouse } from "./client.ts";
 
@@ -120,7 +121,11 @@ export async function refusedBytes(
      WHERE source = {source:String} AND source_offset = {sequence:UInt64} AND event_uid = {uid:String}`,
     { source, uid, sequence: streamSequence },
   );
-  return row === undefined ? undefined : Uint8Array.from(atob(row.body), (char) => char.charCodeAt(0));
+  return row === undefined ? undefined : bytesOfBase64(row.body);
+}
+
+export function bytesOfBase64(text: string): Uint8Array {
+  return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
 /** The rows of `raw_streaming_events_dlq`, by stream sequence. */
@@ -216,13 +221,7 @@ function readArchived({ source, uid, sequence, time, type, outcome }: ArchiveRow
 
 /** Items in groups of one source each. */
 export function bySource<Event extends { readonly source: string }>(events: readonly Event[]): Map<string, Event[]> {
-  const groups = new Map<string, Event[]>();
-  for (const event of events) {
-    const group = groups.get(event.source);
-    if (group === undefined) groups.set(event.source, [event]);
-    else group.push(event);
-  }
-  return groups;
+  return grouped(events, ({ source }) => source);
 }
 
 /** A text as it stands in the values of a query. */

@@ -8,6 +8,7 @@ import type { ArchivedMessage, FactPlace, SessionPlace } from "../clickhouse/rec
 import type { Outcome } from "../core/emit/archive.ts";
 import type { StoredMessage } from "../core/event.ts";
 import type { FactTable } from "../core/facts.ts";
+import { grouped } from "../core/grouped.ts";
 import { type Identity, identityKey } from "../core/identity.ts";
 import type { SequenceRange } from "../ports.ts";
 import { compare, type Expired, type PageRecords, type Surroundings } from "./compare.ts";
@@ -137,8 +138,8 @@ class Auditor {
     const facts = new Map<FactTable, ReadonlySet<string>>();
     for (const [table, events] of places) facts.set(table, await this.#records.facts(table, events));
     return {
-      archived: bySequence(await this.#records.archived(fromSeq, toSeq)),
-      deadLetters: bySequence(await this.#records.deadLetters(fromSeq, toSeq)),
+      archived: grouped(await this.#records.archived(fromSeq, toSeq), sequenceOf),
+      deadLetters: grouped(await this.#records.deadLetters(fromSeq, toSeq), sequenceOf),
       unknown: await this.#records.unknown(page.filter((expected) => expected.isUnknown)),
       facts,
     };
@@ -240,12 +241,6 @@ function placesIn(page: readonly Expected[]): Map<FactTable, FactPlace[]> {
   return places;
 }
 
-function bySequence<One extends { readonly streamSequence: number }>(ones: readonly One[]): Map<number, One[]> {
-  const groups = new Map<number, One[]>();
-  for (const one of ones) {
-    const group = groups.get(one.streamSequence);
-    if (group === undefined) groups.set(one.streamSequence, [one]);
-    else group.push(one);
-  }
-  return groups;
+function sequenceOf({ streamSequence }: { readonly streamSequence: number }): number {
+  return streamSequence;
 }

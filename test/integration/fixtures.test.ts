@@ -7,6 +7,7 @@ import * as assert from "uvu/assert";
 import { registerExportFixtures } from "../../src/cli/export-fixtures.ts";
 import { registerLoadFixtures } from "../../src/cli/load-fixtures.ts";
 import { digests } from "../../src/clickhouse/digest.ts";
+import { sessionMessages } from "../../src/clickhouse/fixtures.ts";
 import { SESSION_TYPES } from "../../src/core/route.ts";
 import { type Manifest, sha256 } from "../../src/fixtures/manifest.ts";
 import { seeded, shuffled, withDuplicates } from "../../src/runtime/shuffle.ts";
@@ -135,6 +136,12 @@ describe("fixtures", (test) => {
           scenario_5_out_of_category_baseline: ["6806f180", "c40084e7"],
         });
         assert.equal(JSON.parse(readFileSync(join(out("stream"), "manifest.json"), "utf8")), manifest);
+        // One that shows several scenarios, with so many others that one query does not name all.
+        const { stream_id: streamId, request_id: requestId } = manifest.scenarios[0]!.sessions[0]!;
+        const others = Array.from({ length: 40 }, (_, n) => ({ streamId: "x".repeat(200), requestId: String(n) }));
+        const twice = [{ streamId, requestId }, ...others, { streamId, requestId }];
+        const once = await sessionMessages(cluster.clickhouse, "org", [{ streamId, requestId }]);
+        assert.equal(await sessionMessages(cluster.clickhouse, "org", twice), once, "each message once");
         const ordered = await exportFixtures(cluster, out("ordered"), ...far, "--capability-precede-session");
         assert.is(ordered.code, 0, ordered.err);
         assert.match(ordered.out, /scenario_2_no_orchestrator_then_closed +1 +1 +a06463a9/);
