@@ -81,9 +81,10 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsP
   const configPath = writing(folder, () => writeConfig(folder, port, options.configText ?? ""));
   const child = launch(program, configPath, folder);
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  // On exit there is no time to wait, but for SIGTERM the server closes its files.
+  // On exit there is no time to wait, but for SIGTERM the server closes its files; first of all, for who removes its folder
+  // while it writes there must begin again and again.
   const onExit = () => child.kill("SIGTERM");
-  process.once("exit", onExit);
+  process.prependOnceListener("exit", onExit);
   ended.then(() => process.off("exit", onExit));
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
     child.kill(signal);
