@@ -6,8 +6,8 @@
  */
 import { AckPolicy, DeliverPolicy, ErrorCode, nanos, type NatsConnection, NatsError, nuid } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";
-import { migratedTables } from "../clickhouse/drift.ts";
 import { ClickHouseError } from "../clickhouse/errors.ts";
+import { migratedTables } from "../clickhouse/migrate.ts";
 import { bucketStream, DEAD_LETTER_STREAM, DIRTY_STREAM, EVENT_STREAM } from "../nats/definitions.ts";
 import { CONSUMER_CONFIG } from "../nats/dirty.ts";
 import { type Finding, ok } from "./checks.ts";

@@ -4,15 +4,13 @@
  */
 import type { ClickHouse } from "./client.ts";
 import { isOnCluster } from "./cluster.ts";
-import { migrations } from "./migrate.ts";
+import { madeBy, migrations } from "./migrate.ts";
 
 export interface Drift {
   readonly name: string;
   readonly kind: "table" | "view";
   readonly problem: "missing" | "differs";
 }
-
-const CREATED = /^CREATE (TABLE|VIEW) IF NOT EXISTS (\w+)/m;
 
 /** What drifted. On a cluster definitions have other engines and are not compared: only whether they are there. */
 export async function schemaDrift(clickhouse: ClickHouse, database: string): Promise<Drift[]> {
@@ -25,26 +23,15 @@ export async function schemaDrift(clickhouse: ClickHouse, database: string): Pro
   const compares = await isOnCluster(clickhouse, database) !== true;
   const drift: Drift[] = [];
   for (const statement of migrations().flatMap(({ statements }) => statements)) {
-    const [, what, name] = CREATED.exec(statement) ?? [];
-    if (name === undefined) continue;
-    const kind = what === "VIEW" ? "view" : "table";
-    const made = present.get(name);
-    if (made === undefined) drift.push({ name, kind, problem: "missing" });
+    const object = madeBy(statement);
+    if (object === undefined) continue;
+    const made = present.get(object.name);
+    if (made === undefined) drift.push({ ...object, problem: "missing" });
     else if (compares && essence(made, database) !== essence(await formatted(clickhouse, statement), database)) {
-      drift.push({ name, kind, problem: "differs" });
+      drift.push({ ...object, problem: "differs" });
     }
   }
   return drift;
-}
-
-/** The tables that a database has by its migrations. */
-export function migratedTables(): string[] {
-  return migrations().flatMap(({ statements }) =>
-    statements.flatMap((one) => {
-      const [, what, name] = CREATED.exec(one) ?? [];
-      return what === "TABLE" ? [name!] : [];
-    })
-  );
 }
 
 async function formatted(clickhouse: ClickHouse, statement: string): Promise<string> {

@@ -1,7 +1,7 @@
 /** The rows of one source, and their removal from the disk. */
 import type { ClickHouse } from "./client.ts";
 import { inProfile, type Profile } from "./cluster.ts";
-import { migratedTables } from "./drift.ts";
+import { migratedTables } from "./migrate.ts";
 
 /** How many rows of a source the tables hold, replaced versions too; tables without any are left out. */
 export async function rowsOfSource(

@@ -7,7 +7,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import type { Config } from "../config.ts";
 import { FACTS } from "../core/facts.ts";
 import { LatecomerError } from "../errors.ts";
-import { type ClickHouse, openClickHouse } from "./client.ts";
+import { type ClickHouse, embeddedFolder, openClickHouse } from "./client.ts";
 import { inProfile, isOnCluster, type Profile } from "./cluster.ts";
 
 const FOLDER = new URL("../../sql/", import.meta.url);
@@ -84,18 +84,32 @@ function databaseStatements(profile: Profile): string[] {
   return inProfile(`CREATE DATABASE IF NOT EXISTS ${profile.database}`, profile, new Set());
 }
 
-/** The tables and views that the migrations make. */
-function namesIn(all: readonly Migration[]): Set<string> {
-  const statements = [MEMORY, ...all.flatMap((one) => one.statements)];
-  return new Set(statements.flatMap((one) => /^CREATE (?:TABLE|VIEW) IF NOT EXISTS (\w+)/m.exec(one)?.[1] ?? []));
+/** The table or view that a statement of a migration makes, undefined where it makes none. */
+export function madeBy(statement: string): { readonly kind: "table" | "view"; readonly name: string } | undefined {
+  const [, what, name] = /^CREATE (TABLE|VIEW) IF NOT EXISTS (\w+)/m.exec(statement) ?? [];
+  return name === undefined ? undefined : { kind: what === "VIEW" ? "view" : "table", name };
+}
+
+/** The tables that a database has by its migrations. */
+export function migratedTables(): string[] {
+  const made = migrations().flatMap(({ statements }) => statements).flatMap((one) => madeBy(one) ?? []);
+  return made.filter(({ kind }) => kind === "table").map(({ name }) => name);
+}
+
+/** The tables and views that these statements make. */
+function namesIn(statements: readonly string[]): Set<string> {
+  return new Set(statements.flatMap((one) => madeBy(one)?.name ?? []));
+}
+
+function allStatements(): string[] {
+  return [MEMORY, ...migrations().flatMap(({ statements }) => statements)];
 }
 
 /** Every statement that makes a new database, in order. */
 export function schemaStatements(profile: Profile): string[] {
-  const all = migrations();
-  const names = namesIn(all);
-  const made = [MEMORY, ...all.flatMap((one) => one.statements)].flatMap((one) => inProfile(one, profile, names));
-  return [...databaseStatements(profile), ...made];
+  const made = allStatements();
+  const names = namesIn(made);
+  return [...databaseStatements(profile), ...made.flatMap((one) => inProfile(one, profile, names))];
 }
 
 /**
@@ -132,7 +146,7 @@ export async function pendingMigrations(clickhouse: ClickHouse, profile: Profile
  */
 export async function migrate(clickhouse: ClickHouse, profile: Profile): Promise<string[]> {
   const pending = await pendingMigrations(clickhouse, profile);
-  const names = namesIn(migrations());
+  const names = namesIn(allStatements());
   for (const statement of inProfile(MEMORY, profile, names)) await clickhouse.command(statement);
   for (const { name, checksum, statements } of pending) {
     for (const statement of statements.flatMap((one) => inProfile(one, profile, names))) {
@@ -176,8 +190,8 @@ const RETENTION_DAYS: readonly { readonly table: string; readonly column: string
  * embedded engine keeps everything, for what is replayed there is often older than the contract's days.
  */
 export async function applyRetention(clickhouse: ClickHouse, config: Config): Promise<void> {
-  const embedded = config.clickhouseUrl.startsWith("chdb:");
-  const keep = config.tableRetention === "none" || (config.tableRetention === "auto" && embedded);
+  const isEmbedded = embeddedFolder(config.clickhouseUrl) !== undefined;
+  const keep = config.tableRetention === "none" || (config.tableRetention === "auto" && isEmbedded);
   for (const { table, column, days } of RETENTION_DAYS) {
     const hasTtl = await expires(clickhouse, config.database, table);
     if (keep && !hasTtl) continue;
