@@ -10,7 +10,7 @@ import { ColumnTypes, PreparedInsert } from "./insert.ts";
 import type { InsertRow } from "./native.ts";
 import { openServer } from "./server.ts";
 
-export type { ClientLog, OpenOptions, Params } from "./engine.ts";
+export type { OpenOptions, Params } from "./engine.ts";
 
 /**
  * A ClickHouse server, or the embedded engine. Every failure is a `LatecomerError`: `retryable` when the server

@@ -79,14 +79,14 @@ export async function openEmbedded(folder: string, options: OpenOptions): Promis
 
   return {
     remote: false,
-    command: (sql, params) => inTurn(({ client }) => runCommand(client, SET_ALL + sql, params, {})),
+    command: (sql, params) => inTurn(({ client }) => runCommand(client, SET_ALL + sql, params)),
     rows: <T>(sql: string, params: Params | undefined) =>
-      inTurn(({ client }) => fetchRows<T>(client, SET_ALL + sql, params, {})),
+      inTurn(({ client }) => fetchRows<T>(client, SET_ALL + sql, params)),
     insert: async (table, columns, block) => {
       await withRowsFile(block, (fromInfile) =>
         inTurn(({ client }) => {
           const sql = `INSERT INTO ${table} (${columns.join(", ")}) ${fromInfile} FORMAT Native`;
-          return runCommand(client, SET_ALL + sql, undefined, {});
+          return runCommand(client, SET_ALL + sql, undefined);
         }));
     },
     ping: () =>

@@ -3,21 +3,17 @@
  * errors, and the settings that both send.
  */
 import type { ClickHouseClient, ClickHouseSettings, ResponseHeaders } from "@clickhouse/client";
+import type { Log } from "../ports.ts";
 
 /** Values for `{name:Type}` placeholders. 64-bit integers and instants go as text or integers, never as `Date`. */
 export type Params = Readonly<Record<string, unknown>>;
-
-/** Where a client reports what it survived; a pino logger fits. */
-export interface ClientLog {
-  warn(fields: Record<string, unknown>, message: string): void;
-}
 
 /** How to open an engine. */
 export interface OpenOptions {
   /** The database that unqualified names mean; the server's default when absent. It must exist. */
   database?: string;
-  /** Silent when absent. */
-  log?: ClientLog;
+  /** Where it tells what it survived; silent when absent. */
+  log?: Pick<Log, "warn">;
 }
 
 /** A server or the embedded engine. */
@@ -75,7 +71,7 @@ export async function runCommand(
   client: ClickHouseClient,
   query: string,
   params: Params | undefined,
-  clickhouse_settings: ClickHouseSettings,
+  clickhouse_settings: ClickHouseSettings = {},
   requireAnswer: RequireAnswer = () => {},
 ): Promise<void> {
   requireAnswer(await client.command({ query, query_params: { ...params }, clickhouse_settings }));
@@ -86,7 +82,7 @@ export async function fetchRows<T>(
   client: ClickHouseClient,
   query: string,
   params: Params | undefined,
-  clickhouse_settings: ClickHouseSettings,
+  clickhouse_settings: ClickHouseSettings = {},
   requireAnswer: RequireAnswer = () => {},
 ): Promise<T[]> {
   const result = await client.query({ query, query_params: { ...params }, clickhouse_settings, format: "JSONEachRow" });

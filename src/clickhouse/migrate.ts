@@ -136,7 +136,7 @@ export async function pendingMigrations(clickhouse: ClickHouse, profile: Profile
     { database },
   );
   const present = new Set(rows.map(({ name }) => name));
-  const isWhole = (one: Migration) => [...namesIn([one])].every((name) => present.has(name));
+  const isWhole = ({ statements }: Migration) => [...namesIn(statements)].every((name) => present.has(name));
   return status.filter((one) => one.state === "pending" || !isWhole(one));
 }
 
