@@ -13,7 +13,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ensureNatsServer } from "../src/local/nats-server.ts";
+import { ensureNatsServer } from "../src/local/nats-install.ts";
 import { temporaryFolder } from "./helpers/temporary.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));

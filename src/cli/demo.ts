@@ -17,7 +17,7 @@ import { linesOf } from "../jsonl.ts";
 import { removeAtExit, removeNow } from "../leftovers.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { type Digest, digests, rollupDigest } from "../clickhouse/digest.ts";
-import { ensureNatsServer, startNatsServer } from "../local/nats-server.ts";
+import { startNatsServer } from "../local/nats-server.ts";
 import { planStreams } from "../nats/provision.ts";
 import { publishMessages } from "../nats/publish.ts";
 import type { Processor } from "../runtime/processor.ts";
@@ -127,7 +127,6 @@ interface Report {
 async function demonstrate(context: Context, folder: string, seed: number): Promise<Report> {
   const started = performance.now();
   const events = bundledEvents();
-  await ensureNatsServer();
   const nats = await startNatsServer({ folder: join(folder, "nats") });
   try {
     const span = events.at(-1)!.timeMs - events[0]!.timeMs;

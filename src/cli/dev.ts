@@ -1,13 +1,13 @@
 /** `latecomer dev`: a NATS server and ClickHouse over HTTP on this machine, until stopped. */
-import { createServer } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { embeddedFolder } from "../clickhouse/client.ts";
 import type { Config } from "../config.ts";
 import { LatecomerError } from "../errors.ts";
 import { planStreams } from "../nats/provision.ts";
 import { serveClickHouse } from "../local/clickhouse-http.ts";
 import { announceDev, livingDev, LOCAL_FOLDER, withdrawDev } from "../local/dev-file.ts";
-import { ensureNatsServer, type NatsProcess, startNatsServer } from "../local/nats-server.ts";
+import { isFree, type NatsProcess, startNatsServer } from "../local/nats-server.ts";
 import { configOf, type Context, printJson, printLine, withNats, withSettings } from "./context.ts";
 import { initialise } from "./init.ts";
 
@@ -26,7 +26,8 @@ export function registerDev(program: Command, context: Context): void {
       throw new LatecomerError("DEV_RUNNING", "unavailable", `latecomer dev runs already, as process ${running.pid}`);
     }
     const wanted = configOf(context, flags);
-    if (!wanted.clickhouseUrl.startsWith("chdb:")) {
+    const folder = embeddedFolder(wanted.clickhouseUrl);
+    if (folder === undefined) {
       throw new LatecomerError(
         "CONFIG_INVALID",
         "usage",
@@ -34,10 +35,8 @@ export function registerDev(program: Command, context: Context): void {
       );
     }
     const stopping = context.takeSignal();
-    await ensureNatsServer();
     const nats = await startNatsServer({ folder: join(LOCAL_FOLDER, "nats"), port: await freePort(NATS_PORT) });
     try {
-      const folder = wanted.clickhouseUrl.slice("chdb:".length);
       const clickhouse = await serveClickHouse(folder, { host: "127.0.0.1", port: await freePort(CLICKHOUSE_PORT) });
       try {
         const config: Config = {
@@ -89,11 +88,7 @@ async function untilStopped(signal: AbortSignal, nats: NatsProcess): Promise<voi
   );
 }
 
-/** The port asked for when nobody listens there, else 0: the system chooses. */
-function freePort(wanted: number): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once("error", () => resolve(0));
-    probe.listen(wanted, "127.0.0.1", () => probe.close(() => resolve(wanted)));
-  });
+/** The port asked for when nobody listens there, else 0: a free one is chosen. */
+async function freePort(wanted: number): Promise<number> {
+  return await isFree(wanted) ? wanted : 0;
 }

@@ -10,8 +10,6 @@ import { connect } from "nats";
 import { LatecomerError } from "../errors.ts";
 import { ensureNatsServer } from "./nats-install.ts";
 
-export { ensureNatsServer, findNatsServer } from "./nats-install.ts";
-
 /** A running nats-server. */
 export interface LocalNats {
   /** `nats://127.0.0.1:<port>`. */
@@ -216,7 +214,8 @@ export async function freePort(): Promise<number> {
   throw new LatecomerError("NATS_SERVER_FAILED", "unavailable", "found no free port for nats-server on 127.0.0.1");
 }
 
-function isFree(port: number): Promise<boolean> {
+/** True for a port of this machine on which nobody listens. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once("error", () => resolve(false));

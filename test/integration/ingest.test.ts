@@ -6,7 +6,7 @@ import * as assert from "uvu/assert";
 import { sessionKeyOf } from "../../src/core/identity.ts";
 import { routeOf, SESSION_TYPES } from "../../src/core/route.ts";
 import { encodeToken, eventSubject, partitionOf } from "../../src/core/subject.ts";
-import { ensureNatsServer } from "../../src/local/nats-server.ts";
+import { ensureNatsServer } from "../../src/local/nats-install.ts";
 import { openEventStream } from "../../src/nats/stream.ts";
 import { seeded } from "../../src/runtime/shuffle.ts";
 import { encode, inFolder, productionEvents } from "../helpers/cluster.ts";

@@ -7,13 +7,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { connect } from "nats";
 import * as assert from "uvu/assert";
 import { EXIT, exitCodeOf, LatecomerError } from "../../src/errors.ts";
-import {
-  ensureNatsServer,
-  findNatsServer,
-  type LocalNats,
-  type NatsServerOptions,
-  startNatsServer,
-} from "../../src/local/nats-server.ts";
+import { ensureNatsServer, findNatsServer } from "../../src/local/nats-install.ts";
+import { type LocalNats, type NatsServerOptions, startNatsServer } from "../../src/local/nats-server.ts";
 import { describe } from "../helpers/suite.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
