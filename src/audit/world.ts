@@ -319,7 +319,7 @@ export class World {
 const known = new WeakMap<Uint8Array, Judged & { readonly of: string }>();
 
 /** Reads a message once, however many worlds take it and wherever in their streams it lies. */
-export function readAgain(message: StoredMessage): Judged {
+function readAgain(message: StoredMessage): Judged {
   const of = `${message.subject} ${message.streamTimeMs}`;
   let reading = known.get(message.bytes);
   if (reading?.of !== of) {

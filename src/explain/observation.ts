@@ -44,7 +44,7 @@ export interface ObservationExplained {
 }
 
 /** What a level means, for people. */
-export const LEVEL_MEANING: Readonly<Record<Level, string>> = {
+const LEVEL_MEANING: Readonly<Record<Level, string>> = {
   [LEVEL.nothingKnown]: "nothing is known of this node or wallet",
   [LEVEL.walletElsewhere]: "the wallet is known, but only at other urls",
   [LEVEL.modelIncompatible]: "the node or wallet is known, but only with other models",

@@ -6,7 +6,7 @@ import { createBrotliDecompress, createGunzip, createInflate, gzip } from "node:
 import { StatementError } from "./clickhouse-session.ts";
 
 /** Largest body in bytes, unpacked: it is held in memory. */
-export const BODY_MAX_BYTES = 256 << 20;
+const BODY_MAX_BYTES = 256 << 20;
 
 /** ClickHouse's own default: most of the gain for a fraction of the time. */
 const GZIP_LEVEL = 3;

@@ -47,7 +47,7 @@ export class StatementError extends Error {
 }
 
 /** Largest result in bytes: it is held in memory as a whole, by the engine and once more here. */
-export const RESULT_MAX_BYTES = 128 << 20;
+const RESULT_MAX_BYTES = 128 << 20;
 
 /** What holds unless a request says otherwise. */
 const DEFAULTS: ReadonlyMap<string, string> = new Map([

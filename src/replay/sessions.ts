@@ -50,7 +50,7 @@ interface Seen {
   outsideSeq: number;
 }
 
-export class SessionCensus {
+class SessionCensus {
   readonly #headMs: number;
   readonly #sessions = new Map<string, Seen>();
 

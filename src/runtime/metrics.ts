@@ -13,7 +13,7 @@ import { EVENT_TYPES } from "../core/noise.ts";
 import type { Backlog, Bucket, Buckets, RollupStore } from "../ports.ts";
 
 /** Sources whose feeds have a label of their own. */
-export const MOST_SOURCES = 20;
+const MOST_SOURCES = 20;
 
 /** What the page tells of the moment; what is not known is undefined. */
 export interface Readings {

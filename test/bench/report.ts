@@ -60,7 +60,7 @@ const MATCHED_BYTES = 64;
 /** Linger of a live batch with the default settings, in milliseconds. */
 const LINGER_MS = 100;
 
-export function targetsOf(
+function targetsOf(
   { figures, processes, live, storm, starts, observations, steady, simulated }: Result,
 ): Target[] {
   const ratio = (name: string) => figures.find((one) => one.name === name)!.ofEmptyConsumer;

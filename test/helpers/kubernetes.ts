@@ -256,7 +256,7 @@ export function flawsOf(resource: Resource): string[] {
 }
 
 /** The documents of a YAML text. Throws at what is no YAML, or has a key twice. */
-export function readDocuments(yaml: string): Resource[] {
+function readDocuments(yaml: string): Resource[] {
   return parseAllDocuments(yaml).map((document) => {
     if (document.errors.length > 0) throw document.errors[0];
     return document.toJS() as Resource;
