@@ -5,7 +5,7 @@
  * duplication, batches, crashes, the number of partitions and of writers. The rows must be the same, byte for byte;
  * where one is not, the smallest schedule that still shows it is what a person can look at.
  */
-import { decode } from "../core/decode.ts";
+import { decode, eventTimeOf } from "../core/decode.ts";
 import { type Cell, differingColumns, type Row } from "../core/emit/row.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { judge } from "../core/judge.ts";
@@ -124,10 +124,9 @@ function columnsThatDiffer(inOrder: Row | undefined, scheduled: Row | undefined)
 function settingsFor(messages: readonly StoredMessage[], ttl: Ttl): WorldSettings {
   let [fromMs, toMs] = [Infinity, -Infinity];
   for (const message of messages) {
-    const decoded = decode(message);
-    if (decoded.outcome !== "accepted") continue;
-    fromMs = Math.min(fromMs, decoded.event.head.eventTimeMs);
-    toMs = Math.max(toMs, decoded.event.head.eventTimeMs);
+    const timeMs = eventTimeOf(decode(message));
+    fromMs = Math.min(fromMs, timeMs ?? Infinity);
+    toMs = Math.max(toMs, timeMs ?? -Infinity);
   }
   return { ...UNBOUNDED, ttl, allowedLatenessMs: Math.max(0, toMs - fromMs), mostSeen: 2 * messages.length };
 }

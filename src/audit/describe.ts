@@ -1,5 +1,5 @@
 /** A schedule in words, for whoever looks at what it shows. */
-import { decode } from "../core/decode.ts";
+import { decode, eventTimeOf } from "../core/decode.ts";
 import { formatInstant } from "../core/time.ts";
 import type { Arrival, Schedule, Step } from "./schedule.ts";
 import type { Stage } from "./world.ts";
@@ -20,7 +20,8 @@ export function describeSchedule(schedule: Schedule): { readonly messages: strin
 function describeArrival({ input: { message }, place }: Arrival): string {
   const decoded = decode(message);
   const { source, id, type } = decoded.envelope;
-  const time = decoded.outcome === "accepted" ? ` of ${formatInstant(decoded.event.head.eventTimeMs)}` : "";
+  const timeMs = eventTimeOf(decoded);
+  const time = timeMs === undefined ? "" : ` of ${formatInstant(timeMs)}`;
   return `message ${place}: ${source} ${type || "unreadable"} ${id}${time} (stream sequence ${message.streamSequence})`;
 }
 

@@ -193,6 +193,11 @@ export function decode(message: StoredMessage): Decoded {
   return { outcome: "accepted", envelope, event: { type, head, payload } as TelemetryEvent };
 }
 
+/** When the event of a message was; undefined where it holds none. */
+export function eventTimeOf(decoded: Decoded): number | undefined {
+  return decoded.outcome === "accepted" ? decoded.event.head.eventTimeMs : undefined;
+}
+
 function isEventType(type: string): type is EventType {
   return EVENT_TYPES.has(type);
 }

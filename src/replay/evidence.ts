@@ -5,7 +5,7 @@
  * hour before its time, so nothing before the hour before the earliest such snapshot needs to be read; and since a
  * snapshot may be as late as it likes, the stream is read to the end that it has when the replay begins.
  */
-import { FURTHEST_FUTURE_MS } from "../core/decode.ts";
+import { eventTimeOf, FURTHEST_FUTURE_MS } from "../core/decode.ts";
 import { SnapshotFeed } from "../core/feed.ts";
 import type { StoredMessage } from "../core/event.ts";
 import type { Identity } from "../core/identity.ts";
@@ -38,15 +38,21 @@ export async function surveyRange(
   range: SequenceRange,
   onProgress: OnProgress,
 ): Promise<EventTimes | null> {
-  let [fromMs, toMs] = [Infinity, -Infinity];
+  let times: EventTimes | null = null;
   for await (const slice of stream.messages(range, "events.>")) {
-    for (const message of slice) {
-      const { decoded } = judge(message);
-      if (decoded.outcome !== "accepted") continue;
-      fromMs = Math.min(fromMs, decoded.event.head.eventTimeMs);
-      toMs = Math.max(toMs, decoded.event.head.eventTimeMs);
-    }
+    times = widened(times, slice);
     onProgress(slice.at(-1)!.streamSequence - range.fromSeq + 1);
+  }
+  return times;
+}
+
+/** The times, and those of these messages. */
+export function widened(times: EventTimes | null, messages: readonly StoredMessage[]): EventTimes | null {
+  let { fromMs, toMs } = times ?? { fromMs: Infinity, toMs: -Infinity };
+  for (const message of messages) {
+    const timeMs = eventTimeOf(judge(message).decoded);
+    fromMs = Math.min(fromMs, timeMs ?? Infinity);
+    toMs = Math.max(toMs, timeMs ?? -Infinity);
   }
   return fromMs > toMs ? null : { fromMs, toMs };
 }

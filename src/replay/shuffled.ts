@@ -6,6 +6,7 @@
  * block the contents are permuted and the sequences stay, for whoever reads counts on their ascending. What was read up
  * to a sequence in the midst of a block is therefore no part of the stream: a restart must begin where its block does.
  */
+import { eventTimeOf } from "../core/decode.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { judge } from "../core/judge.ts";
 import type { MessageSource, StreamPosition } from "../ports.ts";
@@ -98,9 +99,8 @@ export class ShuffledSource implements MessageSource {
   }
 
   #gather(message: StoredMessage): void {
-    const { decoded } = judge(message);
     // What does not decode has no event time, and may stand anywhere.
-    const timeMs = decoded.outcome === "accepted" ? decoded.event.head.eventTimeMs : undefined;
+    const timeMs = eventTimeOf(judge(message).decoded);
     const leastMs = Math.min(this.#leastMs, timeMs ?? Infinity);
     const greatestMs = Math.max(this.#greatestMs, timeMs ?? -Infinity);
     const isFull = this.#gathered.length >= MOST_MESSAGES || this.#gatheredBytes >= MOST_BYTES;

@@ -3,13 +3,14 @@
  * them, as a replay chooses these. All of it is held in memory; nothing is written anywhere.
  */
 import { type Input, inputOf } from "../audit/schedule.ts";
+import { eventTimeOf } from "../core/decode.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { SESSION_TYPES } from "../core/route.ts";
 import type { Ttl } from "../core/select.ts";
 import { stateKey } from "../core/subject.ts";
 import type { IncompleteSession, ReplayedStream, SequenceRange } from "../ports.ts";
 import { judge } from "../core/judge.ts";
-import { CAPABILITIES, type EventTimes, evidenceStart } from "../replay/evidence.ts";
+import { CAPABILITIES, type EventTimes, evidenceStart, widened } from "../replay/evidence.ts";
 import { QUIET_MS } from "../replay/replay.ts";
 import { incompleteSessions } from "../replay/sessions.ts";
 
@@ -49,11 +50,12 @@ export async function readWindow(
 ): Promise<Window> {
   const messages: StoredMessage[] = [];
   const size = range.toSeq - range.fromSeq + 1;
+  let times: EventTimes | null = null;
   for await (const slice of stream.messages(range, "events.>")) {
     for (const message of slice) messages.push(message);
+    times = widened(times, slice);
     onPhase("reading", slice.at(-1)!.streamSequence - range.fromSeq + 1, size);
   }
-  const times = timesOf(messages);
   const { fromSeq, isWhole } = await evidenceStart(stream, times, { ttl });
   const { firstSeq, lastSeq } = await stream.bounds();
   const around: StoredMessage[] = [];
@@ -80,22 +82,9 @@ export function leftOutKeys({ leftOut }: Window): Set<string> {
   return new Set(leftOut.map(({ source, sessionKey }) => stateKey(source, sessionKey)));
 }
 
-function timesOf(messages: readonly StoredMessage[]): EventTimes | null {
-  let [fromMs, toMs] = [Infinity, -Infinity];
-  for (const message of messages) {
-    const { decoded } = judge(message);
-    if (decoded.outcome !== "accepted") continue;
-    fromMs = Math.min(fromMs, decoded.event.head.eventTimeMs);
-    toMs = Math.max(toMs, decoded.event.head.eventTimeMs);
-  }
-  return fromMs > toMs ? null : { fromMs, toMs };
-}
-
 function counts(message: StoredMessage, { fromMs, toMs }: EventTimes, { beforeMs, afterMs }: Ttl): boolean {
-  const { decoded } = judge(message);
-  if (decoded.outcome !== "accepted") return false;
-  const { eventTimeMs } = decoded.event.head;
-  return eventTimeMs >= fromMs - beforeMs && eventTimeMs <= toMs + afterMs;
+  const timeMs = eventTimeOf(judge(message).decoded) ?? NaN;
+  return timeMs >= fromMs - beforeMs && timeMs <= toMs + afterMs;
 }
 
 function snapshotsIn(messages: readonly StoredMessage[]): WindowSnapshot[] {
