@@ -39,6 +39,12 @@ const OLDEST_CLICKHOUSE = [24, 8] as const;
 
 export const ok = (check: string, detail: string): Finding => ({ check, state: "ok", detail, fix: "" });
 
+type Found = (check: string, detail: string, fix: string) => Finding;
+
+export const unknown: Found = (check, detail, fix) => ({ check, state: "unknown", detail, fix });
+export const warning: Found = (check, detail, fix) => ({ check, state: "warning", detail, fix });
+export const failed: Found = (check, detail, fix) => ({ check, state: "failed", detail, fix });
+
 /** The folder of the embedded engine is there and can be written. */
 export async function checkFolder(config: Config): Promise<Finding> {
   const check = "folder";
@@ -49,13 +55,8 @@ export async function checkFolder(config: Config): Promise<Finding> {
     return ok(check, folder);
   } catch (error) {
     const isMissing = (error as { code?: string }).code === "ENOENT";
-    if (isMissing) return { check, state: "failed", detail: `there is no ${folder}`, fix: "latecomer init" };
-    return {
-      check,
-      state: "failed",
-      detail: `${folder} cannot be written`,
-      fix: "choose another folder in CLICKHOUSE_URL",
-    };
+    if (isMissing) return failed(check, `there is no ${folder}`, "latecomer init");
+    return failed(check, `${folder} cannot be written`, "choose another folder in CLICKHOUSE_URL");
   }
 }
 
@@ -68,15 +69,10 @@ export async function checkNats(config: Config, nc: NatsConnection): Promise<Fin
     { name, changes },
   ) => `${name} (${changes.map(({ field, from, to }) => `${field} ${from}, defined ${to}`).join("; ")})`);
   if (missing.length > 0) {
-    findings.push({
-      check: "streams",
-      state: "failed",
-      detail: `missing: ${missing.join(", ")}`,
-      fix: "latecomer init",
-    });
+    findings.push(failed("streams", `missing: ${missing.join(", ")}`, "latecomer init"));
   } else if (drifted.length > 0) {
     const detail = `differ from their definition: ${drifted.join(", ")}`;
-    findings.push({ check: "streams", state: "warning", detail, fix: "latecomer init --dry-run shows the difference" });
+    findings.push(warning("streams", detail, "latecomer init --dry-run shows the difference"));
   } else {
     findings.push(ok("streams", `${plans.length} as defined`));
   }
@@ -87,16 +83,16 @@ export async function checkNats(config: Config, nc: NatsConnection): Promise<Fin
 }
 
 async function checkGeneration(config: Config, nc: NatsConnection): Promise<Finding> {
-  const failed = (detail: string, fix: string): Finding => ({ check: "generation", state: "failed", detail, fix });
+  const check = "generation";
   try {
     const generation = await readGeneration(nc);
-    if (generation === undefined) return failed("there is none", "latecomer init");
-    if (generation.hash === contentHash(config)) return ok("generation", String(generation.generation));
+    if (generation === undefined) return failed(check, "there is none", "latecomer init");
+    if (generation.hash === contentHash(config)) return ok(check, String(generation.generation));
     const detail = `${generation.generation} was made for other TTLs or another version`;
-    return failed(detail, "restore the settings, or latecomer init --raise-generation");
+    return failed(check, detail, "restore the settings, or latecomer init --raise-generation");
   } catch (error) {
     if ((error as LatecomerError).code !== "GENERATION_CORRUPT") throw error;
-    return failed("it cannot be read", "latecomer init --raise-generation");
+    return failed(check, "it cannot be read", "latecomer init --raise-generation");
   }
 }
 
@@ -108,12 +104,8 @@ export function serverFinding(
   const check = "nats-server";
   const detail = `${version} at ${maskUrl(url)}`;
   if (cluster === undefined || !isOlder(version, OLDEST_CLUSTER)) return ok(check, detail);
-  return {
-    check,
-    state: "warning",
-    detail: `${detail}: members of a cluster before ${OLDEST_CLUSTER.join(".")} may come to disagree`,
-    fix: "upgrade nats-server",
-  };
+  const risk = `members of a cluster before ${OLDEST_CLUSTER.join(".")} may come to disagree`;
+  return warning(check, `${detail}: ${risk}`, "upgrade nats-server");
 }
 
 /** The schema is that of this version, and the engine's clock is ours. */
@@ -127,14 +119,9 @@ export async function checkClickHouse(config: Config, clickhouse: ClickHouse): P
   const changed = status.filter((one) => one.state === "changed").map((one) => one.name);
   if (changed.length > 0) {
     const fix = "use the Latecomer that made this database, or another database";
-    findings.push({ check: "schema", state: "failed", detail: `other versions of ${changed.join(", ")}`, fix });
+    findings.push(failed("schema", `other versions of ${changed.join(", ")}`, fix));
   } else if (pending.length > 0) {
-    findings.push({
-      check: "schema",
-      state: "failed",
-      detail: `pending: ${pending.join(", ")}`,
-      fix: "latecomer init",
-    });
+    findings.push(failed("schema", `pending: ${pending.join(", ")}`, "latecomer init"));
   } else {
     findings.push(ok("schema", `${status.length} migrations in ${config.database}`));
     findings.push(...await checkWriters(config, clickhouse));
@@ -146,7 +133,7 @@ export async function checkClickHouse(config: Config, clickhouse: ClickHouse): P
 function engineFinding(version: string, description: string): Finding {
   if (!isOlder(version, OLDEST_CLICKHOUSE)) return ok("ClickHouse", `${version} at ${description}`);
   const detail = `${version} at ${description} is older than ${OLDEST_CLICKHOUSE.join(".")}`;
-  return { check: "ClickHouse", state: "failed", detail, fix: "upgrade ClickHouse" };
+  return failed("ClickHouse", detail, "upgrade ClickHouse");
 }
 
 /** Tables and views are those of the migrations: somebody may have changed one by hand. */
@@ -171,13 +158,13 @@ async function checkWriters(config: Config, clickhouse: ClickHouse): Promise<Fin
   const check = "writer of the facts";
   const writers = await factWriters(clickhouse, config.database);
   const doubts = writers.flatMap(({ fact, doubt }): Finding[] =>
-    doubt === undefined ? [] : [{ check, state: "warning", detail: `${fact}: ${doubt.why}`, fix: doubt.fix }]
+    doubt === undefined ? [] : [warning(check, `${fact}: ${doubt.why}`, doubt.fix)]
   );
   if (doubts.length > 0) return doubts;
   const ofOthers = writers.filter(({ writer }) => writer !== "latecomer");
   if (ofOthers.length === 0) return [ok(check, "latecomer")];
   const detail = `latecomer, but ${ofOthers.map(({ fact, writer }) => `${fact}: ${writer}`).join(", ")}`;
-  return [{ check, state: "warning", detail, fix: "latecomer cutover plan tells the way to latecomer" }];
+  return [warning(check, detail, "latecomer cutover plan tells the way to latecomer")];
 }
 
 /** Throws when a check that must hold at start-up failed; the message says what to do. */

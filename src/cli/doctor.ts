@@ -7,7 +7,7 @@ import { formatDuration } from "../core/time.ts";
 import { EXIT } from "../errors.ts";
 import { systemClock } from "../runtime/clock.ts";
 import { DEADLINE_MS } from "../runtime/probe.ts";
-import { checkClickHouse, checkDrift, checkFolder, checkNats, type Finding } from "./checks.ts";
+import { checkClickHouse, checkDrift, checkFolder, checkNats, failed, type Finding, unknown } from "./checks.ts";
 import { checkKeeping, checkReplicas } from "./keeping.ts";
 import { checkConsumers, checkPartitions, checkRollup } from "./partitions.ts";
 import { checkClickHousePermissions, checkNatsPermissions } from "./permissions.ts";
@@ -55,7 +55,7 @@ async function whereReadable(check: string, look: () => Promise<Finding[]>): Pro
     const { code, message } = error as Error & { code?: string };
     if (code !== ErrorCode.PermissionsViolation && code !== `NATS_${ErrorCode.PermissionsViolation}`) throw error;
     const fix = "run doctor as a user that may read it, see deploy/nats/accounts.conf";
-    return [{ check, state: "unknown", detail: `this user may not look: ${message}`, fix }];
+    return [unknown(check, `this user may not look: ${message}`, fix)];
   }
 }
 
@@ -66,12 +66,7 @@ async function findSilence(clickhouse: ClickHouse): Promise<Finding[]> {
   const outcome = await Promise.race([clickhouse.ping(), late]).finally(() => answered.abort());
   if (outcome !== "late") return [];
   const detail = `${clickhouse.description} does not answer within ${formatDuration(DEADLINE_MS)}`;
-  return [{
-    check: "ClickHouse",
-    state: "failed",
-    detail,
-    fix: "look at its load and its log; start it again if it hangs",
-  }];
+  return [failed("ClickHouse", detail, "look at its load and its log; start it again if it hangs")];
 }
 
 /** Every check that can be made; one that cannot is a finding too. */
@@ -81,7 +76,7 @@ export async function examine(config: Config): Promise<Finding[]> {
     try {
       findings.push(...await work());
     } catch (error) {
-      findings.push({ check, state: "failed", detail: (error as Error).message, fix });
+      findings.push(failed(check, (error as Error).message, fix));
     }
   };
   const nats = () => withNats(config, (nc) => examineNats(config, nc));

@@ -5,7 +5,7 @@ import { formatDuration } from "../core/time.ts";
 import { isNotFound } from "../nats/connection.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "../nats/definitions.ts";
 import { isClustered } from "../nats/provision.ts";
-import { type Finding, ok } from "./checks.ts";
+import { failed, type Finding, ok, unknown, warning } from "./checks.ts";
 
 /** Within so long after each other repeats are dropped by the server, as streams/CONTRACT.md promises publishers. */
 const PROMISED_WINDOW_MS = 120_000;
@@ -35,11 +35,11 @@ export async function checkReplicas({ replicas }: Pick<Config, "replicas">, nc: 
   const have = await replicasOf(nc);
   if (have > 1) {
     const detail = `${EVENT_STREAM} has ${have}, and nats-server is by itself: it refuses the stream at its next start`;
-    return { check, state: "failed", detail, fix: "latecomer init --replicas 1 --force, before that" };
+    return failed(check, detail, "latecomer init --replicas 1 --force, before that");
   }
   if (replicas === 1) return ok(check, "1, on a server by itself");
   const detail = `${replicas} need a cluster of nats-servers, and this one is by itself`;
-  return { check, state: "failed", detail, fix: "leave out LATECOMER_REPLICAS, or make it one of a cluster" };
+  return failed(check, detail, "leave out LATECOMER_REPLICAS, or make it one of a cluster");
 }
 
 /** How many the event stream has; 1 when it is not there. */
@@ -67,7 +67,7 @@ function retentionFinding({ ttlBeforeMs, ttlAfterMs, allowedLatenessMs }: Rules,
   }`;
   if (keptMs >= neededMs) return ok(check, detail);
   const fix = `latecomer init --stream-retention ${formatDuration(neededMs)}, or more, or shorter TTLs`;
-  return { check, state: "warning", detail: `${detail}: what expires before cannot be corrected again`, fix };
+  return warning(check, `${detail}: what expires before cannot be corrected again`, fix);
 }
 
 function windowFinding({ name, duplicate_window }: StreamConfig): Finding {
@@ -76,7 +76,7 @@ function windowFinding({ name, duplicate_window }: StreamConfig): Finding {
   const detail = `repeated message ids are dropped for ${formatDuration(windowMs)}`;
   if (windowMs >= PROMISED_WINDOW_MS) return ok(check, detail);
   const more = `, ${formatDuration(PROMISED_WINDOW_MS)} are promised: later repeats are stored, and fold away`;
-  return { check, state: "warning", detail: detail + more, fix: "latecomer init" };
+  return warning(check, detail + more, "latecomer init");
 }
 
 /** How JetStream writes to its disk: after each message, or every so many milliseconds; undefined when it tells nothing. */
@@ -113,11 +113,11 @@ export function syncFinding(sync: Sync, version: string, replicas: number): Find
     const fix = isOld
       ? "on 2.10 and later: sync_interval: always in the block jetstream of its configuration"
       : "look for sync_interval in the block jetstream of its configuration";
-    return { check, state: "unknown", detail: `cannot be read: ${why}; ${covered}`, fix };
+    return unknown(check, `cannot be read: ${why}; ${covered}`, fix);
   }
   if (sync.always) return ok(check, "after each message");
   const detail = `every ${formatDuration(sync.intervalMs)}; ${covered}`;
   if (replicas > 1) return ok(check, detail);
   const fix = "sync_interval: always in the block jetstream of its configuration, or LATECOMER_REPLICAS=3";
-  return { check, state: "warning", detail: `${detail}: a power cut loses what was confirmed since`, fix };
+  return warning(check, `${detail}: a power cut loses what was confirmed since`, fix);
 }

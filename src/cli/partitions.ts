@@ -10,7 +10,7 @@ import { readCosts, readGaps } from "../runtime/state.ts";
 import { formatDuration, formatInstant } from "../core/time.ts";
 import { DIRTY_STREAM, EVENT_STREAM } from "../nats/definitions.ts";
 import { CONSUMER_CONFIG, openDirtyMinuteQueue } from "../nats/dirty.ts";
-import { type Finding, ok } from "./checks.ts";
+import { type Finding, ok, warning } from "./checks.ts";
 
 const GAPS = "gaps.";
 const COSTS = "costs.";
@@ -61,10 +61,10 @@ async function partitionFinding(
   const lagMs = Math.max(0, Date.now() - waitsSinceMs);
   const detail = `done to ${doneSeq} of ${last}, ${formatDuration(Math.floor(lagMs / 1_000) * 1_000)} late, ${by}`;
   if (owner === undefined) {
-    return { check, state: "warning", detail, fix: wayToRead(partition, count) };
+    return warning(check, detail, wayToRead(partition, count));
   }
   if (lagMs <= LONGEST_WAIT_MS) return ok(check, detail);
-  return { check, state: "warning", detail, fix: "latecomer run, once more; its log tells what it waits for" };
+  return warning(check, detail, "latecomer run, once more; its log tells what it waits for");
 }
 
 /** What has somebody read a partition that nobody reads, by the number of partitions that processes are told of. */
@@ -75,13 +75,12 @@ function wayToRead(partition: string, count: number): string {
 }
 
 function gapFindings(partition: string, text: string): Finding[] {
-  return readGaps(text).map(({ fromSeq, toSeq, processed }) => ({
-    check: "gap",
-    state: "warning",
-    detail: `partition ${partition}: ${fromSeq} to ${toSeq} were gone before they could be read` +
-      (processed ? " again: corrections may be missing" : ": never processed"),
-    fix: "raise LATECOMER_STREAM_RETENTION, or keep up; have the publisher send them again",
-  }));
+  return readGaps(text).map(({ fromSeq, toSeq, processed }) => {
+    const detail = `partition ${partition}: ${fromSeq} to ${toSeq} were gone before they could be read` +
+      (processed ? " again: corrections may be missing" : ": never processed");
+    const fix = "raise LATECOMER_STREAM_RETENTION, or keep up; have the publisher send them again";
+    return warning("gap", detail, fix);
+  });
 }
 
 /** What mends a bound that was reached; the window is to be replayed as well. */
@@ -92,15 +91,11 @@ const BOUND: Readonly<Record<Cost["kind"], string>> = {
 
 function costFindings(partition: string, text: string): Finding[] {
   return readCosts(text).map(({ kind, source, count, span }) => {
-    const from = `${formatInstant(span.fromMs)} to ${formatInstant(span.toMs)}`;
-    return {
-      check: "bound",
-      state: "warning",
-      detail: `partition ${partition}: ${count} ${kind}${source === "" ? "" : ` of ${source}`}, ${from}`,
-      fix: `raise ${
-        BOUND[kind]
-      }; latecomer replay --backfill of that window; then nats kv del checkpoints ${COSTS}${partition}`,
-    };
+    const of = source === "" ? "" : ` of ${source}`;
+    const window = `${formatInstant(span.fromMs)} to ${formatInstant(span.toMs)}`;
+    const key = `${COSTS}${partition}`;
+    const fix = `raise ${BOUND[kind]}; latecomer replay --backfill of that window; then nats kv del checkpoints ${key}`;
+    return warning("bound", `partition ${partition}: ${count} ${kind}${of}, ${window}`, fix);
   });
 }
 
@@ -116,23 +111,18 @@ export async function checkConsumers(nc: NatsConnection): Promise<Finding[]> {
     const replay = /^replay-(.+)$/.exec(name)?.[1];
     if (replay !== undefined && !replays.has(replay)) {
       const fix = `nats consumer rm ${EVENT_STREAM} ${name}`;
-      findings.push({ check, state: "warning", detail: `${name} is left of a replay that is gone`, fix });
+      findings.push(warning(check, `${name} is left of a replay that is gone`, fix));
     }
     if ((replay !== undefined || name.startsWith("attributor-")) && config.ack_policy !== AckPolicy.All) {
       const detail = `${name} has the ack policy ${config.ack_policy}, not ${AckPolicy.All}`;
-      findings.push({ check, state: "warning", detail, fix: `nats consumer rm ${EVENT_STREAM} ${name}` });
+      findings.push(warning(check, detail, `nats consumer rm ${EVENT_STREAM} ${name}`));
     }
   }
   for await (const { name, config } of jsm.consumers.list(DIRTY_STREAM)) {
     count++;
     const fix = `nats consumer rm ${DIRTY_STREAM} ${name}; the next worker makes it as it must be`;
     if (name !== CONSUMER_CONFIG.durable_name) {
-      findings.push({
-        check,
-        state: "warning",
-        detail: `${name} takes marks away from ${CONSUMER_CONFIG.durable_name}`,
-        fix,
-      });
+      findings.push(warning(check, `${name} takes marks away from ${CONSUMER_CONFIG.durable_name}`, fix));
       continue;
     }
     const drifted = Object.entries(CONSUMER_CONFIG).filter(([field, wanted]) =>
@@ -140,7 +130,7 @@ export async function checkConsumers(nc: NatsConnection): Promise<Finding[]> {
     );
     for (const [field, wanted] of drifted) {
       const detail = `${name}: ${field} ${config[field as keyof typeof CONSUMER_CONFIG]}, defined ${wanted}`;
-      findings.push({ check, state: "warning", detail, fix });
+      findings.push(warning(check, detail, fix));
     }
   }
   return findings.length > 0 ? findings : [ok(check, `${count} as defined`)];
@@ -154,5 +144,5 @@ export async function checkRollup(nc: NatsConnection): Promise<Finding> {
   const ageMs = Math.max(0, Date.now() - oldestMs);
   const detail = `${pending} minutes wait, the oldest for ${formatDuration(Math.floor(ageMs / 1_000) * 1_000)}`;
   if (ageMs <= LONGEST_WAIT_MS) return ok(check, detail);
-  return { check, state: "warning", detail, fix: "latecomer run --roles rollup, once more if one runs" };
+  return warning(check, detail, "latecomer run --roles rollup, once more if one runs");
 }

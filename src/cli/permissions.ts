@@ -10,7 +10,7 @@ import { ClickHouseError } from "../clickhouse/errors.ts";
 import { migratedTables } from "../clickhouse/migrate.ts";
 import { bucketStream, DEAD_LETTER_STREAM, DIRTY_STREAM, EVENT_STREAM } from "../nats/definitions.ts";
 import { CONSUMER_CONFIG } from "../nats/dirty.ts";
-import { type Finding, ok } from "./checks.ts";
+import { type Finding, ok, unknown } from "./checks.ts";
 
 /** Nobody's: no partition, key, stream or table has this name. */
 const NOBODY = "latecomer-doctor";
@@ -165,7 +165,7 @@ async function findings(
   // Somebody who only looks, with a user of their own, is not who will run.
   if (writes === 0 && attempts.some(isWrite)) {
     const detail = "this user may write nothing of what run writes, so it is for looking";
-    return [{ check, state: "unknown", detail, fix: "run doctor as the processor's user" }];
+    return [unknown(check, detail, "run doctor as the processor's user")];
   }
   return found.length > 0 ? found : [ok(check, `${attempts.length} operations may be done`)];
 }

@@ -11,7 +11,7 @@ const MOST_FILES = 20_000;
 /** Written at once when filling; the last piece is halved until nothing fits any more. */
 const PIECE_BYTES = 1 << 20;
 
-class SmallDisk {
+export class SmallDisk {
   readonly folder: string;
 
   constructor(folder: string) {
