@@ -6,6 +6,7 @@ import { connect } from "nats";
 import * as assert from "uvu/assert";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { type Command, type Ended, eventually, inFolder, latecomer, startCommand, within } from "../helpers/cluster.ts";
+import { isAlive } from "../helpers/script.ts";
 import { describe } from "../helpers/suite.ts";
 import { linesIn } from "../helpers/terminal.ts";
 
@@ -18,15 +19,6 @@ const NOWHERE = "127.0.0.1:9";
 function json(ended: Ended): Record<string, unknown> {
   assert.is(ended.code, 0, ended.err);
   return JSON.parse(ended.out);
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
 }
 
 /** A folder, and a nats-server that commands in it are told of. */

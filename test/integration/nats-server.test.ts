@@ -1,26 +1,15 @@
 /** Our own nats-server: started, used, crashed, restarted on its port, and never left behind. */
-import { spawn } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { connect } from "nats";
 import * as assert from "uvu/assert";
-import { EXIT, exitCodeOf, LatecomerError } from "../../src/errors.ts";
+import { EXIT, exitCodeOf } from "../../src/errors.ts";
 import { ensureNatsServer, findNatsServer } from "../../src/local/nats-install.ts";
 import { type LocalNats, type NatsServerOptions, startNatsServer } from "../../src/local/nats-server.ts";
+import { eventually, inFolder } from "../helpers/cluster.ts";
+import { failureOf } from "../helpers/failure.ts";
+import { isAlive, moduleUrl, runScript } from "../helpers/script.ts";
 import { describe } from "../helpers/suite.ts";
-
-const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-
-async function inFolder(run: (folder: string) => Promise<void>): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "latecomer-test-"));
-  try {
-    await run(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
 
 async function withNats(options: Partial<NatsServerOptions>, use: (nats: LocalNats, folder: string) => Promise<void>) {
   await inFolder(async (folder) => {
@@ -31,33 +20,6 @@ async function withNats(options: Partial<NatsServerOptions>, use: (nats: LocalNa
       await nats.kill();
     }
   });
-}
-
-async function failureOf(work: Promise<unknown>): Promise<LatecomerError> {
-  try {
-    await work;
-  } catch (error) {
-    assert.instance(error, LatecomerError);
-    return error as LatecomerError;
-  }
-  throw new Error("expected a failure");
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // A zombie that nobody has waited for yet is dead, too.
-    return !existsSync("/proc/self") || !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
-}
-
-async function eventually(what: string, holds: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 10_000; !holds();) {
-    if (Date.now() > deadline) throw new Error(`never came true: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 describe("startNatsServer()", (test) => {
@@ -161,24 +123,15 @@ describe("startNatsServer()", (test) => {
 
   test("ends with the process that started it", () =>
     inFolder(async (folder) => {
-      const script = join(folder, "script.ts");
-      writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
-      writeFileSync(
-        script,
-        `import { startNatsServer } from ${JSON.stringify(pathToFileURL(join(root, "src/local/nats-server.ts")).href)};
+      const child = runScript(
+        folder,
+        `import { startNatsServer } from ${JSON.stringify(moduleUrl("src/local/nats-server.ts"))};
         const nats = await startNatsServer({ folder: ${JSON.stringify(join(folder, "nats"))} });
         console.log("pid", nats.pid);`,
       );
-      const args = "Deno" in globalThis
-        ? ["run", "-A", "--no-check", "--config", join(root, "deno.json"), script]
-        : ["--import", "tsx", "--no-warnings", script];
-      const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", "pipe", "inherit"] });
-      let output = "";
-      child.stdout.on("data", (chunk) => output += chunk);
-      const code = await new Promise((resolve) => child.once("close", resolve));
-      assert.is(code, 0);
-      const pid = Number(/^pid (\d+)/.exec(output)?.[1]);
-      assert.ok(pid > 0, output);
+      assert.is(await child.ended, 0, child.output);
+      const pid = Number(/^pid (\d+)/m.exec(child.output)?.[1]);
+      assert.ok(pid > 0, child.output);
       await eventually("the server has ended", () => !isAlive(pid));
     }));
 });
