@@ -9,6 +9,10 @@ export class MinHeap<Item> {
     return this.#keys[0] ?? Infinity;
   }
 
+  get size(): number {
+    return this.#keys.length;
+  }
+
   push(key: number, item: Item): void {
     let at = this.#keys.push(key) - 1;
     this.#items.push(item);

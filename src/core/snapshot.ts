@@ -7,7 +7,7 @@ import * as v from "valibot";
 import { capabilityOf, NO_CAPABILITY } from "./catalogue.ts";
 import { DECODER_VERSION } from "./decode.ts";
 import { fitsBucket } from "./effects.ts";
-import type { CapabilitiesEvent, CapabilityEntry, Hardware, ModelConstraint } from "./event.ts";
+import type { CapabilitiesEvent, CapabilityEntry, Gpu, Hardware, ModelConstraint } from "./event.ts";
 import { canonicalPipeline } from "./normalise.ts";
 
 /** One thing a node runs. A node whose models are unknown has one item with a blank model. */
@@ -43,7 +43,7 @@ export interface AdvertisedItem {
   readonly pipeline: string;
   readonly model: string;
   /** The GPU of this line, or undefined for a line without one. */
-  readonly gpu: CapabilityEntry["hardware"][number]["gpus"][number] | undefined;
+  readonly gpu: Gpu | undefined;
   readonly capabilityId: number;
   readonly constraint: ModelConstraint | undefined;
 }

@@ -48,17 +48,12 @@ export function newTally(): Tally {
 export function* arrivals(events: Iterable<Event>, options: ArrivalOptions, tally: Tally): Generator<Uint8Array> {
   const draw = new Draw(options.seed, 2);
   const held = new MinHeap<Uint8Array>();
-  let count = 0;
-  const hold = (atMs: number, bytes: Uint8Array) => {
-    held.push(atMs, bytes);
-    count++;
-  };
   const handed = (bytes: Uint8Array) => {
     tally.bytes += bytes.length;
     return bytes;
   };
   for (const { atMs, envelope } of events) {
-    for (; held.least <= atMs || count > MOST_HELD; count--) {
+    while (held.least <= atMs || held.size > MOST_HELD) {
       if (held.least > atMs) tally.hastened++;
       yield handed(held.pop()!);
     }
@@ -70,18 +65,18 @@ export function* arrivals(events: Iterable<Event>, options: ArrivalOptions, tall
     tally.toMs = Math.max(tally.toMs, atMs);
     if (draw.chance(options.late)) {
       tally.late++;
-      hold(atMs + draw.logarithmic(LATENESS_MS.least, LATENESS_MS.most), bytes);
+      held.push(atMs + draw.logarithmic(LATENESS_MS.least, LATENESS_MS.most), bytes);
     } else yield handed(bytes);
     if (draw.chance(options.duplicates)) {
       tally.duplicates++;
-      hold(atMs + draw.between(0, REPEAT_MS), bytes);
+      held.push(atMs + draw.between(0, REPEAT_MS), bytes);
     }
     if (draw.chance(options.malformed)) {
       tally.malformed++;
       yield handed(encoder.encode(malformed(draw, text)));
     }
   }
-  for (; count > 0; count--) yield handed(held.pop()!);
+  while (held.size > 0) yield handed(held.pop()!);
 }
 
 /** A message that is refused, each for one of the reasons that faulty publishers give. */
