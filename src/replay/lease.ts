@@ -67,7 +67,8 @@ export class ReplayLease {
       await this.#clock.sleep(RENEW_MS, this.#ended.signal);
       if (this.#ended.signal.aborted) return;
       try {
-        const revision = await this.#write();
+        const entry = { key: leaseKey(this.#id), value: this.#owner, revision: this.#revision };
+        const revision = await writeAgain(this.#bucket, entry, (present) => present?.value === this.#owner);
         if (revision === undefined) return this.#lost.abort();
         this.#revision = revision;
       } catch (error) {
@@ -75,11 +76,5 @@ export class ReplayLease {
         if (!isRetryable(error)) return this.#lost.abort();
       }
     }
-  }
-
-  /** Writes the entry again; undefined when it is somebody else's now, or gone. */
-  #write(): Promise<number | undefined> {
-    const entry = { key: leaseKey(this.#id), value: this.#owner, revision: this.#revision };
-    return writeAgain(this.#bucket, entry, (present) => present?.value === this.#owner);
   }
 }

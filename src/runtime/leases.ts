@@ -151,18 +151,15 @@ export class Leases {
     if (revision !== undefined) this.#memberRevision = revision;
   }
 
+  /** Writes the entry of a lease again, also when it had expired; false when it is somebody else's now. */
   async #renew(partition: string, revision: number): Promise<boolean> {
-    const renewed = await this.#write(partition, revision);
+    const isOurs = (present: BucketEntry | undefined) =>
+      present === undefined || readHolder(present.value).owner === this.#name;
+    const entry = { key: partition, value: this.#entry, revision };
+    const renewed = await writeAgain(this.#bucket, entry, isOurs);
     // It may have been given up meanwhile; then nobody here reads it, and the next round takes it if it is still ours.
     if (renewed !== undefined && this.#held.has(partition)) this.#held.set(partition, renewed);
     return renewed !== undefined;
-  }
-
-  /** Writes an entry of ours again, also when it had expired; undefined when it is somebody else's now. */
-  #write(key: string, revision: number): Promise<number | undefined> {
-    const isOurs = (present: BucketEntry | undefined) =>
-      present === undefined || readHolder(present.value).owner === this.#name;
-    return writeAgain(this.#bucket, { key, value: this.#entry, revision }, isOurs);
   }
 }
 
