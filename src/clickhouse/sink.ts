@@ -4,7 +4,7 @@
  * Rows of a fact that somebody else writes are withheld (see writer.ts). Who writes it is asked at most once a second and
  * never for a batch alone; so a sink that is told to stop has decided its last insert after a second.
  */
-import type { Counts } from "../core/effects.ts";
+import { count, type Counts } from "../core/effects.ts";
 import type { Table } from "../core/emit/row.ts";
 import { factOf } from "../core/facts.ts";
 import type { Clock, Log, Sink } from "../ports.ts";
@@ -42,7 +42,7 @@ export function openSink(clickhouse: ClickHouse, { clock, log, counts, onInserte
       if (writer !== "latecomer") {
         if (before === undefined) log.warn({ fact: table, writer }, "another writes this fact: its rows are withheld");
         withheld.set(table, (before ?? 0) + rowCount);
-        counts.set("rows_withheld", (counts.get("rows_withheld") ?? 0) + rowCount);
+        count(counts, "rows_withheld", rowCount);
         return;
       }
       if (before !== undefined) log.info({ fact: table, withheld: before }, "this fact is written again");

@@ -91,6 +91,11 @@ export function joinedCost(one: Cost, other: Cost): Cost {
 /** What is counted, by name; names are those of the metrics. */
 export type Counts = Map<string, number>;
 
+/** Counts so many more of a name. */
+export function count(counts: Counts, name: string, by = 1): void {
+  counts.set(name, (counts.get(name) ?? 0) + by);
+}
+
 export interface Effects {
   readonly deadLetters: readonly DeadLetter[];
   /** Without those that `takeRows` has handed over. */

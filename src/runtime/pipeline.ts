@@ -10,7 +10,7 @@
  * Snapshots alone are written as soon as they are read: whoever knows one sooner has less to correct.
  */
 import type { Gap } from "../core/checkpoint.ts";
-import type { Counts, Effects } from "../core/effects.ts";
+import { count, type Counts, type Effects } from "../core/effects.ts";
 import type { Row, Table } from "../core/emit/row.ts";
 import type { StoredMessage } from "../core/event.ts";
 import { judge } from "../core/judge.ts";
@@ -92,7 +92,7 @@ export class PartitionPipeline {
     this.#rows = ports.sink.begin();
     const { clock, random, log } = ports;
     const onRetry: OnRetry = (error, attempt, pauseMs) => {
-      this.#count("attempts_failed", 1);
+      count(this.#counts, "attempts_failed", 1);
       // The first and then every tenth: an outage of an hour must not fill a disk.
       if (attempt % 10 !== 1) return;
       log.warn({ partition: settings.partition, attempt, pauseMs, error: error.message }, "a dependency is away");
@@ -218,13 +218,9 @@ export class PartitionPipeline {
     if (firstSeq <= fromSeq) return;
     const gap: Gap = { fromSeq, toSeq: firstSeq - 1, processed: false };
     this.#gapSeenTo = gap.toSeq;
-    this.#count("stream_gap_messages", gap.toSeq - gap.fromSeq + 1);
+    count(this.#counts, "stream_gap_messages", gap.toSeq - gap.fromSeq + 1);
     log.error({ partition: this.#settings.partition, ...gap }, "the stream dropped messages before they were read");
     await state.noteGap(this.#settings.partition, gap);
-  }
-
-  #count(name: string, by: number): void {
-    this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
   }
 
   #startCommit(): void {
@@ -256,7 +252,7 @@ export class PartitionPipeline {
     const { takenSeq, ...reached } = progress;
     await this.#step(() => state.saveCheckpoint(partition, { ...reached, generation, hash }));
     await this.#step(() => source.ack(takenSeq));
-    for (const [name, by] of counts) this.#count(name, by);
+    for (const [name, by] of counts) count(this.#counts, name, by);
     for (const cost of costs) {
       const { span: { fromMs, toMs }, ...what } = cost;
       const window = { from: formatInstant(fromMs), to: formatInstant(toMs) };

@@ -5,7 +5,7 @@
  * here and elsewhere, knows the same, and what a partition was told before a crash is what it is told after.
  */
 import { isRewritten } from "../core/checkpoint.ts";
-import type { Counts } from "../core/effects.ts";
+import { count, type Counts } from "../core/effects.ts";
 import { SnapshotFeed } from "../core/feed.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { PartitionState, StepSettings } from "../core/step.ts";
@@ -61,7 +61,7 @@ export class Processor {
   readonly #counts: Counts;
   readonly #stopping = new AbortController();
   readonly #finished: Promise<void>;
-  #settle!: { resolve: () => void; reject: (error: unknown) => void };
+  #ending!: { resolve: () => void; reject: (error: unknown) => void };
   #watch: SnapshotWatch | undefined;
   #tending: Promise<void> | undefined;
   #generation = 0;
@@ -78,7 +78,7 @@ export class Processor {
     this.#counts = counts;
     this.#feed = new SnapshotFeed(settings);
     this.#leases = new Leases(settings.name, this.#partitions, ports.leases);
-    this.#finished = new Promise((resolve, reject) => this.#settle = { resolve, reject });
+    this.#finished = new Promise((resolve, reject) => this.#ending = { resolve, reject });
     this.#finished.catch(() => {}); // `finished` hands it on.
   }
 
@@ -208,7 +208,7 @@ export class Processor {
     await this.#watch?.close();
     // Where that fails, they expire.
     await this.#leases.leave().catch(() => {});
-    this.#settle.resolve();
+    this.#ending.resolve();
     const failure = stopped.find((one) => one.status === "rejected");
     if (failure !== undefined) throw failure.reason;
     await this.#finished;
@@ -268,7 +268,7 @@ export class Processor {
   async #round(): Promise<void> {
     await this.#adoptGeneration();
     const { taken, lost, surplus } = await this.#leases.round(this.#generation);
-    if (lost.length > 0) this.#count("leases_lost", lost.length);
+    if (lost.length > 0) count(this.#counts, "leases_lost", lost.length);
     this.#tellNamesake();
     // Lost ones, and those that were given up while they were being opened.
     const held = new Set(this.#leases.held);
@@ -330,7 +330,7 @@ export class Processor {
       await startOf(names, this.#ports, { ...this.#settings, generation: this.#generation }, {
         feed: this.#feed,
         knowsSnapshots: this.#knowsSnapshots,
-        count: (name, by) => this.#count(name, by),
+        counts: this.#counts,
         onState: (partition, ready) => {
           this.#states.add(ready.state);
           started.set(partition, ready);
@@ -343,7 +343,7 @@ export class Processor {
           { fromSequence, known: { streamSequence: doneSeq, storedAtMs: doneAtMs } },
           `${revision}-${++this.#opened}`,
           (why) => {
-            this.#count("consumers_rebound");
+            count(this.#counts, "consumers_rebound");
             log.warn({ partition, why }, "another consumer took the place of one that fell silent");
           },
         );
@@ -384,7 +384,7 @@ export class Processor {
   }
 
   #fail(error: unknown): void {
-    this.#settle.reject(error);
+    this.#ending.reject(error);
     this.#stopping.abort();
   }
 
@@ -413,7 +413,7 @@ export class Processor {
     // What was stored before this process started was judged by whoever ran then.
     if (applied.isLate && live) this.#noteLate(snapshot);
     if (applied.dropped > 0) {
-      this.#count("snapshots_dropped", applied.dropped);
+      count(this.#counts, "snapshots_dropped", applied.dropped);
       const upTo = formatInstant(this.#feed.candidatesOf(snapshot.source).forgottenUpToMs);
       this.#ports.log.warn(
         { source: snapshot.source, count: applied.dropped, upTo },
@@ -425,15 +425,11 @@ export class Processor {
 
   #noteLate({ source, uid, timeMs }: Snapshot): void {
     const { beforeMs, afterMs } = this.#settings.ttl;
-    this.#count("late_snapshot");
+    count(this.#counts, "late_snapshot");
     this.#ports.log.warn(
       { source, uid, from: formatInstant(timeMs - afterMs), to: formatInstant(timeMs + beforeMs) },
       "a snapshot came later than the allowed lateness; replay this window to repair what it could not correct",
     );
-  }
-
-  #count(name: string, by = 1): void {
-    this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
   }
 }
 

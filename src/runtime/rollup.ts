@@ -3,6 +3,7 @@
  * is taken twice, by a crash or by two workers, is a minute that is recomputed twice, to the same rows; one that is made
  * while its minute is in hand stands on and is taken later.
  */
+import { count } from "../core/effects.ts";
 import type { Minute } from "../core/minute.ts";
 import { isRetryable } from "../errors.ts";
 import type { Clock, DirtyMinuteQueue, Log, RollupStore } from "../ports.ts";
@@ -44,7 +45,7 @@ export class RollupWorker {
     this.#ports = ports;
     const { clock, random, log } = ports;
     const onRetry: OnRetry = (error, attempt, pauseMs) => {
-      this.#count("attempts_failed", 1);
+      count(this.#counts, "attempts_failed", 1);
       if (attempt % 10 === 1) log.warn({ attempt, pauseMs, error: error.message }, "the rollup waits");
     };
     this.#retries = new Retries({ clock, random, signal: this.#stopping.signal, onRetry });
@@ -119,13 +120,13 @@ export class RollupWorker {
     const told = this.#tellWorking(() => marks.forEach((mark) => mark.working()), done.signal);
     const started = clock.now();
     try {
-      this.#count("minutes_recomputed", await this.#retries.run(() => store.recompute(minutes)));
+      count(this.#counts, "minutes_recomputed", await this.#retries.run(() => store.recompute(minutes)));
     } finally {
       done.abort();
       await told;
     }
     for (const mark of marks) mark.finish();
-    this.#count("marks_finished", marks.length);
+    count(this.#counts, "marks_finished", marks.length);
     log.debug({ minutes: minutes.length, ms: Math.round(clock.now() - started) }, "minutes recomputed");
     return marks.length === MOST_MARKS;
   }
@@ -136,9 +137,5 @@ export class RollupWorker {
       if (done.aborted) return;
       tell();
     }
-  }
-
-  #count(name: string, by: number): void {
-    this.#counts.set(name, (this.#counts.get(name) ?? 0) + by);
   }
 }

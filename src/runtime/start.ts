@@ -3,6 +3,7 @@
  * not fit is said, counted, remembered for `doctor` where messages are lost, and answered by reading from further back.
  */
 import { type Checkpoint, type Gap, planStart, type StartFinding } from "../core/checkpoint.ts";
+import { count, type Counts } from "../core/effects.ts";
 import { markOf, type UnmatchedEntry } from "../core/entry.ts";
 import type { SnapshotFeed } from "../core/feed.ts";
 import { sessionKeyOf } from "../core/identity.ts";
@@ -35,7 +36,7 @@ interface Surroundings {
   readonly feed: SnapshotFeed;
   /** True when the broadcast handed over any snapshot. */
   readonly knowsSnapshots: boolean;
-  readonly count: (name: string, by: number) => void;
+  readonly counts: Counts;
   /**
    * Called with each state once what was left open is restored. From that moment on it must be told of snapshots, or
    * one that comes before the partition reads would not find its samples.
@@ -48,7 +49,7 @@ export async function startOf(
   partitions: readonly string[],
   { stream, state, log }: StartPorts,
   settings: StartSettings,
-  { feed, knowsSnapshots, count, onState }: Surroundings,
+  { feed, knowsSnapshots, counts, onState }: Surroundings,
 ): Promise<void> {
   const { contentHash: hash, generation } = settings;
   const checkpoints = new Map<string, Checkpoint | "corrupt" | undefined>();
@@ -117,11 +118,11 @@ export async function startOf(
     const { kind, ...facts } = finding;
     // The first start has no checkpoint either, so its absence alone is no alarm.
     if (kind === "no_checkpoint") return log.info({ partition }, SAYINGS[kind]);
-    count(kind, 1);
+    count(counts, kind);
     log.warn({ partition, ...facts }, SAYINGS[kind]);
     if (finding.kind !== "head_expired") return;
     await state.noteGap(partition, finding.gap);
-    if (!finding.gap.processed) count("stream_gap_messages", sizeOf(finding.gap));
+    if (!finding.gap.processed) count(counts, "stream_gap_messages", sizeOf(finding.gap));
   }
 }
 
