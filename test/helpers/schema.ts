@@ -46,7 +46,9 @@ export interface ContractLine {
 }
 
 /** Runs with a database of its own that has all migrations. */
-export async function withSchema<Result>(use: (clickhouse: ClickHouse) => Promise<Result>): Promise<Result> {
+export async function withSchema<Result>(
+  use: (clickhouse: ClickHouse, url: string) => Promise<Result>,
+): Promise<Result> {
   const folder = mkdtempSync(join(tmpdir(), "latecomer-schema-"));
   try {
     const url = `chdb:${folder}`;
@@ -55,7 +57,7 @@ export async function withSchema<Result>(use: (clickhouse: ClickHouse) => Promis
     const clickhouse = await openClickHouse(url, { database: DATABASE });
     try {
       await migrate(clickhouse, profile);
-      return await use(clickhouse);
+      return await use(clickhouse, url);
     } finally {
       await clickhouse.close();
     }

@@ -1,12 +1,8 @@
 /** Facts put into the tables by hand, for whoever checks what rollups and serving views make of them. */
-import { join } from "node:path";
-import { type ClickHouse, openClickHouse } from "../../src/clickhouse/client.ts";
-import { ensureDatabase, migrate } from "../../src/clickhouse/migrate.ts";
+import type { ClickHouse } from "../../src/clickhouse/client.ts";
 import { minutesWithin, openRollups } from "../../src/clickhouse/rollup.ts";
 import type { Row } from "../../src/core/emit/row.ts";
-import { inFolder } from "./cluster.ts";
-
-const PROFILE = { database: "livepeer_analytics", cluster: "" };
+import { withSchema } from "./schema.ts";
 
 /** The source of every row that does not name another. */
 export const SOURCE = "hand";
@@ -54,17 +50,7 @@ export class Tables {
 
 /** Runs with an embedded engine of its own. */
 export function withTables(use: (tables: Tables) => Promise<void>): Promise<void> {
-  return inFolder(async (folder) => {
-    const url = `chdb:${join(folder, "clickhouse")}`;
-    await ensureDatabase(url, PROFILE);
-    const clickhouse = await openClickHouse(url, { database: PROFILE.database });
-    try {
-      await migrate(clickhouse, PROFILE);
-      await use(new Tables(clickhouse));
-    } finally {
-      await clickhouse.close();
-    }
-  });
+  return withSchema((clickhouse) => use(new Tables(clickhouse)));
 }
 
 /** An instant of the first of February 2026, in Unix milliseconds: `at("10:05:20")`. */

@@ -15,6 +15,7 @@ import { planStreams } from "../../src/nats/provision.ts";
 import { publishMessages } from "../../src/nats/publish.ts";
 import { seeded, shuffled } from "../../src/runtime/shuffle.ts";
 import { inFolder, Journal, productionEvents, within } from "../helpers/cluster.ts";
+import { withSchema } from "../helpers/schema.ts";
 import { describe } from "../helpers/suite.ts";
 
 /** Publishes the production events in a shuffled order, processes them, and gives the digest of the facts. */
@@ -54,20 +55,8 @@ async function digestThrough(folder: string, clickhouseUrl: string, seed: number
   }
 }
 
-async function withDatabase(use: (clickhouse: ClickHouse, config: Config) => Promise<void>): Promise<void> {
-  await inFolder(async (folder) => {
-    const config = resolveConfig({}, { clickhouseUrl: `chdb:${join(folder, "clickhouse")}` });
-    const server = await openClickHouse(config.clickhouseUrl);
-    await server.command(`CREATE DATABASE ${config.database}`);
-    await server.close();
-    const clickhouse = await openClickHouse(config.clickhouseUrl, { database: config.database });
-    try {
-      await migrate(clickhouse, config);
-      await use(clickhouse, config);
-    } finally {
-      await clickhouse.close();
-    }
-  });
+function withDatabase(use: (clickhouse: ClickHouse, config: Config) => Promise<void>): Promise<void> {
+  return withSchema((clickhouse, url) => use(clickhouse, resolveConfig({}, { clickhouseUrl: url })));
 }
 
 /** Columns of the upstream contract that consumers read, with the types they may rely on. */

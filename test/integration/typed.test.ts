@@ -2,21 +2,12 @@
  * Typed tables and capability dimensions in both engines: the rows land, and whatever comes again folds into them. The
  * newest state of the nodes, and the catalogue.
  */
-import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { writeCatalogue } from "../../src/clickhouse/catalogue.ts";
-import { openClickHouse } from "../../src/clickhouse/client.ts";
-import { ensureDatabase, migrate } from "../../src/clickhouse/migrate.ts";
 import { catalogueRows } from "../../src/core/emit/capabilities.ts";
 import { seeded, shuffled } from "../../src/runtime/shuffle.ts";
-import {
-  type Cluster,
-  inFolder,
-  productionEvents,
-  typeOf,
-  withCluster,
-  withServedCluster,
-} from "../helpers/cluster.ts";
+import { type Cluster, productionEvents, typeOf, withCluster, withServedCluster } from "../helpers/cluster.ts";
+import { withSchema } from "../helpers/schema.ts";
 import { describe } from "../helpers/suite.ts";
 import {
   bytesOf,
@@ -177,35 +168,27 @@ interface Nodes {
 }
 
 function withNodes(use: (nodes: Nodes) => Promise<void>): Promise<void> {
-  return inFolder(async (folder) => {
-    const url = `chdb:${join(folder, "clickhouse")}`;
-    await ensureDatabase(url, { database: "nodes", cluster: "" });
-    const clickhouse = await openClickHouse(url, { database: "nodes" });
-    try {
-      await migrate(clickhouse, { database: "nodes", cluster: "" });
-      await use({
-        write: async (source, ...messages) => {
-          for (const message of messages) {
-            const rows = rowsIn("dim_orchestrator_capability_snapshots", eventOf("network_capabilities", message));
-            const inserted = rows.map((row) => ({ ...row, source }));
-            await clickhouse.insert("dim_orchestrator_capability_snapshots", Object.keys(inserted[0]!), inserted);
-          }
-        },
-        rows: (sql) => clickhouse.rows(sql),
-        writeCatalogue: () => writeCatalogue(clickhouse),
-        current: (source) =>
-          clickhouse.rows(
-            `SELECT orchestrator_url AS url, gpu_id AS gpu, runner_version AS version, gpu_name AS name,
-                    source_event_uid AS uid, toUnixTimestamp64Milli(latest_snapshot_ts) AS time
-             FROM dim_orchestrator_capability_current WHERE source = {source:String}
-             ORDER BY orchestrator_address, model_id, gpu_id`,
-            { source },
-          ),
-      });
-    } finally {
-      await clickhouse.close();
-    }
-  });
+  return withSchema((clickhouse) =>
+    use({
+      write: async (source, ...messages) => {
+        for (const message of messages) {
+          const rows = rowsIn("dim_orchestrator_capability_snapshots", eventOf("network_capabilities", message));
+          const inserted = rows.map((row) => ({ ...row, source }));
+          await clickhouse.insert("dim_orchestrator_capability_snapshots", Object.keys(inserted[0]!), inserted);
+        }
+      },
+      rows: (sql) => clickhouse.rows(sql),
+      writeCatalogue: () => writeCatalogue(clickhouse),
+      current: (source) =>
+        clickhouse.rows(
+          `SELECT orchestrator_url AS url, gpu_id AS gpu, runner_version AS version, gpu_name AS name,
+                  source_event_uid AS uid, toUnixTimestamp64Milli(latest_snapshot_ts) AS time
+           FROM dim_orchestrator_capability_current WHERE source = {source:String}
+           ORDER BY orchestrator_address, model_id, gpu_id`,
+          { source },
+        ),
+    })
+  );
 }
 
 describe("the newest state of the nodes", (test) => {
