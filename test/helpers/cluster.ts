@@ -405,6 +405,8 @@ async function install(
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 /** By its address: the commands run in other folders, where its name means nothing. */
 const TSX = import.meta.resolve("tsx");
+/** `latecomer` as a program and its first arguments. */
+export const PROGRAM = [process.execPath, "--import", TSX, "--no-warnings", MAIN] as const;
 
 export interface CommandOptions {
   readonly cwd: string;
@@ -431,7 +433,7 @@ export interface Command {
 /** Starts `latecomer …` as a process of its own, with none of our environment's settings. */
 export function startCommand(args: readonly string[], { cwd, env = {}, input }: CommandOptions): Command {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(LATECOMER_|NATS_|CLICKHOUSE_)/.test(name));
-  const child = spawn(process.execPath, ["--import", TSX, "--no-warnings", MAIN, ...args], {
+  const child = spawn(PROGRAM[0], [...PROGRAM.slice(1), ...args], {
     cwd,
     env: { ...Object.fromEntries(inherited), ...env },
     stdio: ["pipe", "pipe", "pipe"],

@@ -1,11 +1,22 @@
 /** The commands, each as a process of its own in a folder of its own: what they do, say and end with. */
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { connect } from "nats";
 import * as assert from "uvu/assert";
 import { startNatsServer } from "../../src/local/nats-server.ts";
-import { type Command, type Ended, eventually, inFolder, latecomer, startCommand, within } from "../helpers/cluster.ts";
+import {
+  type Command,
+  type Ended,
+  eventually,
+  inFolder,
+  latecomer,
+  PROGRAM,
+  startCommand,
+  within,
+} from "../helpers/cluster.ts";
 import { isAlive } from "../helpers/script.ts";
 import { describe } from "../helpers/suite.ts";
 import { linesIn } from "../helpers/terminal.ts";
@@ -67,6 +78,25 @@ describe("latecomer", (test) => {
       const manifest = readFileSync(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8");
       assert.equal([version.code, version.out.trim()], [0, JSON.parse(manifest).version]);
       assert.equal(readdirSync(cwd), [], "asking leaves nothing behind");
+    }));
+
+  test("writes all of its output into a pipe, however slowly that is read, and ends quietly when nobody reads it", () =>
+    inFolder(async (cwd) => {
+      const shell = async (script: string) => {
+        const child = spawn("sh", ["-c", script, ...PROGRAM], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+        const [out, err] = await within(script, Promise.all([text(child.stdout), text(child.stderr)]));
+        return { out, err };
+      };
+      const whole = await shell('"$0" "$@" init --print --json > whole; cat whole');
+      assert.ok(whole.out.length > 65_536, "more than a pipe holds");
+      const piped = await shell('"$0" "$@" init --print --json | (sleep 2; cat)');
+      assert.equal(piped, whole);
+      const left = await shell('("$0" "$@" init --print; echo "ended with $?" >&2) | head -n 1');
+      assert.is(left.err, "ended with 0\n");
+      if (!existsSync("/dev/full")) return;
+      const full = await shell('"$0" "$@" init --print > /dev/full; echo "ended with $?"');
+      assert.is(full.out, "ended with 3\n");
+      assert.match(full.err, /^latecomer: cannot write to standard output: ENOSPC.*\n$/);
     }));
 
   test("ends with 2 on wrong usage, and says what is wrong", () =>
