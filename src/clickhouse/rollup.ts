@@ -3,7 +3,7 @@
  * that is recomputed twice, or by two at once, ends the same: its rows are a function of its samples, and so is their
  * version. Nothing is ever added to a minute: what a correction moves from one key to another would stay under both.
  */
-import type { Minute } from "../core/minute.ts";
+import type { Minute, Window } from "../core/minute.ts";
 import type { RollupStore } from "../ports.ts";
 import type { ClickHouse } from "./client.ts";
 import { bySource } from "./records.ts";
@@ -83,15 +83,15 @@ export function openRollups(clickhouse: ClickHouse): RollupStore {
   };
 }
 
-/** The minutes that hold samples in a window: event times in milliseconds, [fromMs, toMs), whole minutes. */
+/** The minutes that hold samples in a window of whole minutes. */
 export async function minutesWithin(
   clickhouse: ClickHouse,
-  { source, fromMs, toMs }: { readonly source?: string | undefined; readonly fromMs: number; readonly toMs: number },
+  { source, fromMs, toMs }: Window & { readonly source?: string | undefined },
 ): Promise<Minute[]> {
   const rows = await clickhouse.rows<{ source: string; minute: string }>(
     `SELECT DISTINCT source, toUnixTimestamp(toStartOfMinute(sample_ts)) AS minute
      FROM fact_stream_status_samples
-     WHERE sample_ts >= toStartOfMinute(fromUnixTimestamp64Milli({from:Int64}))
+     WHERE sample_ts >= fromUnixTimestamp64Milli({from:Int64})
        AND sample_ts < fromUnixTimestamp64Milli({to:Int64})
        AND (source = {source:String} OR {anySource:UInt8} = 1)
      ORDER BY source, minute`,

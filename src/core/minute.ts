@@ -11,7 +11,18 @@ export interface Minute {
   readonly startMs: number;
 }
 
+/** Event times in Unix milliseconds; the end is excluded. */
+export interface Window {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
 const MINUTE_MS = 60_000;
+
+/** The minutes that a window touches, as a window: a minute is recomputed whole or not at all. */
+export function wholeMinutes({ fromMs, toMs }: Window): Window {
+  return { fromMs: Math.floor(fromMs / MINUTE_MS) * MINUTE_MS, toMs: Math.ceil(toMs / MINUTE_MS) * MINUTE_MS };
+}
 
 /** The minutes in which samples lie, each once. */
 export class Minutes {

@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import { startRollup } from "../../src/cli/run.ts";
 import { rollupDigest } from "../../src/clickhouse/digest.ts";
 import { minutesWithin, openRollups } from "../../src/clickhouse/rollup.ts";
+import { wholeMinutes } from "../../src/core/minute.ts";
 import { openDirtyMinuteQueue, openDirtyMinutes } from "../../src/nats/dirty.ts";
 import { seeded, shuffled, withDuplicates } from "../../src/runtime/shuffle.ts";
 import { productionLoad } from "../bench/load.ts";
@@ -129,10 +130,12 @@ describe("a recomputed minute", (test) => {
         sampleRow("e1", "s|r", A, at("10:00:10"), 1, { source: "other" }),
       ]);
       const found = async (fromMs: number, toMs: number, source?: string) =>
-        (await minutesWithin(tables.clickhouse, { source, fromMs, toMs }))
+        (await minutesWithin(tables.clickhouse, { source, ...wholeMinutes({ fromMs, toMs }) }))
           .map((one) => `${one.source} ${new Date(one.startMs).toISOString().slice(11, 16)}`);
       assert.equal(await found(at("10:00:59"), at("10:01"), SOURCE), [`${SOURCE} 10:00`]);
       assert.equal(await found(at("10:00:30"), at("10:00:31"), "other"), ["other 10:00"]);
+      assert.equal(await found(at("10:00"), at("10:00:05"), SOURCE), [`${SOURCE} 10:00`], "its sample comes later");
+      assert.equal(await found(at("10:02"), at("11:00"), SOURCE), []);
       assert.equal(await found(at("10:00"), at("11:00:31")), [
         `${SOURCE} 10:00`,
         `${SOURCE} 10:01`,
@@ -296,6 +299,9 @@ describe("the role rollup", (test) => {
         assert.is(JSON.parse(again.out).recomputed, pending);
         assert.is((await digest()).out, before.out);
       }
+      const narrow = ["--from", "2026-01-08T00:00:30Z", "--to", "2026-01-08T00:01:30Z"];
+      const { from, to } = JSON.parse((await latecomer(["rollup", ...narrow, "--json"], options)).out);
+      assert.equal([from, to], [Date.parse("2026-01-08T00:00:00Z"), Date.parse("2026-01-08T00:02:00Z")]);
       const wrong = await latecomer(["rollup", "--from", "yesterday", "--to", "now"], options);
       assert.is(wrong.code, 2);
       const role = await latecomer(["run", "--roles", "attribute,everything"], options);
