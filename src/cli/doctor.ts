@@ -69,6 +69,14 @@ async function findSilence(clickhouse: ClickHouse): Promise<Finding[]> {
   return [failed("ClickHouse", detail, "look at its load and its log; start it again if it hangs")];
 }
 
+/** What to do about a server that is there and cannot be used, by the code of the error. */
+const FIXES: Readonly<Record<string, string>> = {
+  CONFIG_INVALID: "mend the setting",
+  JETSTREAM_UNAVAILABLE: "enable JetStream, on the server and for the account; NATS_URL names another",
+  NATS_REFUSED: "check NATS_URL, NATS_CREDS and the files for TLS",
+  NATS_TOO_OLD: "upgrade nats-server",
+};
+
 /** Every check that can be made; one that cannot is a finding too. */
 export async function examine(config: Config): Promise<Finding[]> {
   const findings = [await checkFolder(config)];
@@ -76,7 +84,8 @@ export async function examine(config: Config): Promise<Finding[]> {
     try {
       findings.push(...await work());
     } catch (error) {
-      findings.push(failed(check, (error as Error).message, fix));
+      const { code = "", message } = error as Error & { code?: string };
+      findings.push(failed(check, message, FIXES[code] ?? fix));
     }
   };
   const nats = () => withNats(config, (nc) => examineNats(config, nc));

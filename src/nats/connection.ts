@@ -1,6 +1,14 @@
 /** The connection to NATS, and the one place where errors of its client become ours. */
 import { readFileSync } from "node:fs";
-import { connect, type ConnectionOptions, credsAuthenticator, ErrorCode, type NatsConnection, NatsError } from "nats";
+import {
+  type Authenticator,
+  connect,
+  type ConnectionOptions,
+  credsAuthenticator,
+  ErrorCode,
+  type NatsConnection,
+  NatsError,
+} from "nats";
 import type { Config } from "../config.ts";
 import { LatecomerError } from "../errors.ts";
 import { isOlder } from "../release.ts";
@@ -38,10 +46,10 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
     });
   } catch (cause) {
     if (cause instanceof LatecomerError) throw cause;
-    const hint = hintFor(cause);
-    throw new LatecomerError("NATS_UNAVAILABLE", "unavailable", `cannot connect to NATS at ${shown}: ${hint}`, {
-      cause,
-    });
+    const refusal = refusalIn(cause);
+    const hint = refusal ?? "is a server running there? `latecomer dev` starts one; NATS_URL names another";
+    const code = refusal === undefined ? "NATS_UNAVAILABLE" : "NATS_REFUSED";
+    throw new LatecomerError(code, "unavailable", `cannot connect to NATS at ${shown}: ${hint}`, { cause });
   }
   const version = nc.info?.version ?? "0.0.0";
   if (isOlder(version, OLDEST_SERVER)) {
@@ -66,8 +74,8 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
   return nc;
 }
 
-/** What to do about a connection that was not made. */
-function hintFor(cause: unknown): string {
+/** Why a server that is there and we did not come together, and what to do; undefined when nobody may be there. */
+function refusalIn(cause: unknown): string | undefined {
   switch (cause instanceof NatsError ? cause.code : "") {
     case ErrorCode.AuthorizationViolation:
     case ErrorCode.AuthenticationExpired:
@@ -78,7 +86,7 @@ function hintFor(cause: unknown): string {
   if (UNTRUSTED.has((cause as { code?: string }).code ?? "")) {
     return "its certificate is not trusted, or is for another host: check NATS_CA and the host in NATS_URL";
   }
-  return "is a server running there? `latecomer dev` starts one; NATS_URL names another";
+  return undefined;
 }
 
 function urlsOf({ natsUrl }: NatsSettings): URL[] {
@@ -88,11 +96,23 @@ function urlsOf({ natsUrl }: NatsSettings): URL[] {
 /** A credentials file, or user or token of the first URL that names one: the client takes none out of a URL. */
 function credentialsOf(settings: NatsSettings): ConnectionOptions {
   const { natsCreds } = settings;
-  if (natsCreds !== "") return { authenticator: credsAuthenticator(readSetting("NATS_CREDS", natsCreds)) };
+  if (natsCreds !== "") return { authenticator: authenticatorOf(natsCreds) };
   const named = urlsOf(settings).find(({ username }) => username !== "");
   if (named === undefined) return {};
   const user = decodeURIComponent(named.username);
   return named.password === "" ? { token: user } : { user, pass: decodeURIComponent(named.password) };
+}
+
+/** Throws CONFIG_INVALID (usage) for a file that is none: the client reads it when it connects, and fails as if nobody were there. */
+function authenticatorOf(natsCreds: string): Authenticator {
+  const authenticator = credsAuthenticator(readSetting("NATS_CREDS", natsCreds));
+  try {
+    // As if a server had asked, so that the key is read too.
+    authenticator("nonce");
+  } catch (cause) {
+    throw new LatecomerError("CONFIG_INVALID", "usage", `NATS_CREDS: ${natsCreds} is no credentials file`, { cause });
+  }
+  return authenticator;
 }
 
 /** TLS is used where the server offers it; `tls://` or a file demands it, so that no password goes out in the clear. */

@@ -1,5 +1,5 @@
 /** doctor on real servers: a sound installation, and one that is wrong in each way; and what it must not change. */
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AckPolicy, connect, DeliverPolicy, nanos } from "nats";
 import * as assert from "uvu/assert";
@@ -263,7 +263,9 @@ describe("doctor of permissions", (test) => {
         const clickhouse = { CLICKHOUSE_URL: `chdb:${join(folder, "clickhouse")}` };
         const [code, wrong] = await doctor({ ...clickhouse, NATS_URL: nats.url });
         assert.is(code, 1);
-        assert.match(wrong.find(({ check }) => check === "nats-server")!.detail, /refuses these credentials/);
+        const refused = wrong.find(({ check }) => check === "nats-server")!;
+        assert.match(refused.detail, /refuses these credentials/);
+        assert.match(refused.fix, /NATS_CREDS/);
         assert.match(wrong.find(({ check }) => check === "ClickHouse")!.detail, /latecomer init/);
         const { state, detail, fix } = wrong.find(({ check }) => check === "folder")!;
         assert.equal([state, detail, fix], ["failed", `there is no ${join(folder, "clickhouse")}`, "latecomer init"]);
@@ -276,6 +278,28 @@ describe("doctor of permissions", (test) => {
           "nats-server",
           "ClickHouse",
         ]);
+        assert.match(nobody.find(({ check }) => check === "nats-server")!.fix, /latecomer dev starts one/);
+      } finally {
+        await nats.kill();
+      }
+    }));
+
+  test("tells a server without JetStream, and a file that holds no credentials, from one that is not there", () =>
+    inFolder(async (folder) => {
+      const configText = "accounts: { PLAIN: { users: [{ user: one, password: one }] }, $SYS: {} }";
+      const nats = await startNatsServer({ folder: join(folder, "nats"), configText });
+      try {
+        const fixOf = async (env: Record<string, string>) => {
+          const [, findings] = await doctor({ CLICKHOUSE_URL: "http://127.0.0.1:9", ...env });
+          return findings.find(({ check }) => check === "nats-server")!;
+        };
+        const plain = await fixOf({ NATS_URL: nats.url.replace("//", "//one:one@") });
+        assert.match(plain.detail, /JetStream does not answer/);
+        assert.is(plain.fix, "enable JetStream, on the server and for the account; NATS_URL names another");
+        const file = join(folder, "no.creds");
+        writeFileSync(file, "nothing of the kind");
+        const none = await fixOf({ NATS_URL: nats.url, NATS_CREDS: file });
+        assert.equal([none.detail, none.fix], [`NATS_CREDS: ${file} is no credentials file`, "mend the setting"]);
       } finally {
         await nats.kill();
       }
