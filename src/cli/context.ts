@@ -12,6 +12,7 @@ import { LatecomerError } from "../errors.ts";
 import { livingDev } from "../local/dev-file.ts";
 import { connectNats } from "../nats/connection.ts";
 import type { Log } from "../ports.ts";
+import { printableLines } from "../printable.ts";
 import { openLog } from "../runtime/log.ts";
 
 /** What `main.ts` hands to a command of the process around it. */
@@ -125,8 +126,9 @@ export function printJson(document: unknown): void {
   process.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
 }
 
+/** A line, or several, for people: names come from events, and what of them would steer a terminal is shown as a mark. */
 export function printLine(line = ""): void {
-  process.stdout.write(`${line}\n`);
+  process.stdout.write(`${printableLines(line)}\n`);
 }
 
 /**
@@ -178,8 +180,8 @@ export function printTable(head: readonly string[], rows: readonly (readonly (st
       : { head: ["bold"], border: ["grey"] },
     ...(plain ? { chars: BARE } : {}),
   });
-  for (const row of rows) table.push(row.map(String));
-  printLine(table.toString().replace(/ +$/gm, ""));
+  for (const row of rows) table.push(row.map((cell) => printableLines(String(cell))));
+  process.stdout.write(`${table.toString().replace(/ +$/gm, "")}\n`);
 }
 
 const BARE = Object.fromEntries(

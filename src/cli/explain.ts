@@ -23,6 +23,7 @@ import { EVENT_STREAM } from "../nats/definitions.ts";
 import { readGeneration } from "../nats/generation.ts";
 import { messageIn } from "../nats/range.ts";
 import { openEventStream } from "../nats/stream.ts";
+import { printable } from "../printable.ts";
 import { checkClickHouse, checkNats, requireSound } from "./checks.ts";
 import {
   configOf,
@@ -121,7 +122,7 @@ async function unprocessedFrom(nc: NatsConnection, partitions: number): Promise<
 function print(explanation: Explanation): void {
   if (explanation.kind === "several") return printSeveral(explanation);
   const lines = explanation.kind === "event" ? eventLines(explanation) : sessionLines(explanation);
-  for (const line of lines) printLine(line);
+  for (const line of lines) printLine(printable(line));
 }
 
 function printSeveral({ matches }: Several): void {

@@ -2,6 +2,7 @@
 import process from "node:process";
 import { Command, CommanderError } from "commander";
 import { EXIT, exitCodeOf, LatecomerError } from "../errors.ts";
+import { printableLines } from "../printable.ts";
 import { maskText } from "../secrets.ts";
 import { registerAssert } from "./assert.ts";
 import { registerAudit } from "./audit.ts";
@@ -72,7 +73,7 @@ export async function runProgram(args: readonly string[], context: Omit<Context,
     await program.parseAsync(args, { from: "user" });
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
-    process.stderr.write(`latecomer: ${maskText(messageOf(error))}\n`);
+    process.stderr.write(`latecomer: ${printableLines(maskText(messageOf(error)))}\n`);
     return exitCodeOf(error);
   }
   return exitCode;

@@ -1,5 +1,6 @@
 /** What `latecomer triage` prints: what is wrong first, then the tables. */
 import { formatDuration, formatInstant } from "../core/time.ts";
+import { printable } from "../printable.ts";
 import { type Finding, verdictOf } from "../triage/findings.ts";
 import type { History } from "../triage/rates.ts";
 import { cellText, sectionsOf, type Table } from "../triage/sections.ts";
@@ -54,10 +55,4 @@ function printHistory({ stepMs, buckets }: History): void {
   }
   printLine(`samples without a key, from ${formatInstant(first)}, a bar for ${formatDuration(stepMs)}, █ all of them:`);
   printLine(bars.join(""));
-}
-
-/** Names come from events: what would steer the terminal or turn the line around is shown as a replacement mark. */
-function printable(text: string): string {
-  // deno-lint-ignore no-control-regex
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, "\ufffd");
 }

@@ -6,6 +6,7 @@ import { destination, pino } from "pino";
 import type { Config } from "../config.ts";
 import type { Log, LogFields } from "../ports.ts";
 import { formatInstant } from "../core/time.ts";
+import { printable } from "../printable.ts";
 import { maskFields, maskText } from "../secrets.ts";
 
 const LEVELS = ["debug", "info", "warn", "error"] as const;
@@ -46,7 +47,7 @@ function openJson(): Write {
 
 const writeLine: Write = (level, fields, message) => {
   const shown = Object.entries(fields).map(([name, value]) =>
-    `${name}=${typeof value === "object" ? JSON.stringify(value) : value}`
+    printable(`${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)
   );
   process.stderr.write(`${formatInstant(Date.now())} ${level.padEnd(5)} ${[message, ...shown].join("  ")}\n`);
 };

@@ -119,6 +119,21 @@ describe("latecomer explain EVENT", (test) => {
       assert.is((await run(cluster, ["sample", "--source", "third"])).code, 1);
     }));
 
+  test("shows a name that would steer a terminal, or begin a line of its own, with marks for it", () =>
+    withServedCluster({}, async (cluster) => {
+      const id = "\u001b[31m\u202esample\nVerdict: attributed";
+      const odd = status({ at: T, id, wallet: "0xhot", url: URL, model: "m" });
+      await publish(cluster, odd, { ...odd, source: "other" });
+      await cluster.process();
+      const listed = await run(cluster, [id]);
+      const told = await run(cluster, [id, "--source", "other"]);
+      assert.match(listed.out, "\ufffd[31m\ufffdsample");
+      assert.match(told.out, "\ufffd[31m\ufffdsample\ufffdVerdict: attributed");
+      // deno-lint-ignore no-control-regex
+      for (const { out } of [listed, told]) assert.not.match(out, /[\u001b\u202e]/);
+      assert.is((await explain(cluster, id, "--source", "other")).id, id);
+    }));
+
   test("ends with 3 when a server is away or the settings are not those of the installation", () =>
     withServedCluster({}, async (cluster) => {
       const away: [Record<string, string>, RegExp][] = [
