@@ -106,7 +106,7 @@ function offending({ offenders, sessions }: Triage): Section {
     caption,
     columns: columns(
       ["source", kind, "samples", "edges", "sessions", "why", "last", "look into"],
-      ["source", "last", "look into"],
+      ["last", "look into"],
     ),
     rows: offenders.filter((one) => one.kind === kind).map((one) => [
       ...[one.source, one.name, one.samples, one.edges, one.sessions, reasonsText(one.reasons)],
@@ -128,7 +128,7 @@ function offending({ offenders, sessions }: Triage): Section {
         caption: "Sessions",
         columns: columns(
           ["source", "session", "samples", "edges", "why", "besides", "wallets", "first", "last", "look into"],
-          ["source", "wallets", "first", "last", "look into"],
+          ["wallets", "first", "last", "look into"],
         ),
         rows: sessions.map((one: OffendingSession) => [
           ...[one.source, one.session, one.samples, one.edges, reasonsText(one.reasons)],
@@ -174,7 +174,7 @@ function corrected({ corrections, late }: Triage): Section {
         caption: "Sessions that were healed so, the longest wait first",
         columns: columns(
           ["source", "session", "rows", "orchestrator", "model", "GPU", "wait", "look into"],
-          ["source", "model", "GPU", "look into"],
+          ["model", "GPU", "look into"],
         ),
         rows: late.healed.map((one: Healed) => [
           ...[one.source, one.session, one.rows, one.orchestrator, one.model, one.gpu],

@@ -84,6 +84,14 @@ describe("triage", (test) => {
     for (const name of HOSTILE.slice(0, 6)) assert.match(out, name);
   });
 
+  test("says of every name and session whose it is: sources name theirs alike", () => {
+    const of = <Row extends object>([row]: readonly Row[]): Row[] =>
+      ["org", "lab"].map((source) => ({ ...row!, source }));
+    const late = { ...FOUND.late, healed: of(FOUND.late.healed) };
+    const out = printed({ ...FOUND, offenders: of(FOUND.offenders), sessions: of(FOUND.sessions), late });
+    for (const source of ["org", "lab"]) assert.is(out.match(new RegExp(`^${source}  .`, "gm"))?.length, 3, source);
+  });
+
   test("writes values in as few figures as tell them apart", () => {
     const written = [0.181818, 1, 0, 0.0042].map((ratio) => cellText({ ratio }));
     assert.equal(written, ["18.2 %", "100 %", "0 %", "0.42 %"]);
