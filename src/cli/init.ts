@@ -5,6 +5,7 @@ import type { NatsConnection } from "nats";
 import type { Config } from "../config.ts";
 import { writeCatalogue } from "../clickhouse/catalogue.ts";
 import { embeddedFolder, openClickHouse } from "../clickhouse/client.ts";
+import { requireCluster } from "../clickhouse/cluster.ts";
 import {
   applyRetention,
   ensureDatabase,
@@ -15,6 +16,7 @@ import {
 } from "../clickhouse/migrate.ts";
 import { storedGeneration } from "../clickhouse/generation.ts";
 import { ensureWriters } from "../clickhouse/writer.ts";
+import { LatecomerError } from "../errors.ts";
 import { bucketStream } from "../nats/definitions.ts";
 import {
   contentHash,
@@ -112,6 +114,10 @@ async function inspect(
 async function inspectWarehouse(config: Config): Promise<Inspected> {
   const { clickhouseUrl, database } = config;
   const folder = embeddedFolder(clickhouseUrl);
+  if (folder !== undefined && config.cluster !== "") {
+    const why = "the embedded engine is in no cluster: leave out --cluster, or name a server in CLICKHOUSE_URL";
+    throw new LatecomerError("CLUSTER_UNKNOWN", "usage", why);
+  }
   // To open it would make it.
   if (folder !== undefined && !existsSync(folder)) {
     return { migrations: migrations().map(({ name }) => name), stored: 0 };
@@ -119,6 +125,7 @@ async function inspectWarehouse(config: Config): Promise<Inspected> {
   const clickhouse = await openClickHouse(clickhouseUrl);
   try {
     const pending = await pendingMigrations(clickhouse, config);
+    await requireCluster(clickhouse, config.cluster);
     return { migrations: pending.map(({ name }) => name), stored: await storedGeneration(clickhouse, database) };
   } finally {
     await clickhouse.close();

@@ -62,6 +62,22 @@ export function inProfile(statement: string, { database, cluster }: Profile, nam
   }
 }
 
+/** Throws CLUSTER_UNKNOWN (usage) for the name of a cluster that the server's configuration does not have. */
+export async function requireCluster(clickhouse: ClickHouse, cluster: string): Promise<void> {
+  if (cluster === "") return;
+  const rows = await clickhouse.rows<{ name: string }>(
+    "SELECT DISTINCT cluster AS name FROM system.clusters ORDER BY name",
+  );
+  const names = rows.map(({ name }) => name);
+  if (names.includes(cluster)) return;
+  const known = names.length === 0 ? "none" : names.join(", ");
+  throw new LatecomerError(
+    "CLUSTER_UNKNOWN",
+    "usage",
+    `${clickhouse.description} knows no cluster "${cluster}": LATECOMER_CLUSTER is to name one of its configuration (${known})`,
+  );
+}
+
 /** Whether a database was made on a cluster; undefined when there is no schema yet. */
 export async function isOnCluster(clickhouse: ClickHouse, database: string): Promise<boolean | undefined> {
   const [memory] = await clickhouse.rows<{ engine: string }>(

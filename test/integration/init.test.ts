@@ -1,4 +1,6 @@
 /** init on a real server and engine: what it refuses it refuses before it changes anything, and so does its dry run. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { schemaDrift } from "../../src/clickhouse/drift.ts";
 import { retainedSince } from "../../src/clickhouse/migrate.ts";
@@ -34,6 +36,17 @@ describe("latecomer init", (test) => {
         "ALTER TABLE schema_migrations UPDATE checksum = 'other' WHERE name = '0001_raw' SETTINGS mutations_sync = 2",
       );
       await refuses(cluster, /other versions of 0001_raw/);
+    }));
+
+  test("changes no stream for a cluster that ClickHouse does not know", () =>
+    withServedCluster({}, async (cluster) => {
+      const elsewhere = ["--database", "elsewhere", "--cluster", "nowhere"];
+      await refuses(cluster, /knows no cluster "nowhere": LATECOMER_CLUSTER/, ...elsewhere);
+      const [made] = await cluster.clickhouse.rows("SELECT name FROM system.databases WHERE name = 'elsewhere'");
+      assert.is(made, undefined);
+      const folder = join(cluster.folder, "none");
+      await refuses(cluster, /is in no cluster/, "--clickhouse-url", `chdb:${folder}`, "--cluster", "nowhere");
+      assert.not(existsSync(folder));
     }));
 
   test("changes no stream where there is no further generation", () =>
