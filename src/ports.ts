@@ -42,8 +42,8 @@ export interface EventStream {
   firstSeqAfter(timeMs: number): Promise<number>;
   /** The greatest sequence held of a partition, 0 when there is none. */
   lastSeqOf(partition: string): Promise<number>;
-  /** The least sequence held of a partition and a type, 0 when there is none. */
-  firstSeqOf(partition: string, type: string): Promise<number>;
+  /** The first message held of a partition and a type from a sequence on, undefined when there is none. */
+  firstOf(partition: string, type: string, fromSeq: number): Promise<StoredMessage | undefined>;
   /**
    * Opens the messages of a partition from a sequence on, through a consumer of our own whose name holds `reader`:
    * no two readers may share a name.

@@ -135,10 +135,10 @@ export class World {
     if (reached >= 3) { for (const change of effects.state) this.#store(change, state); }
     if (reached >= 4) {
       const present = this.checkpoints.get(partition);
-      const { doneSeq, rewindSeq, held, heldSeq, heldMark, lastSession } = effects.progress;
+      const { takenSeq: _, ...progress } = effects.progress;
       const { generation, contentHash: hash } = this.settings;
       // This stream loses nothing, and gives messages in any order of their stored times.
-      const wanted = { doneSeq, rewindSeq, doneAtMs: 0, held, heldSeq, heldMark, lastSession, generation, hash };
+      const wanted = { ...progress, doneAtMs: 0, generation, hash };
       this.checkpoints.set(partition, present === undefined ? wanted : mergeCheckpoints(present, wanted));
     }
   }

@@ -21,7 +21,7 @@ import { eventLines } from "../explain/text.ts";
 import { storedSnapshots } from "../nats/broadcast.ts";
 import { EVENT_STREAM } from "../nats/definitions.ts";
 import { readGeneration } from "../nats/generation.ts";
-import { messageIn } from "../nats/range.ts";
+import { messageIn, storedMessage } from "../nats/range.ts";
 import { openEventStream } from "../nats/stream.ts";
 import { printable } from "../printable.ts";
 import { checkClickHouse, checkNats, requireSound } from "./checks.ts";
@@ -90,12 +90,7 @@ async function explainFrom(
       bounds: () => stream.bounds(),
       messageAt: async (seq) => {
         const found = await messageIn(jsm, EVENT_STREAM, { seq });
-        return found && {
-          subject: found.subject,
-          bytes: found.data,
-          streamSequence: seq,
-          streamTimeMs: found.time.getTime(),
-        };
+        return found && storedMessage(found);
       },
       messages: (range, subject) => stream.messages(range, subject),
       unprocessedFrom: () => unprocessedFrom(nc, config.partitions),

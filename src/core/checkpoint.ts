@@ -26,6 +26,7 @@ const schema = v.object({
   heldSeq: whole,
   heldMark: whole,
   lastSession: v.string(),
+  lastSnapshot: v.string(),
   generation: whole,
   hash: v.string(),
 });
@@ -137,7 +138,7 @@ export function planStart({ checkpoint, hash, stream, ...found }: Found): Start 
   if (checkpoint.hash !== hash || !found.hasItsState) ({ rewindSeq } = FROM_THE_START);
   const { doneAtMs } = checkpoint;
   // What is not there any more need not be missed twice.
-  const lastSession = found.hasItsState ? checkpoint.lastSession : "";
-  const at = { doneSeq, rewindSeq, doneAtMs, lastSession, firstSeq: stream.firstSeq };
+  const { lastSession, lastSnapshot } = found.hasItsState ? checkpoint : FROM_THE_START;
+  const at = { doneSeq, rewindSeq, doneAtMs, lastSession, lastSnapshot, firstSeq: stream.firstSeq };
   return { at, findings, reset: findings.length > 0 };
 }

@@ -64,6 +64,8 @@ export interface Progress {
    * blank when there is none. Where it is gone at a start, so are others.
    */
   readonly lastSession: string;
+  /** The key of the last entry in `capability_snapshots` that was taken from the partition; blank when there is none. */
+  readonly lastSnapshot: string;
 }
 
 /** What a bound of memory cost, with the span of event time whose replay repairs it. */

@@ -41,7 +41,8 @@ export interface StepSettings extends AttributionSettings, SessionsSettings {
 }
 
 /** Where a partition starts. */
-export interface StartingPoint extends Pick<Progress, "doneSeq" | "rewindSeq" | "doneAtMs" | "lastSession"> {
+export interface StartingPoint
+  extends Pick<Progress, "doneSeq" | "rewindSeq" | "doneAtMs" | "lastSession" | "lastSnapshot"> {
   /** The first sequence that the stream holds. */
   readonly firstSeq: number;
 }
@@ -52,6 +53,7 @@ export const FROM_THE_START: StartingPoint = {
   rewindSeq: 1,
   doneAtMs: 0,
   lastSession: "",
+  lastSnapshot: "",
   firstSeq: 1,
 };
 
@@ -72,6 +74,7 @@ export class PartitionState {
   #takenSeq: number;
   #takenAtMs = 0;
   #lastSession: string;
+  #lastSnapshot: string;
 
   /**
    * Starts from a checkpoint: up to `doneSeq` every message was processed by an earlier owner, and from
@@ -83,6 +86,7 @@ export class PartitionState {
     this.#start = start;
     this.#takenSeq = start.rewindSeq - 1;
     this.#lastSession = start.lastSession;
+    this.#lastSnapshot = start.lastSnapshot;
     this.#seen = new SeenEvents(settings.mostSeen);
     this.#sessions = new Sessions(settings);
     this.#attribution = new Attribution(settings, feed, {
@@ -240,6 +244,7 @@ export class PartitionState {
       heldSeq: this.#attribution.leastHeldSequence,
       heldMark: this.#attribution.heldMark,
       lastSession: this.#lastSession,
+      lastSnapshot: this.#lastSnapshot,
     };
     this.#batch = newBatch();
     const changes = [...state, ...sessions, ...unmatched];
@@ -281,6 +286,7 @@ export class PartitionState {
         return;
       case "network_capabilities":
         this.#batch.state.push(snapshot!);
+        this.#lastSnapshot = snapshot!.key;
         if (event.payload.unreadable > 0) this.#count("capability_entries_unreadable", event.payload.unreadable);
         return;
       default:

@@ -15,6 +15,7 @@ import {
   type StoredMsg,
   type StreamState,
 } from "nats";
+import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
 import type { EventStream, SequenceRange } from "../ports.ts";
 import { isNotFound, isStreamMissing, natsError } from "./connection.ts";
@@ -207,6 +208,11 @@ export async function messageIn(
     if (isNotFound(error) && !isStreamMissing(error)) return undefined;
     throw natsError(error, `read ${stream} (\`latecomer init\` creates it)`);
   }
+}
+
+/** A message that was found, as the core takes it. */
+export function storedMessage({ subject, data: bytes, seq: streamSequence, time }: StoredMsg): StoredMessage {
+  return { subject, bytes, streamSequence, streamTimeMs: time.getTime() };
 }
 
 /** When the message of a sequence was stored, to the millisecond; undefined when it is not there. */

@@ -12,7 +12,7 @@ import type {
 } from "../ports.ts";
 import { ignoreAbsence, natsError } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
-import { firstMessageFrom, messageIn, readStream, storedAtMs, streamState } from "./range.ts";
+import { firstMessageFrom, messageIn, readStream, storedAtMs, storedMessage, streamState } from "./range.ts";
 import { ConsumerSource, type Reading } from "./source.ts";
 
 /** Opens the event stream. */
@@ -70,8 +70,9 @@ class JetStreamEvents implements ReplayedStream {
     return (await messageIn(this.#jsm, EVENT_STREAM, { last_by_subj: `events.*.*.${partition}` }))?.seq ?? 0;
   }
 
-  async firstSeqOf(partition: string, type: string): Promise<number> {
-    return (await firstMessageFrom(this.#jsm, EVENT_STREAM, `events.*.${type}.${partition}`, 1))?.seq ?? 0;
+  async firstOf(partition: string, type: string, fromSeq: number): Promise<StoredMessage | undefined> {
+    const found = await firstMessageFrom(this.#jsm, EVENT_STREAM, `events.*.${type}.${partition}`, fromSeq);
+    return found === undefined ? undefined : storedMessage(found);
   }
 
   async open(

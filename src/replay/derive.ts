@@ -5,7 +5,7 @@
 import { readCheckpoint } from "../core/checkpoint.ts";
 import type { Counts } from "../core/effects.ts";
 import type { SnapshotFeed } from "../core/feed.ts";
-import { PartitionState, type StepSettings } from "../core/step.ts";
+import { FROM_THE_START, PartitionState, type StepSettings } from "../core/step.ts";
 import { LatecomerError } from "../errors.ts";
 import type { Bucket, Clock, Log, ReplayedStream, RowBatch, Sink } from "../ports.ts";
 import { PartitionPipeline } from "../runtime/pipeline.ts";
@@ -74,9 +74,9 @@ export async function derive(
   const { id, fromSeq, toSeq, generation, hash } = record;
   const saved = await replays.get(progressKey(id));
   const checkpoint = saved === undefined ? undefined : readCheckpoint(saved.value);
-  const { doneSeq, rewindSeq, doneAtMs, lastSession } = checkpoint ??
-    { doneSeq: fromSeq - 1, rewindSeq: fromSeq, doneAtMs: 0, lastSession: "" };
-  const known = { streamSequence: doneSeq, storedAtMs: doneAtMs };
+  const at = checkpoint ?? { ...FROM_THE_START, doneSeq: fromSeq - 1, rewindSeq: fromSeq };
+  const { doneSeq, rewindSeq } = at;
+  const known = { streamSequence: doneSeq, storedAtMs: at.doneAtMs };
   const counts: Counts = new Map();
   const sessions = ports.sessions(id);
   // Nothing to read is nothing to open: a consumer would come for nothing, and stay.
@@ -90,7 +90,7 @@ export async function derive(
     : new ShuffledSource(bounded, { seed: record.shuffleSeed, spanMs: settings.allowedLatenessMs });
   const stepping = { ...settings, generation, leftOut };
   const piping = { ...stepping, partition: progressKey(id), contentHash: hash, batchRows: () => settings.batchRows };
-  const state = new PartitionState(stepping, feed, { doneSeq, rewindSeq, doneAtMs, lastSession, firstSeq: fromSeq });
+  const state = new PartitionState(stepping, feed, { ...at, firstSeq: fromSeq });
   const pipeline = new PartitionPipeline(piping, state, {
     source: shuffled ?? bounded,
     stream,

@@ -65,7 +65,6 @@ export class Processor {
   #watch: SnapshotWatch | undefined;
   #tending: Promise<void> | undefined;
   #generation = 0;
-  #knowsSnapshots = false;
   #isRoundFailing = false;
   #hasNamesake = false;
   /** Sources opened so far; part of their consumers' names, for a partition may be opened again under one lease. */
@@ -329,7 +328,6 @@ export class Processor {
       const names = taken.map(({ partition }) => partition);
       await startOf(names, this.#ports, { ...this.#settings, generation: this.#generation }, {
         feed: this.#feed,
-        knowsSnapshots: this.#knowsSnapshots,
         counts: this.#counts,
         onState: (partition, ready) => {
           this.#states.add(ready.state);
@@ -408,7 +406,6 @@ export class Processor {
   }
 
   #onSnapshot(snapshot: Snapshot, live: boolean): void {
-    this.#knowsSnapshots = true;
     const applied = this.#feed.apply(snapshot);
     // What was stored before this process started was judged by whoever ran then.
     if (applied.isLate && live) this.#noteLate(snapshot);

@@ -7,12 +7,16 @@ import { count, type Counts } from "../core/effects.ts";
 import { markOf, type UnmatchedEntry } from "../core/entry.ts";
 import type { SnapshotFeed } from "../core/feed.ts";
 import { sessionKeyOf } from "../core/identity.ts";
+import { judge } from "../core/judge.ts";
 import { sessionStateKey } from "../core/session/sessions.ts";
 import { PartitionState, type StartingPoint, type StepSettings } from "../core/step.ts";
 import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
 import { LatecomerError } from "../errors.ts";
 import type { EventStream, Log } from "../ports.ts";
 import type { State } from "./state.ts";
+
+/** Refused capability messages that are passed over in search of one that has an entry. */
+const MOST_REFUSED = 64;
 
 interface StartPorts {
   readonly stream: EventStream;
@@ -34,8 +38,6 @@ export interface Started {
 
 interface Surroundings {
   readonly feed: SnapshotFeed;
-  /** True when the broadcast handed over any snapshot. */
-  readonly knowsSnapshots: boolean;
   readonly counts: Counts;
   /**
    * Called with each state once what was left open is restored. From that moment on it must be told of snapshots, or
@@ -49,7 +51,7 @@ export async function startOf(
   partitions: readonly string[],
   { stream, state, log }: StartPorts,
   settings: StartSettings,
-  { feed, knowsSnapshots, counts, onState }: Surroundings,
+  { feed, counts, onState }: Surroundings,
 ): Promise<void> {
   const { contentHash: hash, generation } = settings;
   const checkpoints = new Map<string, Checkpoint | "corrupt" | undefined>();
@@ -64,10 +66,6 @@ export async function startOf(
   for (const [partition, checkpoint] of checkpoints) {
     const own = entries.filter((entry) => partitionOfEntry(entry, settings.partitions) === partition);
     const known = typeof checkpoint === "object" ? checkpoint : undefined;
-    const isPurged = known !== undefined &&
-      (partition === PARTITION_ALL
-        ? !knowsSnapshots && await hasRead("network_capabilities", known.doneSeq)
-        : known.lastSession !== "" && !(await state.hasSession(known.lastSession)));
     const start = planStart({
       checkpoint,
       hash,
@@ -75,7 +73,7 @@ export async function startOf(
       doneAtMs: known === undefined ? undefined : await stream.storedAtMs(known.doneSeq),
       firstSeqAfterDone: known === undefined ? 1 : await stream.firstSeqAfter(known.doneAtMs),
       ...heldBy(upTo(own, known?.doneSeq ?? 0)),
-      hasItsState: !isPurged,
+      hasItsState: known === undefined || await hasItsState(partition, known),
     });
     for (const finding of start.findings) await report(partition, finding);
     const isRewritten = start.findings.some(({ kind }) => kind === "stream_rewritten");
@@ -98,10 +96,27 @@ export async function startOf(
     log.debug({ partition, ...at, restored: own.length }, "partition restored");
   }
 
-  /** True when one of the capability partition's messages of a type is among those that are done. */
-  async function hasRead(type: string, doneSeq: number): Promise<boolean> {
-    const firstSeq = await stream.firstSeqOf(PARTITION_ALL, type);
-    return firstSeq > 0 && firstSeq <= doneSeq;
+  async function hasItsState(partition: string, { doneSeq, lastSession, lastSnapshot }: Checkpoint): Promise<boolean> {
+    if (partition !== PARTITION_ALL) return lastSession === "" || await state.has("workflow_sessions", lastSession);
+    const firstSnapshot = await firstSnapshotUpTo(doneSeq);
+    // Entries live as long as their messages, so that where the first of these is there the last one is, too. A bucket that
+    // was purged lacks the first, also when others were written since; one that lost its end lacks the last.
+    return firstSnapshot === undefined ||
+      (await state.has("capability_snapshots", firstSnapshot) &&
+        (lastSnapshot === "" || await state.has("capability_snapshots", lastSnapshot)));
+  }
+
+  /** The key of the first snapshot that the stream holds up to a sequence; undefined where none is found. */
+  async function firstSnapshotUpTo(doneSeq: number): Promise<string | undefined> {
+    let fromSeq = 1;
+    for (let tries = 0; tries < MOST_REFUSED; tries++) {
+      const message = await stream.firstOf(PARTITION_ALL, "network_capabilities", fromSeq);
+      if (message === undefined || message.streamSequence > doneSeq) return undefined;
+      const { snapshot } = judge(message);
+      if (snapshot !== undefined) return snapshot.key;
+      fromSeq = message.streamSequence + 1;
+    }
+    return undefined;
   }
 
   /**

@@ -82,8 +82,8 @@ export class State {
     return entries;
   }
 
-  async hasSession(key: string): Promise<boolean> {
-    return await this.#buckets.workflow_sessions.get(key) !== undefined;
+  async has(bucket: StateChange["bucket"], key: string): Promise<boolean> {
+    return await this.#buckets[bucket].get(key) !== undefined;
   }
 
   /** The open observations that earlier owners left under the same settings, in stream order. */

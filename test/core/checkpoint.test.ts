@@ -12,6 +12,7 @@ const CHECKPOINT: Checkpoint = {
   heldSeq: 30,
   heldMark: 7,
   lastSession: "s.session",
+  lastSnapshot: "s.snapshot",
   generation: 1,
   hash: "h",
 };
@@ -37,7 +38,14 @@ const startOf = (found: Partial<Found>) => {
 describe("a partition", (test) => {
   test("starts where its checkpoint says when everything fits", () => {
     assert.equal(planStart(SOUND), {
-      at: { doneSeq: 100, rewindSeq: 80, doneAtMs: 5_000, lastSession: "s.session", firstSeq: 1 },
+      at: {
+        doneSeq: 100,
+        rewindSeq: 80,
+        doneAtMs: 5_000,
+        lastSession: "s.session",
+        lastSnapshot: "s.snapshot",
+        firstSeq: 1,
+      },
       findings: [],
       reset: false,
     });
@@ -122,7 +130,8 @@ describe("a partition", (test) => {
   test("derives everything again when the state that it feeds was purged, and misses it once", () => {
     assert.equal(kinds({ hasItsState: false }), ["state_purged"]);
     assert.equal(startOf({ hasItsState: false }), { doneSeq: 100, rewindSeq: 1 });
-    assert.is(planStart({ ...SOUND, hasItsState: false }).at.lastSession, "");
+    const { lastSession, lastSnapshot } = planStart({ ...SOUND, hasItsState: false }).at;
+    assert.equal([lastSession, lastSnapshot], ["", ""]);
   });
 });
 

@@ -22,7 +22,7 @@ export function streamOf(messages: readonly StoredMessage[]): ReplayedStream {
       return Promise.resolve(next?.streamSequence ?? messages.at(-1)!.streamSequence + 1);
     },
     lastSeqOf: unused,
-    firstSeqOf: unused,
+    firstOf: unused,
     open: unused,
     openDurable: unused,
     removeDurable: unused,

@@ -156,6 +156,30 @@ describe("the snapshots", (test) => {
       assert.ok((await cluster.facts("org")).every((row) => row.is_attributed === 1));
     }));
 
+  for (const lost of ["purged, and written to since", "robbed of its end"]) {
+    test(`are derived again from the stream when their bucket was ${lost}`, () =>
+      withCluster({}, async (cluster) => {
+        const [first, second] = ["first", "second"].map((id) => withId(SNAPSHOTS[0]!, id));
+        const running = await cluster.start();
+        await cluster.publish("org", [encode("refused"), first!]);
+        await running.drained();
+        const { jsm } = cluster;
+        if (lost !== "robbed of its end") await jsm.streams.purge("KV_capability_snapshots");
+        await cluster.publish("org", [second!]);
+        await running.drained();
+        await running.stop();
+        if (lost === "robbed of its end") {
+          const { lastSnapshot } = (await cluster.checkpoint("all"))!;
+          await jsm.streams.purge("KV_capability_snapshots", { filter: `$KV.capability_snapshots.${lastSnapshot}` });
+        }
+        assert.is((await cluster.keys("capability_snapshots")).length, 1);
+        const { counts } = await cluster.process();
+        assert.is(counts.get("state_purged"), 1);
+        assert.is((await cluster.keys("capability_snapshots")).length, 2);
+        assert.is((await cluster.process()).counts.get("state_purged"), undefined);
+      }));
+  }
+
   test("that cannot be read in their bucket are passed over, and do not stop the processor", () =>
     withCluster({}, async (cluster) => {
       const bucket = await kv(cluster, "capability_snapshots");

@@ -24,6 +24,7 @@ const FOUND: Checkpoint = {
   heldSeq: 0,
   heldMark: 0,
   lastSession: "",
+  lastSnapshot: "",
   generation: 1,
   hash: "rules",
 };

@@ -31,11 +31,12 @@ export function openEventStream(stream: Stream, process: Process, bind: Bind = b
         const last = stream.messages.findLast(({ subject }) => partitionIn(subject) === partition);
         return last?.streamSequence ?? 0;
       }),
-    firstSeqOf: (partition, type) =>
+    firstOf: (partition, type, fromSeq) =>
       ask("first of", () => {
-        const isIt = ({ subject }: StoredMessage) =>
-          partitionIn(subject) === partition && decodeToken(subject.split(".")[2]!) === type;
-        return stream.messages.find(isIt)?.streamSequence ?? 0;
+        const isIt = ({ subject, streamSequence }: StoredMessage) =>
+          streamSequence >= fromSeq && partitionIn(subject) === partition &&
+          decodeToken(subject.split(".")[2]!) === type;
+        return stream.messages.find(isIt);
       }),
     open: async (partition, from, reader, onRebound) => {
       const source = new Source(stream, process, bind, partition, from, reader, onRebound);
