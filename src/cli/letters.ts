@@ -3,6 +3,8 @@ import type { ClickHouse } from "../clickhouse/client.ts";
 import { type AcceptedEvent, acceptedEvents, bySource, refusedBytes } from "../clickhouse/records.ts";
 import type { Decoded } from "../core/decode.ts";
 import { judge } from "../core/judge.ts";
+import { routeOf } from "../core/route.ts";
+import { eventSubject } from "../core/subject.ts";
 import type { Letter, WholeLetter } from "../nats/letters.ts";
 
 /**
@@ -60,7 +62,9 @@ export async function bytesOf(clickhouse: ClickHouse, letter: WholeLetter): Prom
   return letter.hasBytes ? letter.bytes : await refusedBytes(clickhouse, letter, letter.streamSequence);
 }
 
-/** What becomes of these bytes if they are published now in the place of a letter's. */
-export function judgedNow({ subject, streamSequence }: Letter, bytes: Uint8Array): Decoded {
+/** What becomes of these bytes if they are published now in the place of a letter's, where they belong. */
+export function judgedNow({ source, streamSequence }: Letter, bytes: Uint8Array): Decoded {
+  const { type, partition } = routeOf(bytes, 1); // Any number will do: the partition decides nothing.
+  const subject = eventSubject(source, type, partition);
   return judge({ subject, bytes, streamSequence, streamTimeMs: Date.now() }).decoded;
 }

@@ -22,11 +22,11 @@ import {
   readTrace,
   REQUIRED,
 } from "./payload.ts";
-import { sourceOf } from "./subject.ts";
+import { sourceOf, typeOf } from "./subject.ts";
 import { LAST_INSTANT_MS } from "./time.ts";
 
 /** Raised whenever the same bytes would decode to other rows; part of the generation's hash. */
-export const DECODER_VERSION = 3;
+export const DECODER_VERSION = 4;
 
 /** The largest message that is decoded, in bytes: the row limit of the upstream contract. */
 export const LARGEST_MESSAGE = 1_000_000;
@@ -48,6 +48,7 @@ export const REASONS = {
   missing_field: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
   empty_array: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
   invalid_data_shape: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
+  wrong_subject: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
   time_in_future: ["SCHEMA_VALIDATION", "SCHEMA_INVALID"],
   parse_exception: ["PARSE", "PARSING_FAILED"],
   record_too_large: ["SINK_GUARD", "RECORD_TOO_LARGE"],
@@ -170,6 +171,10 @@ export function decode(message: StoredMessage): Decoded {
   }
   if (type === "network_capabilities" && !Array.isArray(data) && !isObject(data)) {
     return reading.reject("invalid_data_shape", "data is neither an array nor an object");
+  }
+  // Who replays a range finds the snapshots around it by their subjects: to use it now would be to lose it then.
+  if (type === "network_capabilities" && typeOf(message.subject) !== type) {
+    return reading.reject("wrong_subject", "a capability message on the subject of another type");
   }
   if (root.id !== undefined && root.id !== null && (typeof root.id !== "string" || root.id.length > LONGEST_ID)) {
     return reading.reject("parse_exception", `id is no text of at most ${LONGEST_ID} characters`);

@@ -77,6 +77,11 @@ export function sourceOf(subject: string): string {
   return token.length <= SURELY_SHORT || encodeToken(source).length <= LONGEST_SOURCE ? source : "";
 }
 
+/** The type named by a subject of the event stream. */
+export function typeOf(subject: string): string {
+  return decodeToken(subject.split(".")[2] ?? "");
+}
+
 /** The subject a dead letter is published on. */
 export function deadLetterSubject(source: string, reason: string, type: string): string {
   return `dlq.${encodeToken(source)}.${encodeToken(reason)}.${encodeToken(type)}`;

@@ -75,7 +75,15 @@ export class Core {
   }
 }
 
-/** A message of the benchmark's source. */
+/** A message of the benchmark's source; its subject need only tell a capability message, and is made while one measures. */
 export function messageOf(bytes: Uint8Array, streamSequence: number, streamTimeMs: number): StoredMessage {
-  return { subject: "events.bench.x.0", bytes, streamSequence, streamTimeMs };
+  const type = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, HEAD)).includes(CAPABILITIES)
+    ? CAPABILITIES
+    : "x";
+  return { subject: `events.bench.${type}.0`, bytes, streamSequence, streamTimeMs };
 }
+
+const CAPABILITIES = "network_capabilities";
+
+/** An envelope's id and type lie within so many bytes. */
+const HEAD = 160;

@@ -246,6 +246,20 @@ describe("decode(): reasons of refusal", (test) => {
   });
 });
 
+describe("decode(): subjects", (test) => {
+  test("of another type hold no capability message, for no replay would find its snapshot there", () => {
+    const reasonOn = (subject: string, content: unknown) => {
+      const result = decode(stored(content, { subject }));
+      return result.outcome === "rejected" ? result.rejection.reason : result.outcome;
+    };
+    for (const partition of ["all", "0"]) {
+      assert.is(reasonOn(`events.s.network_capabilities.${partition}`, capabilitiesWire()), "accepted");
+      assert.is(reasonOn(`events.s.ai_stream_status.${partition}`, capabilitiesWire()), "wrong_subject");
+    }
+    assert.is(reasonOn("events.s.x.0", statusWire()), "accepted");
+  });
+});
+
 describe("decode(): the first failing check decides", (test) => {
   const late = { timestamp: "never", version: 9 };
   const order: [claim: string, content: unknown, outcome: string][] = [

@@ -22,6 +22,7 @@ import {
   statusWire,
   stored,
   streamEventWire,
+  subjectOf,
   traceWire,
   VALID,
   type Wire,
@@ -252,7 +253,7 @@ function countsOf(messages: readonly [content: unknown, source?: string][]): Cou
   };
   const state = new PartitionState(settings, feed, FROM_THE_START);
   for (const [at, [content, source = "cloud_spe"]] of messages.entries()) {
-    state.take(stored(content, { streamSequence: at + 1, subject: `events.${source}.x.0` }));
+    state.take(stored(content, { streamSequence: at + 1, subject: subjectOf(source, content) }));
   }
   return state.seal().counts;
 }

@@ -27,6 +27,7 @@ import {
   productionLines,
   statusWire,
   stored,
+  subjectOf,
   type Wire,
 } from "../helpers/wire.ts";
 
@@ -142,7 +143,7 @@ function realMessage(index: number, round: number): { readonly wire: Wire; reado
 function validMessages(count: number): StoredMessage[] {
   return Array.from({ length: count }, (_, at) => {
     const { wire, streamTimeMs } = realMessage(at, Math.floor(at / LINES.length));
-    return stored(wire, { subject: `events.${VALID_SOURCE}.x.0`, streamSequence: 2 * at + 2, streamTimeMs });
+    return stored(wire, { subject: subjectOf(VALID_SOURCE, wire), streamSequence: 2 * at + 2, streamTimeMs });
   });
 }
 
@@ -151,7 +152,7 @@ function mutantMessages(count: number): StoredMessage[] {
   return Array.from({ length: count }, (_, at) => {
     const { wire, streamTimeMs } = realMessage(chance.below(LINES.length), Math.floor(at / LINES.length));
     const content = MUTATIONS[at % MUTATIONS.length]!(JSON.stringify(wire), chance);
-    return stored(content, { subject: `events.${MUTANT_SOURCE}.x.0`, streamSequence: 2 * at + 3, streamTimeMs });
+    return stored(content, { subject: subjectOf(MUTANT_SOURCE, content), streamSequence: 2 * at + 3, streamTimeMs });
   });
 }
 
@@ -250,8 +251,8 @@ describe("valid messages of extreme content", (test) => {
   /** The rows of a snapshot of one node with these GPUs, and of a status sample that it attributes. */
   const rowsWith = (gpus: Wire[]) => {
     const entry = entryWire({ address: CANONICAL, orch_uri: NODE, hardware: [hardwareWire({ gpu_info: gpus })] });
-    const snapshot = stored(capabilitiesWire([entry], { id: "snapshot" }), { subject: "events.cloud_spe.x.0" });
-    const { rows } = run([snapshot, stored(statusWire(), { subject: "events.cloud_spe.x.0", streamSequence: 2 })]);
+    const snapshot = stored(capabilitiesWire([entry], { id: "snapshot" }));
+    const { rows } = run([snapshot, stored(statusWire(), { streamSequence: 2 })]);
     return rows;
   };
 

@@ -9,6 +9,8 @@ import type { Decoded } from "../../src/core/decode.ts";
 import { decode } from "../../src/core/decode.ts";
 import type { Row, Table } from "../../src/core/emit/row.ts";
 import { addTypedRows } from "../../src/core/emit/typed.ts";
+import { routeOf } from "../../src/core/route.ts";
+import { eventSubject } from "../../src/core/subject.ts";
 import type { EventType, StoredMessage, TelemetryEvent } from "../../src/core/event.ts";
 
 /** A JSON object of the wire. */
@@ -32,13 +34,14 @@ export function bytesOf(content: unknown): Uint8Array {
 
 /** A message as the stream keeps it. */
 export function stored(content: unknown, at: Partial<Omit<StoredMessage, "bytes">> = {}): StoredMessage {
-  return {
-    subject: "events.cloud_spe.message.0",
-    streamSequence: 1,
-    streamTimeMs: STORED_MS,
-    ...at,
-    bytes: bytesOf(content),
-  };
+  const bytes = bytesOf(content);
+  return { subject: subjectOf("cloud_spe", bytes), streamSequence: 1, streamTimeMs: STORED_MS, ...at, bytes };
+}
+
+/** Where a message of a source belongs. */
+export function subjectOf(source: string, content: unknown): string {
+  const { type, partition } = routeOf(bytesOf(content), 1);
+  return eventSubject(source, type, partition);
 }
 
 /** Decodes a message that was stored a second after `SENT_MS`. */

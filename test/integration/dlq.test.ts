@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { nanos } from "nats";
 import * as assert from "uvu/assert";
 import { registerDlq } from "../../src/cli/dlq.ts";
+import { registerReplay } from "../../src/cli/replay.ts";
 import { verify } from "../../src/cli/verify.ts";
 import { resolveRange } from "../../src/nats/range.ts";
 import { openEventStream } from "../../src/nats/stream.ts";
@@ -11,7 +12,7 @@ import { startNatsServer } from "../../src/local/nats-server.ts";
 import { type Cluster, encode, type Ended, inFolder, withCluster, withServedCluster } from "../helpers/cluster.ts";
 import { environmentOf, inProcess } from "../helpers/command.ts";
 import { describe } from "../helpers/suite.ts";
-import { bytesOf, SENT_MS, statusWire, traceWire } from "../helpers/wire.ts";
+import { bytesOf, capabilitiesWire, SENT_MS, statusWire, traceWire } from "../helpers/wire.ts";
 
 // deno-lint-ignore no-explicit-any -- documents of commands, looked at field by field
 type Json = any;
@@ -228,6 +229,30 @@ describe("latecomer dlq republish", (test) => {
         ["recovered", "waiting", "waiting"],
         "neither another source nor another type will do",
       );
+    }));
+
+  test("puts a capability message where it belongs that came on the subject of another type", () =>
+    withServedCluster({}, async (cluster) => {
+      const sample = bytesOf(statusWire());
+      await cluster.publish("org", [sample]);
+      const snapshot = bytesOf(capabilitiesWire());
+      await cluster.nc.jetstream().publish("events.org.ai_stream_status.0", snapshot);
+      await cluster.process();
+      // As it is without the snapshot, for a replay would not find it there.
+      const compared = async () => {
+        const args = ["replay", "--from-seq", "1", "--compare", "--json"];
+        const { code, out, err } = await inProcess(registerReplay, environmentOf(cluster), args);
+        assert.is(code, 0, out + err);
+      };
+      await compared();
+      assert.equal((await json(cluster, "list")).groups.map((one: Json) => [one.reason, one.type]), [
+        ["wrong_subject", "network_capabilities"],
+      ]);
+      assert.is((await json(cluster, "republish", "--reason", "wrong_subject", "--yes")).published, 1);
+      await cluster.process();
+      assert.is(await stateOf(cluster, 1), "recovered");
+      assert.is(await cluster.count("SELECT count() FROM fact_stream_status_samples_current WHERE is_attributed"), 1);
+      await compared();
     }));
 
   test("publishes an event from the future once its time has come", () =>

@@ -15,6 +15,7 @@ import { TOPICS } from "../../src/simulate/topics.ts";
 import { type Event, trafficOf, type TrafficOptions } from "../../src/simulate/traffic.ts";
 import { inFolder } from "../helpers/cluster.ts";
 import { describe } from "../helpers/suite.ts";
+import { subjectOf } from "../helpers/wire.ts";
 
 const START_MS = Date.UTC(2026, 2, 1);
 const PLAIN: ArrivalOptions = { seed: 1, late: 0, duplicates: 0, malformed: 0 };
@@ -37,7 +38,7 @@ function textsOf(count: number, how: ArrivalOptions, options: Partial<TrafficOpt
 
 /** What the decoder makes of a message that was stored long after. */
 const decoded = (bytes: Uint8Array) =>
-  decode({ subject: "events.s.t.0", bytes, streamSequence: 1, streamTimeMs: START_MS * 2 });
+  decode({ subject: subjectOf("s", bytes), bytes, streamSequence: 1, streamTimeMs: START_MS * 2 });
 
 // deno-lint-ignore no-explicit-any -- payloads of seven shapes, looked at field by field
 type Data = any;
