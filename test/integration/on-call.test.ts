@@ -178,7 +178,7 @@ describe("somebody on call", (test) => {
       const [after, why] = await Promise.all([run(...TRIAGE), run(...wordsOf(advised))]);
       assert.equal([after.code, why.code], [0, 0], after.err + why.err);
       assert.match(after.out, "No wallet has rows without a key.");
-      assert.match(after.out, new RegExp(`^${UNKNOWN_SESSION.replace("|", "\\|")} +5 +${CANONICAL}`, "m"));
+      assert.match(after.out, new RegExp(`^org +${UNKNOWN_SESSION.replace("|", "\\|")} +5 +${CANONICAL}`, "m"));
       assert.not.match(why.out, "would attribute");
       assert.match(why.out, 'unattributed_reason: "no_snapshot" → ""');
     }));

@@ -273,7 +273,9 @@ describe("whatever is counted", (test) => {
     const folder = fileURLToPath(new URL("../../src", import.meta.url));
     const counted = readdirSync(folder, { recursive: true, encoding: "utf8" })
       .filter((file) => /^(core|runtime|clickhouse).*\.ts$/.test(file) && !file.endsWith("metrics.ts"))
-      .flatMap((file) => [...readFileSync(join(folder, file), "utf8").matchAll(/(?:count|counts\.set)\("(\w+)"/g)])
+      .flatMap((
+        file,
+      ) => [...readFileSync(join(folder, file), "utf8").matchAll(/count\((?:(?:this\.#)?counts, )?"(\w+)"/g)])
       .map(([_, name]) => name!);
     // Told by its kind, not by a literal.
     const names = [...new Set([...counted, "observations_evicted", "observations_starved"])].sort();
