@@ -9,8 +9,9 @@ import { minutesWithin, openRollups } from "../../src/clickhouse/rollup.ts";
 import { type Cluster, encode, productionEvents, withCluster } from "../helpers/cluster.ts";
 import { Corruptible } from "../helpers/corruption.ts";
 import { CORRUPTIONS } from "../helpers/corruptions.ts";
-import { bytesOf } from "../helpers/events.ts";
+import { bytesOf, node, snapshot } from "../helpers/events.ts";
 import { EVERY_SCENARIO } from "../helpers/every-scenario.ts";
+import { A, close, NODE_A, request, sample, SD } from "../helpers/session-events.ts";
 import { describe } from "../helpers/suite.ts";
 
 const WINDOW = { fromMs: Date.UTC(2026, 0, 8), toMs: Date.UTC(2030, 0, 1) };
@@ -57,5 +58,29 @@ describe("assertion packs", (test) => {
       }
       assert.equal(inert, []);
       await allHold("at last");
+    }));
+
+  test("hold where an orchestrator changes the model within its segment", () =>
+    withCluster({ tableRetention: "none" }, async (cluster) => {
+      const T = Date.UTC(2026, 1, 25, 14);
+      const other = "another-model";
+      const both = [NODE_A, node("0xca", other, ["GPU-a"])];
+      const session = { stream: "stream", request: "request", ...A };
+      const events = [
+        snapshot(T, ...both),
+        request(T + 60_000, session),
+        ...[SD, SD, other, other].map((model, nth) => sample(T + (2 + nth) * 60_000, { ...session, model, fps: 20 })),
+        close(T + 7 * 60_000, session),
+      ];
+      await cluster.publish("lab", events.map(({ envelope }) => bytesOf(envelope)));
+      await cluster.process();
+      await openRollups(cluster.clickhouse).recompute(
+        await minutesWithin(cluster.clickhouse, { source: undefined, fromMs: T, toMs: T + 3_600_000 }),
+      );
+      const models = await cluster.clickhouse.rows("SELECT DISTINCT model_id FROM fact_stream_status_samples_current");
+      assert.is(models.length, 2);
+      const packs = ["raw_typed", "pipeline"].map(loadPack);
+      const done = await runPacks(cluster.clickhouse, packs, { fromMs: T, toMs: T + 3_600_000 });
+      assert.equal(done.flatMap((pack) => pack.results).filter(({ state }) => state === "failed"), []);
     }));
 });

@@ -547,21 +547,24 @@ FROM
 );
 
 -- name: session_to_status_projection_consistency
--- what: an attributed sample names an orchestrator of its session, and the model of a segment of it when it names one
+-- what: an attributed sample names an orchestrator of its session, and the samples of a session not only other models than
+-- its segments: one orchestrator may change the model within a segment, which has one
 SELECT
-    countIf(other_address OR other_model) AS failed_rows,
-    countIf(other_address) AS orchestrator_mismatch_rows,
-    countIf(other_model) AS model_mismatch_rows,
-    count() AS rows_checked,
-    arraySlice(groupUniqArrayIf(concat(source, ' ', id), other_address OR other_model), 1, 5) AS examples
+    sum(other_addresses + other_models) AS failed_rows,
+    sum(other_addresses) AS orchestrator_mismatch_rows,
+    sum(other_models) AS model_mismatch_rows,
+    sum(samples) AS rows_checked,
+    arraySlice(groupUniqArrayIf(concat(source, ' ', id), other_addresses + other_models > 0), 1, 5) AS examples
 FROM
 (
     SELECT
         sample.source AS source,
         sample.workflow_session_id AS id,
-        NOT has(session.addresses, sample.orchestrator_address) AS other_address,
-        ifNull(sample.model_id, '') AS model,
-        NOT other_address AND model != '' AND session.models != [] AND NOT has(session.models, model) AS other_model
+        count() AS samples,
+        countIf(NOT has(session.addresses, sample.orchestrator_address)) AS other_addresses,
+        countIf(ifNull(sample.model_id, '') != '' AND session.models != []) AS comparable,
+        countIf(ifNull(sample.model_id, '') != '' AND has(session.models, sample.model_id)) AS alike,
+        if(alike = 0, comparable, 0) AS other_models
     FROM fact_stream_status_samples_current AS sample
     LEFT JOIN
     (
@@ -575,6 +578,7 @@ FROM
     WHERE sample.is_attributed = 1
         AND sample.sample_ts >= {from_ts:DateTime64(3, 'UTC')}
         AND sample.sample_ts < {to_ts:DateTime64(3, 'UTC')}
+    GROUP BY source, id
 );
 
 -- name: status_vs_segment_identity_consistency
