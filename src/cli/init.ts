@@ -18,13 +18,7 @@ import { storedGeneration } from "../clickhouse/generation.ts";
 import { ensureWriters } from "../clickhouse/writer.ts";
 import { LatecomerError } from "../errors.ts";
 import { bucketStream } from "../nats/definitions.ts";
-import {
-  contentHash,
-  ensureGeneration,
-  type Generation,
-  generationAfter,
-  requireGeneration,
-} from "../nats/generation.ts";
+import { contentHash, ensureGeneration, type Generation, planGeneration } from "../nats/generation.ts";
 import { applyStreams, planStreams, requireAllowed, requireReplicable, type StreamPlan } from "../nats/provision.ts";
 import {
   configOf,
@@ -69,17 +63,10 @@ export function registerInit(program: Command, context: Context): void {
     await withNats(config, async (nc) => {
       const plans = await planStreams(await nc.jetstreamManager(), config);
       if (options.dryRun) {
-        const { migrations } = await inspect(config, nc, plans, options);
-        report(options, plans, migrations, undefined);
+        report(config, options, plans, await inspect(config, nc, plans, options));
         return requireAllowed(plans, options.force === true);
       }
-      const applied = await initialise(config, nc, plans, options);
-      const { generation, migrations } = applied;
-      report(options, plans, migrations, generation);
-      if (generation.hash !== contentHash(config)) {
-        const note = "this configuration derives other rows than the generation; --raise-generation starts a new one";
-        logOf(config).warn({ generation: generation.generation }, note);
-      }
+      report(config, options, plans, await initialise(config, nc, plans, options));
     });
   });
 }
@@ -89,9 +76,13 @@ interface InitialiseOptions {
   readonly raiseGeneration?: boolean;
 }
 
-/** What `initialise` goes by, and what it would change beside the streams. */
-interface Inspected {
+/** What was changed beside the streams, or would be, and the generation from then on. */
+interface Initialised {
   readonly migrations: readonly string[];
+  readonly generation: Generation;
+}
+
+interface Inspected extends Initialised {
   /** The greatest generation of what is stored. */
   readonly stored: number;
 }
@@ -106,12 +97,11 @@ async function inspect(
   requireReplicable(nc, config);
   const found = await inspectWarehouse(config);
   const hasBucket = plans.some(({ name, action }) => name === bucketStream("checkpoints") && action !== "create");
-  if (hasBucket) await requireGeneration(nc, raiseGeneration, found.stored);
-  else generationAfter(undefined, found.stored);
-  return found;
+  const generation = await planGeneration(nc, config, { hasBucket, raise: raiseGeneration, stored: found.stored });
+  return { ...found, generation };
 }
 
-async function inspectWarehouse(config: Config): Promise<Inspected> {
+async function inspectWarehouse(config: Config): Promise<Omit<Inspected, "generation">> {
   const { clickhouseUrl, database } = config;
   const folder = embeddedFolder(clickhouseUrl);
   if (folder !== undefined && config.cluster !== "") {
@@ -138,7 +128,7 @@ export async function initialise(
   nc: NatsConnection,
   plans: readonly StreamPlan[],
   options: InitialiseOptions,
-): Promise<{ generation: Generation; migrations: string[] }> {
+): Promise<Initialised> {
   const { stored } = await inspect(config, nc, plans, options);
   await applyStreams(await nc.jetstreamManager(), plans, options.force === true);
   await ensureDatabase(config.clickhouseUrl, config);
@@ -159,36 +149,33 @@ function print(config: Config, options: InitOptions): void {
 }
 
 function report(
+  config: Config,
   options: InitOptions,
   plans: readonly StreamPlan[],
-  migrations: readonly string[],
-  generation: Generation | undefined,
+  { migrations, generation: { generation, hash } }: Initialised,
 ): void {
+  if (hash !== contentHash(config)) {
+    const note = "this configuration derives other rows than the generation; --raise-generation starts a new one";
+    logOf(config).warn({ generation }, note);
+  }
   if (options.json) {
     const streams = plans.map(({ name, action, changes }) => ({ name, action, changes }));
-    printJson({ dryRun: options.dryRun === true, streams, migrations, generation: generation?.generation ?? null });
-    return;
+    return printJson({ dryRun: options.dryRun === true, streams, migrations, generation });
   }
-  const done = options.dryRun
-    ? { create: "would create", update: "would update" }
-    : { create: "created", update: "updated" };
+  const does = options.dryRun
+    ? { create: "would create", update: "would update", apply: "would apply" }
+    : { create: "created", update: "updated", apply: "applied" };
+  const outcomes = { ...does, refuse: "cannot change", keep: "unchanged" };
   printTable(
     ["stream", "", "difference"],
     plans.map(({ name, action, changes }) => [
       name,
-      action === "create"
-        ? done.create
-        : action === "update"
-        ? done.update
-        : action === "refuse"
-        ? "cannot change"
-        : "unchanged",
+      outcomes[action],
       changes.map(({ field, from, to, narrows }) => `${field}: ${from} → ${to}${narrows ? " (keeps less)" : ""}`).join(
         "\n",
       ),
     ]),
   );
-  const does = options.dryRun ? "would apply" : "applied";
-  printLine(`schema: ${migrations.length === 0 ? "up to date" : `${does} ${migrations.join(", ")}`}`);
-  if (generation !== undefined) printLine(`generation: ${generation.generation}`);
+  printLine(`schema: ${migrations.length === 0 ? "up to date" : `${does.apply} ${migrations.join(", ")}`}`);
+  printLine(`generation: ${generation}`);
 }

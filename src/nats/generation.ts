@@ -45,17 +45,20 @@ function known(value: Generation | undefined): Generation {
   );
 }
 
-/** Throws what `ensureGeneration` would, and changes nothing. */
-export async function requireGeneration(nc: NatsConnection, raise: boolean, stored: number): Promise<void> {
-  const present = await read(await bucket(nc));
-  if (present === undefined || raise) generationAfter(present?.value, stored);
-  else known(present.value);
+/** What `ensureGeneration` would return or throw; changes nothing, and the bucket need not be there. */
+export async function planGeneration(
+  nc: NatsConnection,
+  config: Config,
+  { hasBucket, raise, stored }: { readonly hasBucket: boolean; readonly raise: boolean; readonly stored: number },
+): Promise<Generation> {
+  return chosen(hasBucket ? await read(await bucket(nc)) : undefined, config, raise, stored);
 }
 
 /**
  * Makes sure that there is a generation, and returns it. `raise` makes the next one under this configuration;
  * without it, another configuration's generation stays as it is. A new one is above what is `stored` in the facts:
- * the bucket can have been lost while they were not, and what it holds may be unreadable. Throws GENERATION_CORRUPT.
+ * the bucket can have been lost while they were not, and what it holds may be unreadable.
+ * Throws GENERATION_CORRUPT (unavailable), and GENERATION_EXHAUSTED (usage) when there is none after the present one.
  */
 export async function ensureGeneration(
   nc: NatsConnection,
@@ -65,8 +68,8 @@ export async function ensureGeneration(
 ): Promise<Generation> {
   const kv = await bucket(nc);
   const present = await read(kv);
-  if (present !== undefined && !raise) return known(present.value);
-  const next = { generation: generationAfter(present?.value, stored), hash: contentHash(config) };
+  const next = chosen(present, config, raise, stored);
+  if (present !== undefined && !raise) return next;
   try {
     if (present === undefined) await kv.create(KEY, JSON.stringify(next));
     else await kv.update(KEY, JSON.stringify(next), present.revision);
@@ -76,10 +79,11 @@ export async function ensureGeneration(
   return next;
 }
 
-/** The generation after what the installation has and what is stored. Throws GENERATION_EXHAUSTED (usage). */
-export function generationAfter(present: Generation | undefined, stored: number): number {
-  const next = Math.max(present?.generation ?? 0, stored) + 1;
-  if (next <= LAST_GENERATION) return next;
+/** The generation that is there, or the one after it and after all that is stored. */
+function chosen(present: Present | undefined, config: Config, raise: boolean, stored: number): Generation {
+  if (present !== undefined && !raise) return known(present.value);
+  const generation = Math.max(present?.value?.generation ?? 0, stored) + 1;
+  if (generation <= LAST_GENERATION) return { generation, hash: contentHash(config) };
   throw new LatecomerError("GENERATION_EXHAUSTED", "usage", `generation ${LAST_GENERATION} is the last there is`);
 }
 
@@ -91,8 +95,15 @@ async function bucket(nc: NatsConnection): Promise<KV> {
   }
 }
 
+/** What the key holds. */
+interface Present {
+  /** Undefined where it cannot be read. */
+  readonly value: Generation | undefined;
+  readonly revision: number;
+}
+
 /** Undefined where there is none, or the marker that somebody's `kv del` left. */
-async function read(kv: KV): Promise<{ value: Generation | undefined; revision: number } | undefined> {
+async function read(kv: KV): Promise<Present | undefined> {
   const entry = await kv.get(KEY).catch((error) => {
     throw natsError(error, "read the generation");
   });

@@ -267,6 +267,13 @@ describe("the manifests together", (test) => {
     assert.match(scaling!, `| ${most}/s | the memory of a pod of 512 MiB under an hour of lateness`);
   });
 
+  test("have the Job begin as the runbook finds it where a generation is to be raised", () => {
+    const args: string[] = containerOf(one(base, "Job")).args;
+    const raised = JSON.stringify([...args, "--raise-generation"]).replaceAll(",", ", ");
+    assert.match(textOf("deploy/RUNBOOK.md"), `have \`args: ${raised}\` in \`k8s/base/init-job.yaml\``);
+    assert.match(textOf("deploy/k8s/base/init-job.yaml"), `args: ${JSON.stringify(args)}`);
+  });
+
   test("have a pod for every partition at most, and partitions as the NATS server makes them", () => {
     const { partitions } = resolveConfig(settingsOf("ha"));
     const { spec } = one(ha, "ScaledObject");

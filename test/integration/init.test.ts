@@ -6,7 +6,7 @@ import { schemaDrift } from "../../src/clickhouse/drift.ts";
 import { retainedSince } from "../../src/clickhouse/migrate.ts";
 import { registerInit } from "../../src/cli/init.ts";
 import { LAST_GENERATION } from "../../src/core/evidence.ts";
-import { type Cluster, encode, withServedCluster } from "../helpers/cluster.ts";
+import { type Cluster, encode, latecomer, withServedCluster } from "../helpers/cluster.ts";
 import { environmentOf, inProcess } from "../helpers/command.ts";
 import { describe } from "../helpers/suite.ts";
 
@@ -60,6 +60,21 @@ describe("latecomer init", (test) => {
     withServedCluster({}, async (cluster) => {
       await refuses(cluster, /need a cluster/, "--replicas", "3");
       await refuses(cluster, /--force/, "--stream-retention", "1d");
+    }));
+
+  test("tells in a dry run too that other rows are derived than the generation has, and which is next", () =>
+    withServedCluster({}, async (cluster) => {
+      const call = async (...args: string[]) => {
+        const place = { cwd: cluster.folder, env: { ...environmentOf(cluster), LATECOMER_LOG_LEVEL: "warn" } };
+        // In a process of its own, whose log is on stderr.
+        const { code, out, err } = await latecomer(["init", "--dry-run", "--json", ...args], place);
+        assert.is(code, 0, err);
+        return { generation: JSON.parse(out).generation, warns: /derives other rows/.test(err) };
+      };
+      assert.equal(await call(), { generation: 1, warns: false });
+      assert.equal(await call("--ttl-after", "12h"), { generation: 1, warns: true });
+      assert.equal(await call("--ttl-after", "12h", "--raise-generation"), { generation: 2, warns: false });
+      assert.equal(await call(), { generation: 1, warns: false });
     }));
 
   test("tells in a dry run which migrations it would apply, and applies none", () =>
