@@ -25,6 +25,7 @@ const RETRYABLE = new Set([
   159, // TIMEOUT_EXCEEDED
   173, // CANNOT_ALLOCATE_MEMORY
   198, // DNS_ERROR, between the servers of a cluster
+  201, // QUOTA_EXCEEDED, until its interval ends
   202, // TOO_MANY_SIMULTANEOUS_QUERIES
   203, // NO_FREE_CONNECTION
   209, // SOCKET_TIMEOUT
