@@ -127,7 +127,7 @@ interface Report {
 async function demonstrate(context: Context, folder: string, seed: number): Promise<Report> {
   const started = performance.now();
   const events = bundledEvents();
-  const nats = await startNatsServer({ folder: join(folder, "nats") });
+  const nats = await startNatsServer({ folder: join(folder, "nats"), exitSignal: "SIGKILL" });
   try {
     const span = events.at(-1)!.timeMs - events[0]!.timeMs;
     // Any order is to give one answer, so every snapshot may be as late as the events are long.

@@ -38,6 +38,11 @@ export interface NatsServerOptions {
   port?: number;
   /** More lines for the configuration file; they come last, so they win. */
   configText?: string;
+  /**
+   * What ends it when this process exits: SIGTERM (the default), for which it closes its files, or SIGKILL where these are
+   * removed at once, which cannot be done while it writes.
+   */
+  exitSignal?: "SIGTERM" | "SIGKILL";
 }
 
 /** Larger than NATS's default of 1 MB: a capability snapshot of a whole network is a single message. */
@@ -79,9 +84,8 @@ export async function startNatsServer(options: NatsServerOptions): Promise<NatsP
   const configPath = writing(folder, () => writeConfig(folder, port, options.configText ?? ""));
   const child = launch(program, configPath, folder);
   const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-  // On exit there is no time to wait, but for SIGTERM the server closes its files; first of all, for who removes its folder
-  // while it writes there must begin again and again.
-  const onExit = () => child.kill("SIGTERM");
+  // On exit there is no time to wait; first of all, so that whoever removes the folder then comes after it.
+  const onExit = () => child.kill(options.exitSignal);
   process.prependOnceListener("exit", onExit);
   ended.then(() => process.off("exit", onExit));
   const stop = async (signal: NodeJS.Signals = "SIGTERM"): Promise<void> => {
