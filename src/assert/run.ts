@@ -1,13 +1,8 @@
 /** Runs assertion packs over a window, one query after the other: all of them, whatever fails. */
 import type { ClickHouse } from "../clickhouse/client.ts";
+import { wholeUnits, type Window } from "../core/time.ts";
 import { EXIT, exitCodeOf } from "../errors.ts";
 import type { Assertion, Pack } from "./pack.ts";
-
-/** Instants in Unix milliseconds; the end is excluded. */
-export interface Window {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
 
 export interface Result {
   readonly name: string;
@@ -30,8 +25,8 @@ export interface PackResult {
 const HOUR_MS = 3_600_000;
 
 /** Views have rows of whole hours, so a window is widened to them: both sides of a comparison then see the same. */
-export function wholeHours({ fromMs, toMs }: Window): Window {
-  return { fromMs: Math.floor(fromMs / HOUR_MS) * HOUR_MS, toMs: Math.ceil(toMs / HOUR_MS) * HOUR_MS };
+export function wholeHours(window: Window): Window {
+  return wholeUnits(window, HOUR_MS);
 }
 
 /** Runs the packs. Throws only when the warehouse cannot be asked; a query that it refuses is a failure of its own. */

@@ -2,7 +2,8 @@
 import type { Command } from "commander";
 import { junitXml } from "../assert/junit.ts";
 import { loadPack, PACKS, USUAL_PACKS } from "../assert/pack.ts";
-import { type PackResult, type Result, runPacks, type Window } from "../assert/run.ts";
+import { type PackResult, type Result, runPacks } from "../assert/run.ts";
+import type { Window } from "../core/time.ts";
 import { EXIT } from "../errors.ts";
 import { checkClickHouse, requireSound } from "./checks.ts";
 import {

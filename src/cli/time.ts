@@ -1,7 +1,7 @@
 /** Times and windows of time on the command line. */
 import type { Command } from "commander";
-import { wholeHours, type Window } from "../assert/run.ts";
-import { formatInstant, LAST_INSTANT_MS } from "../core/time.ts";
+import { wholeHours } from "../assert/run.ts";
+import { formatInstant, LAST_INSTANT_MS, type Window } from "../core/time.ts";
 import { usage } from "./values.ts";
 
 /** How a time is written, for the help of a flag that takes one. */

@@ -3,7 +3,8 @@
  * that is recomputed twice, or by two at once, ends the same: its rows are a function of its samples, and so is their
  * version. Nothing is ever added to a minute: what a correction moves from one key to another would stay under both.
  */
-import type { Minute, Window } from "../core/minute.ts";
+import type { Minute } from "../core/minute.ts";
+import type { Window } from "../core/time.ts";
 import type { RollupStore } from "../ports.ts";
 import type { ClickHouse } from "./client.ts";
 import { bySource } from "./records.ts";

@@ -3,6 +3,7 @@
  * which one it is depends on the sample's time alone, and never changes.
  */
 import { decodeToken, encodeToken } from "./subject.ts";
+import { wholeUnits, type Window } from "./time.ts";
 
 /** A minute of a source. */
 export interface Minute {
@@ -11,17 +12,11 @@ export interface Minute {
   readonly startMs: number;
 }
 
-/** Event times in Unix milliseconds; the end is excluded. */
-export interface Window {
-  readonly fromMs: number;
-  readonly toMs: number;
-}
-
 const MINUTE_MS = 60_000;
 
 /** The minutes that a window touches, as a window: a minute is recomputed whole or not at all. */
-export function wholeMinutes({ fromMs, toMs }: Window): Window {
-  return { fromMs: Math.floor(fromMs / MINUTE_MS) * MINUTE_MS, toMs: Math.ceil(toMs / MINUTE_MS) * MINUTE_MS };
+export function wholeMinutes(window: Window): Window {
+  return wholeUnits(window, MINUTE_MS);
 }
 
 /** The minutes in which samples lie, each once. */

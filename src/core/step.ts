@@ -10,6 +10,7 @@ import type { Decoded } from "./decode.ts";
 import type { UnmatchedEntry } from "./entry.ts";
 import {
   type Cost,
+  count,
   type Counts,
   type DeadLetter,
   type Effects,
@@ -358,7 +359,7 @@ export class PartitionState {
   }
 
   #count(name: string, by = 1): void {
-    this.#batch.counts.set(name, (this.#batch.counts.get(name) ?? 0) + by);
+    count(this.#batch.counts, name, by);
   }
 
   /** Where the batch collects the rows of a table. */

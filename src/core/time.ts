@@ -8,6 +8,17 @@ const UNIT_MS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_0
 /** The last instant that a ClickHouse `DateTime64(3)` holds: the end of the year 2299. */
 export const LAST_INSTANT_MS = 10_413_791_999_999;
 
+/** Instants in Unix milliseconds; the end is excluded. */
+export interface Window {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** The whole units of time that a window touches, as a window. */
+export function wholeUnits({ fromMs, toMs }: Window, unitMs: number): Window {
+  return { fromMs: Math.floor(fromMs / unitMs) * unitMs, toMs: Math.ceil(toMs / unitMs) * unitMs };
+}
+
 /**
  * Reads a duration such as `250ms`, `90s`, `10m`, `24h`, `7d` or `1h30m` as milliseconds.
  * Returns `undefined` for anything else, a bare number and a negative duration included.

@@ -4,7 +4,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { parse } from "yaml";
-import type { Window } from "../../src/assert/run.ts";
+import type { Window } from "../../src/core/time.ts";
 
 const FOLDER = new URL("../../deploy/grafana/", import.meta.url);
 

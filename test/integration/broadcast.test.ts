@@ -1,14 +1,12 @@
 /** The broadcast of snapshots over a real server. */
-import { cpSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { snapshotEntry } from "../../src/core/snapshot.ts";
 import { LatecomerError } from "../../src/errors.ts";
-import { startNatsServer } from "../../src/local/nats-server.ts";
 import { openBroadcast } from "../../src/nats/broadcast.ts";
 import { openBuckets } from "../../src/nats/bucket.ts";
 import { planStreams } from "../../src/nats/provision.ts";
 import { type Cluster, eventually, withCluster, within } from "../helpers/cluster.ts";
+import { withLostEnds } from "../helpers/lost-end.ts";
 import { describe } from "../helpers/suite.ts";
 
 const STREAM = "KV_capability_snapshots";
@@ -63,28 +61,16 @@ describe("a watch of the broadcast", (test) => {
       })));
 
   test("hears of what comes after its server has lost the end of the bucket", () =>
-    withCluster({}, (cluster) => {
-      const held = join(cluster.folder, "nats", "jetstream", "jetstream", "$G", "streams", STREAM);
-      const copy = join(cluster.folder, "copy");
-      let nats = cluster.nats;
-      const restarted = async (meanwhile: () => void) => {
-        await nats.kill();
-        meanwhile();
-        nats = await startNatsServer({ folder: join(cluster.folder, "nats"), port: nats.port });
-        await eventually("connected again", () => cluster.storedCount().then(() => true, () => false));
-      };
-      return watched(cluster, async (heard) => {
-        await restarted(() => cpSync(held, copy, { recursive: true }));
-        await tell(cluster, "lost", "lost-too");
-        await eventually("heard of them", () => heard.includes("lost-too"));
-        await restarted(() => {
-          rmSync(held, { recursive: true });
-          cpSync(copy, held, { recursive: true });
-        });
-        await tell(cluster, "later");
-        await eventually("heard of what has the revision of a lost one", () => heard.includes("later"));
-      }).finally(() => nats.kill());
-    }));
+    withCluster({}, (cluster) =>
+      withLostEnds(cluster, (loseEnd) =>
+        watched(cluster, async (heard) => {
+          await loseEnd(STREAM, async () => {
+            await tell(cluster, "lost", "lost-too");
+            await eventually("heard of them", () => heard.includes("lost-too"));
+          });
+          await tell(cluster, "later");
+          await eventually("heard of what has the revision of a lost one", () => heard.includes("later"));
+        }))));
 
   test("of a bucket that goes ends, saying so", () =>
     withCluster({}, async ({ nc, jsm }) => {

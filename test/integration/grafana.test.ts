@@ -4,7 +4,7 @@
  * looks for. And the views for triage that most of them read.
  */
 import * as assert from "uvu/assert";
-import type { Window } from "../../src/assert/run.ts";
+import type { Window } from "../../src/core/time.ts";
 import type { ClickHouse } from "../../src/clickhouse/client.ts";
 import { minutesWithin, openRollups } from "../../src/clickhouse/rollup.ts";
 import { type Cluster, encode, productionEvents, withCluster } from "../helpers/cluster.ts";

@@ -2,15 +2,12 @@
  * What a processor starts from can be gone, broken or from another time: checkpoints, entries, the head of the stream
  * or its end. Each is noticed, said, and survived; and what cannot be read any more is named.
  */
-import { cpSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import * as assert from "uvu/assert";
 import { checkNats } from "../../src/cli/checks.ts";
 import { initialise } from "../../src/cli/init.ts";
 import type { DeadLetter } from "../../src/core/effects.ts";
 import { openDeadLetters } from "../../src/nats/deadletters.ts";
 import { planStreams } from "../../src/nats/provision.ts";
-import { startNatsServer } from "../../src/local/nats-server.ts";
 import {
   type Cluster,
   encode,
@@ -22,6 +19,7 @@ import {
   withCluster,
   within,
 } from "../helpers/cluster.ts";
+import { withLostEnds } from "../helpers/lost-end.ts";
 import { describe } from "../helpers/suite.ts";
 
 const LOG = productionEvents(GATEWAY_LOG);
@@ -210,34 +208,19 @@ describe("the stream", (test) => {
 
   test("that lost its end to a crash, and gave its sequences to other messages, is read again from there", () =>
     withCluster({}, async (cluster) => {
-      const held = join(cluster.folder, "nats", "jetstream", "jetstream", "$G", "streams", "LIVEPEER_EVENTS");
-      const copy = join(cluster.folder, "copy");
       await cluster.publish("org", SAMPLES.slice(0, 5));
       const running = await cluster.start();
       await running.drained();
-      let nats = cluster.nats;
-      const restarted = async (meanwhile: () => void) => {
-        await nats.kill();
-        meanwhile();
-        nats = await startNatsServer({ folder: join(cluster.folder, "nats"), port: nats.port });
-        await eventually("connected again", () => cluster.storedCount().then(() => true, () => false));
-      };
-      try {
-        await restarted(() => cpSync(held, copy, { recursive: true }));
-        await cluster.publish("org", SAMPLES.slice(5, 8));
-        await running.drained();
-        // The last three are gone, as if they had never reached the disk, and other ones take their sequences.
-        await restarted(() => {
-          rmSync(held, { recursive: true });
-          cpSync(copy, held, { recursive: true });
+      await withLostEnds(cluster, async (loseEnd) => {
+        // The last three are gone, and other ones take their sequences.
+        await loseEnd("LIVEPEER_EVENTS", async () => {
+          await cluster.publish("org", SAMPLES.slice(5, 8));
+          await running.drained();
         });
         await cluster.publish("org", SAMPLES.slice(8).map((event, at) => withId(event, `later-${at}`)));
         await running.drained();
         await running.stop();
-      } finally {
-        await cluster.close();
-        await nats.kill();
-      }
+      });
       const ids = (await cluster.facts("org")).map((row) => String(row.source_event_id));
       assert.is(ids.filter((id) => id.startsWith("later-")).length, SAMPLES.length - 8);
       assert.ok(said(cluster, /lost messages that were processed|starts again/).length > 0);

@@ -1,6 +1,6 @@
 /** The event stream as a process sees it: the ports over the simulated server, as the real adapters keep them. */
 import type { StoredMessage } from "../../src/core/event.ts";
-import { decodeToken } from "../../src/core/subject.ts";
+import { typeOf } from "../../src/core/subject.ts";
 import { LatecomerError } from "../../src/errors.ts";
 import type { Backlog, EventStream, LiveSource, OnRebound, ReadFrom, StreamPosition } from "../../src/ports.ts";
 import { away, type Process } from "./process.ts";
@@ -34,8 +34,7 @@ export function openEventStream(stream: Stream, process: Process, bind: Bind = b
     firstOf: (partition, type, fromSeq) =>
       ask("first of", () => {
         const isIt = ({ subject, streamSequence }: StoredMessage) =>
-          streamSequence >= fromSeq && partitionIn(subject) === partition &&
-          decodeToken(subject.split(".")[2]!) === type;
+          streamSequence >= fromSeq && partitionIn(subject) === partition && typeOf(subject) === type;
         return stream.messages.find(isIt);
       }),
     open: async (partition, from, reader, onRebound) => {
