@@ -176,7 +176,8 @@ export interface Bucket {
   get(key: string): Promise<BucketEntry | undefined>;
   /**
    * Writes a key whose present revision is `revision`, 0 when it must not be there. Returns the new revision, or
-   * undefined when somebody else was first.
+   * undefined when somebody else was first. Throws STATE_ENTRY_LOST (retryable) when the write was refused and what the
+   * key held went with it.
    */
   put(key: string, value: string, revision: number): Promise<number | undefined>;
   /** Removes a key without a trace; one that is not there is no error. */

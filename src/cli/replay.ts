@@ -150,8 +150,10 @@ async function openReplay(
   const ports = {
     stream: await openEventStream(nc),
     replays: buckets.replays,
-    progress: new State({ ...buckets, checkpoints: buckets.replays }),
-    sessions: (id: string) => new State({ ...buckets, workflow_sessions: new BucketPart(buckets.replay_sessions, id) }),
+    state: (id: string) => {
+      const sessions = new BucketPart(buckets.replay_sessions, id);
+      return new State({ ...buckets, checkpoints: buckets.replays, workflow_sessions: sessions });
+    },
     removeSessions: (id: string) => buckets.replay_sessions.removeUnder(id),
     tables: (record: Pick<ReplayRecord, "id" | "fromSeq" | "toSeq">) =>
       new ShadowTables(clickhouse, config.database, record.id, record),

@@ -3,8 +3,9 @@
  * bucket holds what it is there for and nothing else.
  */
 import type { JetStreamClient, JetStreamManager, NatsConnection } from "nats";
+import { LatecomerError } from "../errors.ts";
 import type { Bucket, BucketEntry, Buckets } from "../ports.ts";
-import { isConflict, isNotFound, natsError } from "./connection.ts";
+import { isAccountFull, isConflict, isNotFound, natsError } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
 import { readBucket } from "./range.ts";
 
@@ -70,7 +71,10 @@ class JetStreamBucket implements Bucket {
       return (await this.#js.publish(this.#subjectOf(key), value, { expect })).seq;
     } catch (error) {
       if (isConflict(error)) return undefined;
-      throw natsError(error, `write an entry of ${this.#name}`);
+      const said = natsError(error, `write an entry of ${this.#name}`);
+      if (revision === 0 || !isAccountFull(error)) throw said;
+      // The server drops the old entry for the new one before it looks whether there is room for that (seen on 2.9).
+      throw new LatecomerError("STATE_ENTRY_LOST", "retryable", said.message, { cause: error });
     }
   }
 

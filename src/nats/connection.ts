@@ -181,12 +181,20 @@ const RETRYABLE: ReadonlySet<string> = new Set([
   "503",
 ]);
 
+/** The JetStream error code of a write for which the account has no room. */
+const ACCOUNT_FULL = 10002;
+
+/** True when a write was refused because the account may store no more. */
+export function isAccountFull(error: unknown): boolean {
+  return error instanceof NatsError && error.api_error?.err_code === ACCOUNT_FULL;
+}
+
 /**
  * JetStream error codes of a write for which there is no room, with what has used it up. Room comes back, by retention,
  * by raising a limit or by a larger disk, so all of them are retryable.
  */
 const NO_ROOM: ReadonlyMap<number, string> = new Map([
-  [10002, "the account has used up its JetStream storage"],
+  [ACCOUNT_FULL, "the account has used up its JetStream storage"],
   [10023, "the NATS server has used up its JetStream storage"],
   [10047, "the NATS server has used up its JetStream storage"],
   [10054, "the stream takes no message so large"],

@@ -24,10 +24,8 @@ export interface DerivePorts {
   readonly stream: ReplayedStream;
   /** The bucket `replays`. */
   readonly replays: Bucket;
-  /** Keeps checkpoints in that bucket. */
-  readonly progress: Pick<State, "saveCheckpoint">;
-  /** Keeps the sessions of a replay, apart from all others. */
-  readonly sessions: (id: string) => Pick<State, "write" | "sessions">;
+  /** Keeps checkpoints in that bucket, and the sessions of a replay apart from all others. */
+  readonly state: (id: string) => Pick<State, "write" | "sessions" | "saveCheckpoint">;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
@@ -70,7 +68,7 @@ export async function derive(
   ports: DerivePorts,
   { signal, lost, onProgress }: Control,
 ): Promise<Derived> {
-  const { stream, replays, progress, clock, log, random } = ports;
+  const { stream, replays, clock, log, random } = ports;
   const { id, fromSeq, toSeq, generation, hash } = record;
   const saved = await replays.get(progressKey(id));
   const checkpoint = saved === undefined ? undefined : readCheckpoint(saved.value);
@@ -78,7 +76,7 @@ export async function derive(
   const { doneSeq, rewindSeq } = at;
   const known = { streamSequence: doneSeq, storedAtMs: at.doneAtMs };
   const counts: Counts = new Map();
-  const sessions = ports.sessions(id);
+  const kept = ports.state(id);
   // Nothing to read is nothing to open: a consumer would come for nothing, and stay.
   if (rewindSeq > toSeq) return { record, isDone: true, doneSeq, counts };
   const opened = await stream.openDurable(consumerOf(id), { fromSequence: rewindSeq, known }, (why) => {
@@ -97,13 +95,13 @@ export async function derive(
     sink: shuffled === undefined ? sink : { begin: () => inPlace(sink.begin(), shuffled) },
     state: {
       // Nothing of a replay is open, and the snapshots of the range are among its evidence already.
-      write: (changes) => sessions.write(changes.filter(({ bucket }) => bucket === "workflow_sessions")),
-      sessions: (keys) => sessions.sessions(keys),
+      write: (key, changes) => kept.write(key, changes.filter(({ bucket }) => bucket === "workflow_sessions")),
+      sessions: (keys) => kept.sessions(keys),
       saveCheckpoint: (key, reached) => {
-        if (shuffled === undefined) return progress.saveCheckpoint(key, reached);
+        if (shuffled === undefined) return kept.saveCheckpoint(key, reached);
         const rewindSeq = shuffled.rewindOf(reached.rewindSeq - 1);
         const doneAtMs = shuffled.storedAtMs(reached.doneSeq) ?? reached.doneAtMs;
-        return progress.saveCheckpoint(key, { ...reached, rewindSeq, doneAtMs });
+        return kept.saveCheckpoint(key, { ...reached, rewindSeq, doneAtMs });
       },
       // Its report counts them; they say nothing of the live rows.
       noteCosts: () => Promise.resolve(),

@@ -181,7 +181,8 @@ export class PartitionPipeline {
   async #take(messages: readonly StoredMessage[]): Promise<void> {
     const judged = messages.map((message) => judge(message));
     const snapshots = judged.flatMap(({ snapshot }) => snapshot ?? []);
-    if (snapshots.length > 0) await this.#retries.run(() => this.#ports.state.write(snapshots));
+    const { partition } = this.#settings;
+    if (snapshots.length > 0) await this.#retries.run(() => this.#ports.state.write(partition, snapshots));
     const unknown = new Set<string>();
     for (const { sessionKey } of judged) {
       if (sessionKey !== undefined && !this.#state.knows(sessionKey)) unknown.add(sessionKey);
@@ -246,7 +247,7 @@ export class PartitionPipeline {
     if (dirtyMinutes.length > 0) await this.#step(() => marks.mark(dirtyMinutes));
     const untold = changes.filter(({ bucket }) => bucket !== "capability_snapshots");
     if (untold.length > 0) {
-      const merged = await this.#step(() => state.write(untold));
+      const merged = await this.#step(() => state.write(partition, untold));
       for (const { key, value } of merged) this.#state.adopt(key, value!);
     }
     const { takenSeq, ...reached } = progress;

@@ -25,6 +25,9 @@ const MOST_GAPS = 20;
 /** Costs remembered per partition, each of a kind and a source; the newest stay. */
 const MOST_COSTS = 20;
 
+/** What stands in the place of a checkpoint that rests on state which is gone: nothing that can be read as one. */
+const DROPPED = "{}";
+
 /** What a write leaves when the key already holds a value. */
 type Merge = (present: string) => string;
 
@@ -55,13 +58,17 @@ export class State {
   }
 
   /**
-   * Applies changes; each is compare-and-set, and merged with what another writer left. Removals come last: what is
-   * removed is covered by what is written beside it. Returns the sessions that another writer knew more of.
+   * Applies changes of a partition; each is compare-and-set, and merged with what another writer left. Removals come
+   * last: what is removed is covered by what is written beside it. Returns the sessions that another writer knew more of.
+   * Where an entry is lost the partition's checkpoint goes with it: whoever starts by that would not miss the entry.
    */
-  async write(changes: readonly StateChange[]): Promise<SessionEntry[]> {
+  async write(partition: string, changes: readonly StateChange[]): Promise<SessionEntry[]> {
     const merged: SessionEntry[] = [];
     await concurrently(changes.filter(({ value }) => value !== null), async ({ bucket, key, value }) => {
-      const written = await this.#put(bucket, key, value!);
+      const written = await this.#put(bucket, key, value!).catch(async (error) => {
+        if (isEntryLost(error)) await this.#dropCheckpoint(partition);
+        throw error;
+      });
       if (bucket === "workflow_sessions" && written !== value) merged.push({ key, value: written });
     });
     await concurrently(
@@ -148,6 +155,19 @@ export class State {
     return await compareAndSet(checkpoints, key, wanted, merge, known ?? await checkpoints.get(key));
   }
 
+  /** Puts something shorter in the place of a checkpoint: for that there is room, and if not it takes the old one away. */
+  async #dropCheckpoint(partition: string): Promise<void> {
+    const { checkpoints } = this.#buckets;
+    this.#checkpoints.delete(partition);
+    const present = await checkpoints.get(partition);
+    if (present === undefined) return;
+    try {
+      await compareAndSet(checkpoints, partition, DROPPED, () => DROPPED, present);
+    } catch (error) {
+      if (!isEntryLost(error)) throw error;
+    }
+  }
+
   async #put(bucket: StateChange["bucket"], key: string, value: string): Promise<string> {
     const revision = bucket === "workflow_sessions" ? this.#revisions.get(key) ?? 0 : 0;
     const known = { value: undefined, revision };
@@ -162,6 +182,10 @@ export class State {
     if (this.#revisions.size >= MOST_REVISIONS) this.#revisions.clear();
     this.#revisions.set(key, revision);
   }
+}
+
+function isEntryLost(error: unknown): boolean {
+  return error instanceof LatecomerError && error.code === "STATE_ENTRY_LOST";
 }
 
 /** Does the same with each item, some hundred at once. */

@@ -105,7 +105,7 @@ export async function budgetOf(rig: Rig, load: Load): Promise<Budget> {
       blocks.push({ file, table, ...one });
     }
     filling.clear();
-    spent.state += await cpu(() => state.write(changes));
+    spent.state += await cpu(() => state.write("0", changes));
     moved.stateWrites += changes.length;
     for (const { value } of changes) moved.stateBytes += value?.length ?? 0;
   };

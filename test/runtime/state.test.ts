@@ -165,8 +165,8 @@ describe("the entry of a session", (test) => {
     const [earlier, later] = [state.forReader(), state.forReader()];
     await earlier.sessions([one.key]);
     await later.sessions([one.key]);
-    await later.write([other]);
-    const merged = await earlier.write([one]);
+    await later.write("0", [other]);
+    const merged = await earlier.write("0", [one]);
     assert.equal(left(bucket), both);
     assert.equal(uidsIn(one.key, merged[0]!.value!), both);
   });
@@ -184,7 +184,7 @@ describe("the entry of a session", (test) => {
     };
     const buckets = { workflow_sessions: bucketOf(bucket), unmatched_status: unmatched };
     const state = new State(buckets as unknown as Buckets);
-    const write = () => state.write([one, { bucket: "unmatched_status", key: "s.uid", value: "{}" }]);
+    const write = () => state.write("0", [one, { bucket: "unmatched_status", key: "s.uid", value: "{}" }]);
     await write().then(() => assert.unreachable(), () => {});
     // What was begun comes to its end.
     await new Promise((resolve) => setImmediate(resolve));
