@@ -14,6 +14,7 @@ import { formatInstant } from "../core/time.ts";
 import { isRetryable, LatecomerError } from "../errors.ts";
 import type { Backlog, Bucket, LiveSource, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
 import { Leases, RENEW_MS } from "./leases.ts";
+import { isStatePurged } from "./purged.ts";
 import { PartitionPipeline, type PipelinePorts } from "./pipeline.ts";
 import { type Started, startOf } from "./start.ts";
 import type { State } from "./state.ts";
@@ -40,6 +41,11 @@ export interface ProcessorPorts extends Omit<PipelinePorts, "source"> {
 export const DRAIN_DEADLINE_MS = 20_000;
 
 const DRAIN_POLL_MS = 20;
+
+/** How often it is looked whether buckets still hold the state of the partitions that are read, in milliseconds. */
+const LOOK_MS = 5_000;
+
+const TO_ANOTHER = "partition left to another process";
 
 /** A partition that this process reads. */
 interface Owned {
@@ -250,11 +256,16 @@ export class Processor {
   /** Keeps the leases, and with them the set of partitions, until the processor stops. */
   async #tend(): Promise<void> {
     const { clock, log } = this.#ports;
+    let lookedAt = clock.now();
     for (;;) {
       await clock.sleep(RENEW_MS, this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       try {
         await this.#round();
+        if (clock.now() - lookedAt >= LOOK_MS) {
+          await this.#lookAfterState();
+          lookedAt = clock.now();
+        }
         this.#isRoundFailing = false;
       } catch (error) {
         if (!isRetryable(error)) return this.#fail(error);
@@ -271,9 +282,21 @@ export class Processor {
     this.#tellNamesake();
     // Lost ones, and those that were given up while they were being opened.
     const held = new Set(this.#leases.held);
-    for (const partition of this.#owned.keys()) if (!held.has(partition)) this.#leave(partition);
-    for (const partition of surplus) this.#leave(partition, () => this.#release(partition));
+    for (const partition of this.#owned.keys()) if (!held.has(partition)) this.#leave(partition, TO_ANOTHER);
+    for (const partition of surplus) this.#leave(partition, TO_ANOTHER, () => this.#release(partition));
     await this.#openAll(taken);
+  }
+
+  /** Partitions whose state is gone from its bucket start again, which derives it anew. */
+  async #lookAfterState(): Promise<void> {
+    const { state, stream } = this.#ports;
+    for (const [partition, owned] of this.#owned) {
+      const checkpoint = await state.loadCheckpoint(partition);
+      if (owned.leaving || typeof checkpoint !== "object") continue;
+      if (!(await isStatePurged(partition, checkpoint, stream, state))) continue;
+      // Its start says what is missing.
+      this.#leave(partition, "partition starts again", () => this.#release(partition));
+    }
   }
 
   /** Says once that another process has the name of this one, which nobody would see in the rows. */
@@ -287,11 +310,11 @@ export class Processor {
   }
 
   /** Stops reading a partition, then does what is to be done; the round need not wait for it. */
-  #leave(partition: string, then: () => Promise<void> = () => Promise.resolve()): void {
+  #leave(partition: string, saying: string, then: () => Promise<void> = () => Promise.resolve()): void {
     const owned = this.#owned.get(partition);
     if (owned === undefined || owned.leaving) return;
     owned.leaving = true;
-    this.#ports.log.info({ partition }, "partition left to another process");
+    this.#ports.log.info({ partition }, saying);
     // A failure of the pipeline is told by its run; a lease that cannot be given up expires.
     this.#close(partition, owned).then(then).catch(() => {});
   }
@@ -357,7 +380,7 @@ export class Processor {
         );
         const owned = { revision, state, source, pipeline, leaving: false };
         // An earlier reader whose lease was lost meanwhile may not have come to its end.
-        this.#leave(partition);
+        this.#leave(partition, TO_ANOTHER);
         this.#owned.set(partition, owned);
         opened.add(partition);
         pipeline.run().catch((error) => this.#onFailure(partition, owned, error));

@@ -7,16 +7,13 @@ import { count, type Counts } from "../core/effects.ts";
 import { markOf, type UnmatchedEntry } from "../core/entry.ts";
 import type { SnapshotFeed } from "../core/feed.ts";
 import { sessionKeyOf } from "../core/identity.ts";
-import { judge } from "../core/judge.ts";
 import { sessionStateKey } from "../core/session/sessions.ts";
 import { PartitionState, type StartingPoint, type StepSettings } from "../core/step.ts";
-import { PARTITION_ALL, partitionOf } from "../core/subject.ts";
+import { partitionOf } from "../core/subject.ts";
 import { LatecomerError } from "../errors.ts";
 import type { EventStream, Log } from "../ports.ts";
+import { isStatePurged } from "./purged.ts";
 import type { State } from "./state.ts";
-
-/** Refused capability messages that are passed over in search of one that has an entry. */
-const MOST_REFUSED = 64;
 
 interface StartPorts {
   readonly stream: EventStream;
@@ -73,7 +70,7 @@ export async function startOf(
       doneAtMs: known === undefined ? undefined : await stream.storedAtMs(known.doneSeq),
       firstSeqAfterDone: known === undefined ? 1 : await stream.firstSeqAfter(known.doneAtMs),
       ...heldBy(upTo(own, known?.doneSeq ?? 0)),
-      hasItsState: known === undefined || await hasItsState(partition, known),
+      hasItsState: known === undefined || !(await isStatePurged(partition, known, stream, state)),
     });
     for (const finding of start.findings) await report(partition, finding);
     const isRewritten = start.findings.some(({ kind }) => kind === "stream_rewritten");
@@ -94,29 +91,6 @@ export async function startOf(
     for (const entry of own) partitionState.restore(entry);
     onState(partition, { state: partitionState, at, stored });
     log.debug({ partition, ...at, restored: own.length }, "partition restored");
-  }
-
-  async function hasItsState(partition: string, { doneSeq, lastSession, lastSnapshot }: Checkpoint): Promise<boolean> {
-    if (partition !== PARTITION_ALL) return lastSession === "" || await state.has("workflow_sessions", lastSession);
-    const firstSnapshot = await firstSnapshotUpTo(doneSeq);
-    // Entries live as long as their messages, so that where the first of these is there the last one is, too. A bucket that
-    // was purged lacks the first, also when others were written since; one that lost its end lacks the last.
-    return firstSnapshot === undefined ||
-      (await state.has("capability_snapshots", firstSnapshot) &&
-        (lastSnapshot === "" || await state.has("capability_snapshots", lastSnapshot)));
-  }
-
-  /** The key of the first snapshot that the stream holds up to a sequence; undefined where none is found. */
-  async function firstSnapshotUpTo(doneSeq: number): Promise<string | undefined> {
-    let fromSeq = 1;
-    for (let tries = 0; tries < MOST_REFUSED; tries++) {
-      const message = await stream.firstOf(PARTITION_ALL, "network_capabilities", fromSeq);
-      if (message === undefined || message.streamSequence > doneSeq) return undefined;
-      const { snapshot } = judge(message);
-      if (snapshot !== undefined) return snapshot.key;
-      fromSeq = message.streamSequence + 1;
-    }
-    return undefined;
   }
 
   /**

@@ -154,6 +154,26 @@ describe("the snapshots", (test) => {
       assert.ok((await cluster.facts("org")).every((row) => row.is_attributed === 1));
     }));
 
+  test("are derived again while processes run, also for one that started after their bucket was purged", () =>
+    withCluster({}, async (cluster) => {
+      const earlier = await cluster.start();
+      await cluster.publish("org", SNAPSHOTS);
+      await earlier.drained();
+      await cluster.jsm.streams.purge("KV_capability_snapshots");
+      const later = await cluster.start({ name: "later" });
+      await eventually("it has partitions", () => later.processor.held.length > 0);
+      assert.ok(earlier.processor.held.includes("all"));
+      await eventually(
+        "snapshots are back",
+        async () => (await cluster.keys("capability_snapshots")).length === SNAPSHOTS.length,
+      );
+      await cluster.publish("org", OTHERS);
+      await later.drained();
+      assert.ok((await cluster.facts("org")).every((row) => row.is_attributed === 1));
+      await later.stop();
+      await earlier.stop();
+    }));
+
   for (const lost of ["purged, and written to since", "robbed of its end"]) {
     test(`are derived again from the stream when their bucket was ${lost}`, () =>
       withCluster({}, async (cluster) => {
