@@ -1,4 +1,5 @@
 /** Checks of the installation: at start-up the ones that must hold, in `doctor` all of them. */
+import { openManager } from "../nats/connection.ts";
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { nanos, type NatsConnection } from "nats";
@@ -63,7 +64,7 @@ export async function checkFolder(config: Config): Promise<Finding> {
 /** Streams, buckets and generation are those of this version and configuration. */
 export async function checkNats(config: Config, nc: NatsConnection): Promise<Finding[]> {
   const findings = [serverFinding(config.natsUrl, nc.info!)];
-  const plans = await planStreams(await nc.jetstreamManager(), config);
+  const plans = await planStreams(await openManager(nc), config);
   const missing = plans.filter((plan) => plan.action === "create").map((plan) => plan.name);
   const drifted = plans.filter((plan) => plan.action === "update" || plan.action === "refuse").map((
     { name, changes },
@@ -184,7 +185,7 @@ function clockFinding(check: string, theirsMs: number): Finding {
 
 /** The server's time, as it stands in its answers about a consumer; made and gone within the check. */
 async function natsClockMs(nc: NatsConnection): Promise<number> {
-  const jsm = await nc.jetstreamManager();
+  const jsm = await openManager(nc);
   const consumer = await jsm.consumers.add("KV_checkpoints", { inactive_threshold: nanos(1_000) });
   await jsm.consumers.delete("KV_checkpoints", consumer.name).catch(() => {});
   return Date.parse(consumer.created);

@@ -5,6 +5,7 @@
  * first shows rows being corrected when a snapshot comes late; the second shows that order makes no difference:
  * both sources must have one digest, or the exit code is 1.
  */
+import { openManager } from "../nats/connection.ts";
 import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -138,7 +139,7 @@ async function demonstrate(context: Context, folder: string, seed: number): Prom
       logLevel: "warn",
     });
     return await withNats(config, async (nc) => {
-      await initialise(config, nc, await planStreams(await nc.jetstreamManager(), config), {});
+      await initialise(config, nc, await planStreams(await openManager(nc), config), {});
       const found = await withWarehouse(config, (clickhouse) => derive(config, nc, clickhouse, events, seed));
       return { ...found, seconds: (performance.now() - started) / 1_000 };
     });

@@ -1,4 +1,5 @@
 /** `latecomer dev`: a NATS server and ClickHouse over HTTP on this machine, until stopped. */
+import { openManager } from "../nats/connection.ts";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { embeddedFolder } from "../clickhouse/client.ts";
@@ -49,7 +50,7 @@ export function registerDev(program: Command, context: Context): void {
           tableRetention: "none",
         };
         await withNats(config, async (nc) => {
-          await initialise(config, nc, await planStreams(await nc.jetstreamManager(), config), {});
+          await initialise(config, nc, await planStreams(await openManager(nc), config), {});
         });
         announceDev({ pid: process.pid, natsUrl: nats.url, clickhouseUrl: clickhouse.url });
         try {

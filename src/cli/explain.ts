@@ -1,4 +1,5 @@
 /** `latecomer explain`: why an event or a session is attributed as it is. Exit 1 when nothing has the name, 2 when several have. */
+import { openManager } from "../nats/connection.ts";
 import type { Command } from "commander";
 import type { NatsConnection } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";
@@ -74,7 +75,7 @@ async function explainFrom(
   const ttl = { beforeMs: config.ttlBeforeMs, afterMs: config.ttlAfterMs };
   const generation = (await readGeneration(nc))!.generation; // The checks made sure that there is one.
   const stream = await openEventStream(nc);
-  const jsm = await nc.jetstreamManager();
+  const jsm = await openManager(nc);
   let progress: Progress | undefined;
   const ports: ExplainPorts = {
     archive: {

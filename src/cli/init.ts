@@ -1,4 +1,5 @@
 /** `latecomer init`: streams, buckets, generation and schema, made or brought up to date; twice changes nothing. */
+import { openManager } from "../nats/connection.ts";
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { NatsConnection } from "nats";
@@ -61,7 +62,7 @@ export function registerInit(program: Command, context: Context): void {
     const config = configOf(context, options);
     if (options.print) return print(config, options);
     await withNats(config, async (nc) => {
-      const plans = await planStreams(await nc.jetstreamManager(), config);
+      const plans = await planStreams(await openManager(nc), config);
       if (options.dryRun) {
         report(config, options, plans, await inspect(config, nc, plans, options));
         return requireAllowed(plans, options.force === true);
@@ -130,7 +131,7 @@ export async function initialise(
   options: InitialiseOptions,
 ): Promise<Initialised> {
   const { stored } = await inspect(config, nc, plans, options);
-  await applyStreams(await nc.jetstreamManager(), plans, options.force === true);
+  await applyStreams(await openManager(nc), plans, options.force === true);
   await ensureDatabase(config.clickhouseUrl, config);
   return await withWarehouse(config, async (clickhouse) => {
     const migrations = await migrate(clickhouse, config);

@@ -2,7 +2,7 @@
 import { ErrorCode, type JetStreamManager, millis, type NatsConnection, NatsError, type StreamConfig } from "nats";
 import type { Config } from "../config.ts";
 import { formatDuration } from "../core/time.ts";
-import { isNotFound } from "../nats/connection.ts";
+import { isNotFound, openManager } from "../nats/connection.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "../nats/definitions.ts";
 import { isClustered } from "../nats/provision.ts";
 import { failed, type Finding, ok, unknown, warning } from "./checks.ts";
@@ -17,7 +17,7 @@ type Rules = Pick<Config, "ttlBeforeMs" | "ttlAfterMs" | "allowedLatenessMs">;
 
 /** Retention, deduplication windows and the interval of syncs, as the server has them. */
 export async function checkKeeping(config: Rules, nc: NatsConnection): Promise<Finding[]> {
-  const jsm = await nc.jetstreamManager();
+  const jsm = await openManager(nc);
   const events = await configOf(jsm, EVENT_STREAM);
   return [
     retentionFinding(config, events),
@@ -45,7 +45,7 @@ export async function checkReplicas({ replicas }: Pick<Config, "replicas">, nc: 
 /** How many the event stream has; 1 when it is not there. */
 async function replicasOf(nc: NatsConnection): Promise<number> {
   try {
-    return (await configOf(await nc.jetstreamManager(), EVENT_STREAM)).num_replicas;
+    return (await configOf(await openManager(nc), EVENT_STREAM)).num_replicas;
   } catch (error) {
     if (isNotFound(error)) return 1;
     throw error;

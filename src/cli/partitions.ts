@@ -1,4 +1,5 @@
 /** How far each partition and the rollup have come, who reads them, what they could not read or keep: for `doctor`. */
+import { openManager } from "../nats/connection.ts";
 import { AckPolicy, type NatsConnection } from "nats";
 import { readCheckpoint } from "../core/checkpoint.ts";
 import type { Cost } from "../core/effects.ts";
@@ -40,7 +41,7 @@ export async function checkPartitions(nc: NatsConnection, count: number): Promis
 
 /** The partitions that the stream holds messages of, those included that nobody is told to read. */
 async function heldPartitions(nc: NatsConnection): Promise<string[]> {
-  const { state } = await (await nc.jetstreamManager()).streams.info(EVENT_STREAM, { subjects_filter: "events.>" });
+  const { state } = await (await openManager(nc)).streams.info(EVENT_STREAM, { subjects_filter: "events.>" });
   return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(subject.lastIndexOf(".") + 1));
 }
 
@@ -57,7 +58,7 @@ async function partitionFinding(
   const by = owner === undefined ? "read by nobody" : `read by ${owner}`;
   if (last <= doneSeq) return ok(check, `all done, ${by}`);
   // The oldest message of the partition that is not done: how late its rows are.
-  const waitsSinceMs = await firstStoredAfter(await nc.jetstreamManager(), partition, doneSeq) ?? Date.now();
+  const waitsSinceMs = await firstStoredAfter(await openManager(nc), partition, doneSeq) ?? Date.now();
   const lagMs = Math.max(0, Date.now() - waitsSinceMs);
   const detail = `done to ${doneSeq} of ${last}, ${formatDuration(Math.floor(lagMs / 1_000) * 1_000)} late, ${by}`;
   if (owner === undefined) {
@@ -102,7 +103,7 @@ function costFindings(partition: string, text: string): Finding[] {
 /** The consumers are those that this version makes, and none is left of a replay that is gone. */
 export async function checkConsumers(nc: NatsConnection): Promise<Finding[]> {
   const check = "consumers";
-  const jsm = await nc.jetstreamManager();
+  const jsm = await openManager(nc);
   const findings: Finding[] = [];
   const replays = new Set((await (await openBuckets(nc)).replays.entries()).map(({ key }) => key));
   let count = 0;

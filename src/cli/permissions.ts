@@ -4,6 +4,7 @@
  * that nobody has is purged; a pull is asked for in words that no consumer understands; no rows are inserted; a table that
  * is not there is dropped.
  */
+import { openManager } from "../nats/connection.ts";
 import { AckPolicy, DeliverPolicy, ErrorCode, nanos, type NatsConnection, NatsError, nuid } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { ClickHouseError } from "../clickhouse/errors.ts";
@@ -28,7 +29,7 @@ interface Attempt {
 
 /** What NATS forbids. Everything is tried in the form in which the command does it: users may have no more than that. */
 export async function checkNatsPermissions(nc: NatsConnection): Promise<Finding[]> {
-  const jsm = await nc.jetstreamManager();
+  const jsm = await openManager(nc);
   const publish = (what: string, role: string, subject: string): Attempt => ({
     what,
     role,

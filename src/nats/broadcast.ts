@@ -4,7 +4,7 @@ import { readSnapshotEntry, type Snapshot } from "../core/snapshot.ts";
 import type { SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
 import { encodeToken } from "../core/subject.ts";
 import { isRetryable } from "../errors.ts";
-import { natsError } from "./connection.ts";
+import { natsError, openManager } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
 import { Pull, type PulledMessage } from "./pull.ts";
 import { firstMessageFrom, readBucket, storedAtMs, streamState } from "./range.ts";
@@ -25,7 +25,7 @@ const INACTIVE_MS = 60_000;
 
 /** Opens the broadcast. A bucket that was not provisioned makes a watch fail, saying so. */
 export async function openBroadcast(nc: NatsConnection): Promise<SnapshotBroadcast> {
-  const jsm = await nc.jetstreamManager();
+  const jsm = await openManager(nc);
   return { watch: (onSnapshot) => Promise.resolve(new BucketWatch(nc, jsm, onSnapshot)) };
 }
 

@@ -5,14 +5,14 @@
 import type { JetStreamClient, JetStreamManager, NatsConnection } from "nats";
 import { LatecomerError } from "../errors.ts";
 import type { Bucket, BucketEntry, Buckets } from "../ports.ts";
-import { isAccountFull, isConflict, isNotFound, natsError } from "./connection.ts";
+import { isAccountFull, isConflict, isNotFound, natsError, openManager } from "./connection.ts";
 import { bucketStream } from "./definitions.ts";
 import { readBucket } from "./range.ts";
 
 /** Opens the buckets. One that was not provisioned makes every call on it fail, saying so. */
 export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
   const js = nc.jetstream();
-  const jsm = await nc.jetstreamManager();
+  const jsm = await openManager(nc);
   const open = (name: string) => new JetStreamBucket(name, nc, js, jsm);
   return {
     capability_snapshots: open("capability_snapshots"),
@@ -28,7 +28,7 @@ export async function openBuckets(nc: NatsConnection): Promise<Buckets> {
 /** How many entries the buckets of state hold. */
 export async function bucketSizes(nc: NatsConnection): Promise<ReadonlyMap<string, number>> {
   try {
-    const { streams } = await nc.jetstreamManager();
+    const { streams } = await openManager(nc);
     const sizes = STATE_BUCKETS.map(async (name): Promise<[string, number]> => {
       return [name, (await streams.info(bucketStream(name))).state.messages];
     });

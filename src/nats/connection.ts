@@ -6,6 +6,7 @@ import {
   type ConnectionOptions,
   credsAuthenticator,
   ErrorCode,
+  type JetStreamManager,
   type NatsConnection,
   NatsError,
 } from "nats";
@@ -61,7 +62,7 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
     );
   }
   try {
-    await (await nc.jetstreamManager()).getAccountInfo();
+    await (await openManager(nc)).getAccountInfo();
   } catch (cause) {
     await nc.close();
     throw new LatecomerError(
@@ -72,6 +73,14 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
     );
   }
   return nc;
+}
+
+/**
+ * What JetStream is administered by. That it is there `connectNats` has seen: the client would ask again each time, and
+ * what it throws where nobody answers is no error of ours.
+ */
+export function openManager(nc: NatsConnection): Promise<JetStreamManager> {
+  return nc.jetstreamManager({ checkAPI: false });
 }
 
 /** Why a server that is there and we did not come together, and what to do; undefined when nobody may be there. */

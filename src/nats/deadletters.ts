@@ -2,7 +2,7 @@
 import { headers, type MsgHdrs, type NatsConnection } from "nats";
 import type { DeadLetter } from "../core/effects.ts";
 import type { DeadLetterQueue, SequenceRange } from "../ports.ts";
-import { natsError } from "./connection.ts";
+import { natsError, openManager } from "./connection.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "./definitions.ts";
 import { readStream, streamState } from "./range.ts";
 
@@ -68,7 +68,7 @@ export interface StoredLetters {
 
 /** Reads which messages of a range have a dead letter; keeps one bit for each sequence of the range. */
 export async function storedLetters(nc: NatsConnection, range: SequenceRange): Promise<StoredLetters> {
-  const state = await streamState(await nc.jetstreamManager(), DEAD_LETTER_STREAM);
+  const state = await streamState(await openManager(nc), DEAD_LETTER_STREAM);
   const bits = new Uint8Array(Math.ceil((range.toSeq - range.fromSeq + 1) / 8));
   const whole = { fromSeq: state.first_seq, toSeq: state.last_seq };
   for await (const letters of readStream(nc, DEAD_LETTER_STREAM, whole, "dlq.>", true)) {

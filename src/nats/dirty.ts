@@ -7,7 +7,7 @@ import { createInbox, type JetStreamManager, type Msg, type NatsConnection } fro
 import { minuteSubject, readMinuteSubject } from "../core/minute.ts";
 import { LatecomerError } from "../errors.ts";
 import type { Backlog, DirtyMinuteQueue, DirtyMinutes, TakenMark } from "../ports.ts";
-import { isNotFound, natsError } from "./connection.ts";
+import { isNotFound, natsError, openManager } from "./connection.ts";
 import { DIRTY_STREAM, wantedConsumers } from "./definitions.ts";
 
 /** Marks under way at once. */
@@ -37,7 +37,7 @@ export function openDirtyMinutes(nc: NatsConnection): DirtyMinutes {
 }
 
 export async function openDirtyMinuteQueue(nc: NatsConnection): Promise<DirtyMinuteQueue> {
-  return new DirtyQueue(nc, await nc.jetstreamManager());
+  return new DirtyQueue(nc, await openManager(nc));
 }
 
 class DirtyQueue implements DirtyMinuteQueue {

@@ -2,7 +2,7 @@
 import type { JetStreamManager, NatsConnection } from "nats";
 import { encodeToken, sourceOf } from "../core/subject.ts";
 import { LatecomerError } from "../errors.ts";
-import { ignoreAbsence, natsError } from "./connection.ts";
+import { ignoreAbsence, natsError, openManager } from "./connection.ts";
 import { bucketStream, DEAD_LETTER_STREAM, DIRTY_STREAM, EVENT_STREAM, wantedConsumers } from "./definitions.ts";
 
 /** Messages or entries of a source in one stream, under one filter. */
@@ -18,7 +18,7 @@ export interface Holding {
  */
 export async function holdingsOf(nc: NatsConnection, source: string): Promise<Holding[]> {
   try {
-    const jsm = await nc.jetstreamManager();
+    const jsm = await openManager(nc);
     const own = encodeToken(source);
     // A foreign publisher may have written the source otherwise than we do; what we derive of it is written our way.
     const subjects = [...(await countsOf(jsm, EVENT_STREAM, "events.>")).keys()];
@@ -56,7 +56,7 @@ export async function holdingsOf(nc: NatsConnection, source: string): Promise<Ho
  */
 export async function purgeHoldings(nc: NatsConnection, holdings: readonly Holding[]): Promise<void> {
   try {
-    const jsm = await nc.jetstreamManager();
+    const jsm = await openManager(nc);
     for (const { stream, config } of wantedConsumers()) {
       await jsm.consumers.delete(stream, config.durable_name!).catch(ignoreAbsence);
     }
@@ -70,7 +70,7 @@ export async function purgeHoldings(nc: NatsConnection, holdings: readonly Holdi
 export async function keysOf(nc: NatsConnection, bucket: string, filter: string): Promise<string[]> {
   const prefix = `$KV.${bucket}.`;
   try {
-    const subjects = await countsOf(await nc.jetstreamManager(), bucketStream(bucket), prefix + filter);
+    const subjects = await countsOf(await openManager(nc), bucketStream(bucket), prefix + filter);
     return [...subjects.keys()].map((subject) => subject.slice(prefix.length)).sort();
   } catch (error) {
     throw natsError(error, `list the keys of ${bucket} (\`latecomer init\` creates it)`);

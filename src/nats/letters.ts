@@ -6,7 +6,7 @@ import { headers, type MsgHdrs, type NatsConnection } from "nats";
 import { deadLetterSubject, decodeToken, encodeToken } from "../core/subject.ts";
 import { idOf } from "../core/identity.ts";
 import { LatecomerError } from "../errors.ts";
-import { natsError } from "./connection.ts";
+import { natsError, openManager } from "./connection.ts";
 import { letterId } from "./deadletters.ts";
 import { DEAD_LETTER_STREAM, EVENT_STREAM } from "./definitions.ts";
 import { messageIn, readStream, streamState } from "./range.ts";
@@ -74,7 +74,7 @@ export async function* readLetters(nc: NatsConnection, filter: LetterFilter): As
 
 /** One letter with its bytes. Throws LETTER_UNKNOWN (usage) where there is none of this number. */
 export async function readLetter(nc: NatsConnection, number: number): Promise<WholeLetter> {
-  const found = await messageIn(await nc.jetstreamManager(), DEAD_LETTER_STREAM, { seq: number });
+  const found = await messageIn(await openManager(nc), DEAD_LETTER_STREAM, { seq: number });
   const letter = found && letterOf(found.subject, found.seq, found.time.getTime(), found.header);
   if (letter !== undefined) return { ...letter, bytes: found!.data };
   const why = `${DEAD_LETTER_STREAM} holds no letter ${number}; \`latecomer dlq list\` names those it holds`;
@@ -109,7 +109,7 @@ export async function writeReceipt(nc: NatsConnection, letter: Letter, uid: stri
 }
 
 async function* readAll(nc: NatsConnection, subject: string) {
-  const state = await streamState(await nc.jetstreamManager(), DEAD_LETTER_STREAM);
+  const state = await streamState(await openManager(nc), DEAD_LETTER_STREAM);
   const whole = { fromSeq: state.first_seq, toSeq: state.last_seq };
   yield* readStream(nc, DEAD_LETTER_STREAM, whole, subject, true);
 }

@@ -18,7 +18,7 @@ import {
 import type { StoredMessage } from "../core/event.ts";
 import { LatecomerError } from "../errors.ts";
 import type { EventStream, SequenceRange } from "../ports.ts";
-import { isNotFound, isStreamMissing, natsError } from "./connection.ts";
+import { isNotFound, isStreamMissing, natsError, openManager } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { pendingBehind, Pull, type PulledMessage } from "./pull.ts";
 
@@ -70,7 +70,7 @@ export async function* readStream(
   subject: string,
   headersOnly = false,
 ): AsyncGenerator<PulledMessage[]> {
-  const jsm = await nc.jetstreamManager();
+  const jsm = await openManager(nc);
   for (let next = Math.max(1, fromSeq); next <= toSeq;) {
     const name = `range-${nuid.next()}`;
     /** How many messages are still to come, as the server counted them last. */
@@ -137,7 +137,7 @@ export async function* readBucket(
   stream: string,
   subject: string,
 ): AsyncGenerator<PulledMessage[]> {
-  const jsm = await nc.jetstreamManager();
+  const jsm = await openManager(nc);
   const { last_seq: toSeq } = await streamState(jsm, stream);
   // Two readings, not a longer one: the first looks again at what a purge made its consumer skip.
   yield* readStream(nc, stream, { fromSeq: 1, toSeq }, subject);

@@ -10,14 +10,14 @@ import type {
   SequenceRange,
   StreamBounds,
 } from "../ports.ts";
-import { ignoreAbsence, natsError } from "./connection.ts";
+import { ignoreAbsence, natsError, openManager } from "./connection.ts";
 import { EVENT_STREAM } from "./definitions.ts";
 import { firstMessageFrom, messageIn, readStream, storedAtMs, storedMessage, streamState } from "./range.ts";
 import { ConsumerSource, type Reading } from "./source.ts";
 
 /** Opens the event stream. */
 export async function openEventStream(nc: NatsConnection): Promise<ReplayedStream> {
-  return new JetStreamEvents(nc, await nc.jetstreamManager());
+  return new JetStreamEvents(nc, await openManager(nc));
 }
 
 /** When the first message of a partition behind a sequence was stored, in Unix milliseconds; undefined when none is. */

@@ -1,9 +1,18 @@
-/** Who a connection is, by NATS_URL, and that no password goes out without the TLS that was asked for. */
+/**
+ * Who a connection is, by NATS_URL, and that no password goes out without the TLS that was asked for; and what is opened
+ * on one that does not answer.
+ */
 import * as assert from "uvu/assert";
 import { resolveConfig } from "../../src/config.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
+import type { LatecomerError } from "../../src/errors.ts";
+import { openBroadcast } from "../../src/nats/broadcast.ts";
+import { openBuckets } from "../../src/nats/bucket.ts";
 import { connectNats } from "../../src/nats/connection.ts";
-import { inFolder } from "../helpers/cluster.ts";
+import { openDirtyMinuteQueue } from "../../src/nats/dirty.ts";
+import { openEventStream } from "../../src/nats/stream.ts";
+import { inFolder, within } from "../helpers/cluster.ts";
+import { withLine } from "../helpers/line.ts";
 import { describe } from "../helpers/suite.ts";
 
 /** What a server with these lines of configuration answers to each URL: `""` when it lets it in, else what is said. */
@@ -58,4 +67,33 @@ describe("NATS_URL", (test) => {
     assert.is(plain, "");
     assert.match(demanded!, "offers no TLS");
   });
+});
+
+describe("a server that does not answer any more", (test) => {
+  test("keeps nothing from being opened, and what is asked of it then fails as what can be tried again", () =>
+    inFolder(async (folder) => {
+      const nats = await startNatsServer({ folder });
+      try {
+        await withLine(nats.url, async (line) => {
+          const nc = await connectNats(resolveConfig({ NATS_URL: `nats://127.0.0.1:${line.port}` }));
+          try {
+            line.mode = "hang";
+            const opening = Promise.all([
+              openEventStream(nc),
+              openDirtyMinuteQueue(nc),
+              openBuckets(nc),
+              openBroadcast(nc),
+            ]);
+            const [stream] = await within("opened", opening, 2_000);
+            const error = await stream.bounds().catch((error: unknown) => error);
+            assert.is((error as LatecomerError).kind, "retryable");
+          } finally {
+            line.mode = "pass";
+            await nc.close();
+          }
+        });
+      } finally {
+        await nats.kill();
+      }
+    }));
 });
