@@ -246,6 +246,9 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     env: "LATECOMER_MAX_OPEN",
     fallback: "1000000",
     help: "open observations per partition; beyond it the oldest close early, and the log says what to replay",
+    more:
+      "An eighth of it may be such as no snapshot from before them matches in full, or have ids that are no UUIDs: these take " +
+      "some 650 bytes of the heap each.",
     ...count(1, 1_000_000_000),
   },
   maxSightings: {

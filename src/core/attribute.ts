@@ -35,9 +35,15 @@ export interface AttributionSettings {
   readonly generation: number;
   /** The hash of what decides content; entries made under another one are not used again. */
   readonly contentHash: string;
-  /** How many observations may be open at once before the oldest is closed early. */
+  /** How many observations may be open at once before the oldest is closed early; of those kept whole `WHOLE_SHARE`. */
   readonly mostOpen: number;
 }
+
+/**
+ * The share of what may be open that may be kept whole. One takes ten times what it takes in columns, on the heap, and where
+ * a source's snapshots do not come all of its observations are; they would take the process with them, and the next one too.
+ */
+export const WHOLE_SHARE = 1 / 8;
 
 /** What is found for an observation: the evidence, and what it lets a row claim. */
 export interface Finding {
@@ -170,19 +176,22 @@ export class Attribution {
   }
 
   /**
-   * Closes the oldest open observations beyond the bound, and returns the span of event time whose replay
-   * repairs what that may have cost, or undefined when nothing was over the bound.
+   * Closes the oldest open observations beyond the bounds, and returns the span of event time whose replay
+   * repairs what that may have cost, or undefined when nothing was over a bound.
    */
   evict(): { readonly count: number; readonly span: Span } | undefined {
     let count = 0;
     let fromMs = Infinity;
     let toMs = -Infinity;
-    while (this.openCount > this.#settings.mostOpen) {
-      const { eventTimeMs } = this.#closeOldest();
+    const note = ({ eventTimeMs }: ObservedEvent): void => {
       count++;
       fromMs = Math.min(fromMs, eventTimeMs);
       toMs = Math.max(toMs, eventTimeMs);
-    }
+    };
+    const { mostOpen } = this.#settings;
+    const mostWhole = Math.ceil(mostOpen * WHOLE_SHARE);
+    while (this.#wholeCount > mostWhole) note(this.#closeWhole(this.#oldestWhole!));
+    while (this.openCount > mostOpen) note(this.#closeOldest());
     return count === 0 ? undefined : { count, span: { fromMs, toMs } };
   }
 
@@ -192,9 +201,13 @@ export class Attribution {
   }
 
   get openCount(): number {
-    let count = this.#streamed.size + this.#held.size;
+    let count = this.#wholeCount;
     for (const { matched } of this.#bySource.values()) count += matched.size;
     return count;
+  }
+
+  get #wholeCount(): number {
+    return this.#streamed.size + this.#held.size;
   }
 
   /** The least stream sequence of an open observation that only the stream holds, or undefined. */
@@ -247,20 +260,29 @@ export class Attribution {
     return changes;
   }
 
-  /** Closes the first in the stream of all open observations; each set is in stream order. */
+  /** Closes the first in the stream of all open observations. */
   #closeOldest(): ObservedEvent {
+    const whole = this.#oldestWhole;
+    const matched = this.#leastMatched();
+    if (matched === undefined || (whole?.streamSequence ?? Infinity) <= matched.leastSequence) {
+      return this.#closeWhole(whole!);
+    }
+    const observed = matched.takeOldest();
+    this.#listener.closed(observed);
+    return observed;
+  }
+
+  /** The first in the stream of those kept whole; each set is in stream order. */
+  get #oldestWhole(): OpenObservation | undefined {
     const streamed = this.#streamed.first;
     const held = this.#held.first;
-    const open = (streamed?.streamSequence ?? Infinity) < (held?.streamSequence ?? Infinity) ? streamed : held;
-    const matched = this.#leastMatched();
-    if (matched !== undefined && matched.leastSequence < (open?.streamSequence ?? Infinity)) {
-      const observed = matched.takeOldest();
-      this.#listener.closed(observed);
-      return observed;
-    }
-    const { observed } = open!;
-    this.#bySource.get(observed.source)!.others.remove(open!);
-    this.#forget(open!);
+    return (streamed?.streamSequence ?? Infinity) < (held?.streamSequence ?? Infinity) ? streamed : held;
+  }
+
+  #closeWhole(open: OpenObservation): ObservedEvent {
+    const { observed } = open;
+    this.#bySource.get(observed.source)!.others.remove(open);
+    this.#forget(open);
     return observed;
   }
 

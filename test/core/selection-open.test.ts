@@ -283,13 +283,25 @@ describe("a feed that is complete", (test) => {
 describe("bounds", (test) => {
   test("over mostOpen the oldest samples close early; what that may cost is counted with its span", () => {
     const world = inOrder([snapshot(T - 1, here)], { ...SETTINGS, mostOpen: 2 });
-    for (const at of [T + 2, T, T + 1, T + 3]) world.publish(status({ ...sample, id: `s${at}`, at }));
+    for (const at of [T + 2, T, T + 1, T + 3]) world.publish(status({ ...sample, id: uuidOf(at), at }));
     world.drain();
     assert.is(world.openCount, 2);
     assert.is(world.counts.get("observations_evicted"), 2);
     const { kind, count, span } = world.costs[0]!;
     assert.equal({ kind, count, span }, { kind: "observations_evicted", count: 2, span: { fromMs: T, toMs: T + 2 } });
     assert.is(world.checkpoints.get("0")!.rewindSeq, 4);
+  });
+  test("of those that no snapshot matches an eighth of mostOpen stays open, and the others are left alone", () => {
+    const world = inOrder([snapshot(T - 1, here)], { ...SETTINGS, mostOpen: 16 });
+    const send = (ids: number[], fields: object) => {
+      for (const id of ids) world.publish(status({ ...sample, id: uuidOf(id), at: T + id, ...fields }));
+    };
+    send([1, 2, 3], {});
+    send([4, 5, 6, 7, 8], { url: "https://nowhere", wallet: "0xno" });
+    world.drain();
+    assert.equal([world.openCount, world.unmatched.size], [5, 2]);
+    const { count, span } = world.costs[0]!;
+    assert.equal({ count, span }, { count: 3, span: { fromMs: T + 4, toMs: T + 6 } });
   });
   test("the oldest closes whether the stream or KV holds it, so that waiting samples never crowd out new ones", () => {
     const world = inOrder([status({ ...sample, id: "old" })], { ...SETTINGS, mostOpen: 1 });

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as assert from "uvu/assert";
+import { WHOLE_SHARE } from "../../src/core/attribute.ts";
 import { MOST_FREE_BYTES } from "../../src/clickhouse/pieces.ts";
 import { resolveConfig } from "../../src/config.ts";
 import { POD } from "../bench/rig.ts";
@@ -27,6 +28,8 @@ const BATCH_BYTES = 2 * 1_800;
 const OPEN_BYTES = 64;
 const EVENT_BYTES = 56 + 48;
 const BYTES_OF_ONE = { maxOpen: OPEN_BYTES + EVENT_BYTES, maxSessions: 1_400, maxSeen: 40 } as const;
+/** What an observation that is kept whole takes of the heap, in bytes: measured, with its places in lookups. */
+const WHOLE_BYTES = 650;
 /** Of events in the mix of production, what is open: 8,167 of 20,000 (test/bench/results/baseline.json). */
 const OPEN_SHARE = 0.408;
 /** What a node as one snapshot saw it takes, in bytes, in heap and beside it: measured, with its part of the snapshot. */
@@ -248,7 +251,13 @@ describe("the manifests together", (test) => {
       const { value: options } = env.find(({ name }: { name: string }) => name === "NODE_OPTIONS");
       const [, old, semi] = /^--max-old-space-size=(\d+) --max-semi-space-size=(\d+)$/.exec(options)!;
       const isProcessor = workload.kind === "Deployment";
-      if (isProcessor) assert.is(options, POD.flags.join(" "), "what the bench runs with");
+      if (isProcessor) {
+        assert.is(options, POD.flags.join(" "), "what the bench runs with");
+        const whole = Math.max(
+          ...all.map(({ partitions, maxOpen }) => partitions * maxOpen * WHOLE_SHARE * WHOLE_BYTES),
+        );
+        assert.ok(whole / 2 ** 20 <= Number(old) / 3, "what is kept whole leaves room in the heap for all else");
+      }
       const heap = Number(old) + 3 * Number(semi);
       const most = heap + BESIDE_MIB + (isProcessor ? held / 2 ** 20 : 0);
       const limit = Number(/^(\d+)Mi$/.exec(resources.limits.memory)![1]);
@@ -259,6 +268,8 @@ describe("the manifests together", (test) => {
   test("hold open, by partition, what the documents say", () => {
     const [runbook, scaling] = ["RUNBOOK", "SCALING"].map((page) => textOf(`deploy/${page}.md`).replace(/\s+/g, " "));
     assert.match(runbook!, `what is open takes ${OPEN_BYTES} bytes, and ${EVENT_BYTES} more for its event`);
+    assert.match(runbook!, `each takes some ${WHOLE_BYTES} bytes, on the heap`);
+    assert.match(textOf("deploy/CONFIGURATION.md"), `these take some ${WHOLE_BYTES} bytes of the heap each`);
     assert.match(runbook!, `by ${BYTES_OF_ONE.maxOpen} bytes × partitions for each more`);
     const { maxOpen, partitions, allowedLatenessMs } = resolveConfig(settingsOf("single"));
     const perSecond = maxOpen * partitions / OPEN_SHARE / (allowedLatenessMs / 1_000);
