@@ -232,8 +232,8 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     fallback: "50000",
     help: "messages or facts that end a batch; eight other rows of a table count as one",
     more:
-      "The partitions that a process reads share it alike. 16 MiB of messages end a batch too. In memory it takes some " +
-      "1.8 KB a message, and while one is inserted the next is filled.",
+      "The partitions that a process reads share it alike. As many KiB of messages end a batch too, and 16 MiB. In memory it " +
+      "takes some 1.8 KB a message, and while one is inserted the next is filled.",
     ...count(1, 1_000_000),
   },
   lingerMs: {

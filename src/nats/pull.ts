@@ -24,8 +24,8 @@ import {
 const BATCH = 512;
 const BATCH_BYTES = 8 * 1_048_576;
 
-/** Bytes of unread messages at which no more are asked for. */
-const MOST_BUFFERED_BYTES = 8 * 1_048_576;
+/** Bytes of unread messages at which no more are asked for; each partition of a process may have as many. */
+const MOST_BUFFERED_BYTES = 2 * 1_048_576;
 
 /** How long a request waits at the server, and how often the server says that it does. */
 const EXPIRES_MS = 30_000;

@@ -57,6 +57,9 @@ export interface PipelinePorts {
 /** Bytes of messages that end a batch, however few they are. */
 const MOST_BATCH_BYTES = 16 * 1_048_576;
 
+/** A batch ends with as many bytes as its messages have in the mean: large ones must not take what partitions share again. */
+const MEAN_BYTES = 1_024;
+
 /** A step of a commit that takes longer than this hangs: an insert takes milliseconds. */
 const HANGING_MS = 5_000;
 
@@ -159,7 +162,8 @@ export class PartitionPipeline {
         await this.#take(messages);
         if (this.#state.pending === 0) continue;
         this.#firstPendingAt ??= clock.now();
-        const isFull = this.#state.pending >= batchRows || this.#state.pendingBytes >= MOST_BATCH_BYTES;
+        const batchBytes = Math.min(MOST_BATCH_BYTES, batchRows * MEAN_BYTES);
+        const isFull = this.#state.pending >= batchRows || this.#state.pendingBytes >= batchBytes;
         // What is at hand comes along: it waits no longer for that, and few large inserts cost less than many small ones.
         const isDue = clock.now() - this.#firstPendingAt >= lingerMs && !source.hasMore();
         if (isFull) await this.#commit;

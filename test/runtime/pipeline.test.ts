@@ -123,6 +123,19 @@ describe("a batch that is due", (test) => {
     assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
     assert.equal(sizes, [10, 10, 4]);
   });
+
+  test("is full too when its messages hold as many KiB: large ones take no more memory", async () => {
+    const events = Array.from({ length: 8 }, (_, at) => sample(1_000 + at, { ...A, gateway: "g".repeat(4_096) }));
+    const sizes: number[] = [];
+    const sink = sinkOf((table, rows) => {
+      if (table === "raw_streaming_events") sizes.push(rows.length);
+      return Promise.resolve();
+    });
+    const { clock, stop } = pipelineFrom(events, sink, 20);
+    await clock.pass(1_000);
+    assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
+    assert.equal(sizes, [3, 3, 2]);
+  });
 });
 
 describe("a snapshot", (test) => {
