@@ -108,6 +108,15 @@ describe("what Grafana is given", (test) => {
     for (const [expr, found] of wrong) assert.match(promProblems(expr, metrics).join(), found, expr);
   });
 
+  test("adds up over processes nothing that each of them counts of the same snapshots", () => {
+    const shown = [...dashboards().values()].flatMap(({ panels }) => panels).flatMap(({ targets = [] }) => targets);
+    const asked = shown.flatMap(({ expr = "" }) =>
+      /latecomer_(late_snapshots|snapshots_dropped)_/.test(expr) ? [expr] : []
+    );
+    assert.is(asked.length, 3);
+    for (const expr of asked) assert.match(expr, /^max\(increase\(/);
+  });
+
   test("writes a variable as an SQL string only, so that no value breaks out of its quotes", () => {
     const window = { fromMs: 0, toMs: 1_000 };
     const values = { source: ["a'b"], model: ["m"], orchestrator: ["0x"] };
