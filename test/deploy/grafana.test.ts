@@ -108,6 +108,12 @@ describe("what Grafana is given", (test) => {
     for (const [expr, found] of wrong) assert.match(promProblems(expr, metrics).join(), found, expr);
   });
 
+  test("asks what every program tells of itself of our processes alone", () => {
+    const asked = prometheusQueries().filter(({ expr }) => /\b(process|nodejs)_/.test(expr));
+    assert.ok(asked.length >= 4);
+    for (const { where, expr } of asked) assert.match(expr, / and on \(instance\) .*latecomer_ready/, where);
+  });
+
   test("adds up over processes nothing that each of them counts of the same snapshots", () => {
     const shown = [...dashboards().values()].flatMap(({ panels }) => panels).flatMap(({ targets = [] }) => targets);
     const asked = shown.flatMap(({ expr = "" }) =>
