@@ -1,7 +1,7 @@
 /**
  * What is kept of a replay in the bucket `replays`: `<id>` says what is replayed on which evidence, `<id>.progress` is
- * the checkpoint of its pipeline, `<id>.lease` tells who runs it. A record never changes once its evidence is fixed,
- * so whoever resumes it derives the same rows.
+ * the checkpoint of its pipeline, `<id>.lease` tells who runs it. What is derived never changes once its evidence is
+ * fixed, so whoever resumes it derives the same rows.
  */
 import * as v from "valibot";
 import { LatecomerError } from "../errors.ts";
@@ -30,6 +30,8 @@ const schema = v.object({
   evidence: v.object({ fromSeq: whole, toSeq: whole, isWhole: v.boolean() }),
   /** True once the sessions that the range does not hold whole are known. */
   knowsSessions: v.boolean(),
+  /** True once it is being removed: what is left of it then is no part of its range. */
+  isOver: v.optional(v.boolean(), false),
 });
 
 export type ReplayRecord = Readonly<v.InferOutput<typeof schema>>;

@@ -134,6 +134,7 @@ export class Replay {
         eventTimes: times,
         evidence: { fromSeq: evidence.fromSeq, toSeq: isShadow ? lastSeq : 0, isWhole: begin.isWhole },
         knowsSessions: false,
+        isOver: false,
       };
       if (!begin.isWhole) {
         log.warn({ id: record.id }, "snapshots that count for the start of the range are gone from the stream");
@@ -173,6 +174,8 @@ export class Replay {
 
   async #remove(record: ReplayRecord): Promise<void> {
     const { stream, replays, tables } = this.#ports;
+    // Interrupted after this it must not be resumed: rows whose table is gone would look as if no event yielded them.
+    await saveRecord(replays, { ...record, isOver: true });
     await tables(record).drop();
     await stream.removeDurable(consumerOf(record.id));
     await this.#ports.removeSessions(record.id);
@@ -314,7 +317,12 @@ export class Replay {
 
   async #requireResumable(record: ReplayRecord): Promise<void> {
     const { stream, replays, generations } = this.#ports;
-    const { id, hash, mode, generation, evidence } = record;
+    const { id, hash, mode, generation, evidence, isOver } = record;
+    if (isOver) {
+      const why =
+        `replay ${id} is over, or was being dropped: \`latecomer replay drop ${id}\` removes what is left of it`;
+      throw new LatecomerError("REPLAY_OVER", "usage", why);
+    }
     if (hash !== this.#settings.contentHash) {
       const why = `replay ${id} was begun under other TTLs or by another version: restore them, or drop it`;
       throw new LatecomerError("REPLAY_OF_OTHER_SETTINGS", "usage", why);

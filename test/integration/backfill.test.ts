@@ -198,6 +198,38 @@ describe("a replay that cannot be", (test) => {
       }
     }));
 
+  test("for it was being removed is refused, and drop does the rest", () =>
+    withServedCluster(SETTINGS, async (cluster) => {
+      await cluster.publish("org", LOAD.slice(0, 2_000));
+      await cluster.process();
+      const before = await cluster.facts("org");
+      const slow = options(cluster, { LATECOMER_BATCH_ROWS: "20", LATECOMER_LINGER: "1ms" });
+      const command = startCommand(["replay", "--from-seq", "1", "--backfill"], slow);
+      try {
+        await eventually("half done", async () => ((await progressOf(cluster))?.doneSeq ?? 0) >= 1_000);
+        command.kill("SIGTERM");
+        assert.is((await within("stopped", command.ended)).code, 1);
+      } finally {
+        command.kill("SIGKILL");
+      }
+      const { id } = (await progressOf(cluster))!;
+      // A drop that ends when some of the tables are gone: the last that it would drop is another's, and not for it.
+      const kept = `left_out__replay_${id}`;
+      await cluster.clickhouse.command(`RENAME TABLE ${kept} TO put_away`);
+      await cluster.clickhouse.command(`CREATE DICTIONARY ${kept} (id UInt64) PRIMARY KEY id LAYOUT(FLAT) LIFETIME(0)
+        SOURCE(CLICKHOUSE(QUERY 'SELECT 1 AS id'))`);
+      assert.not.equal((await replay(cluster, "drop", id)).code, 0);
+      await cluster.clickhouse.command(`DROP DICTIONARY ${kept}`);
+      await cluster.clickhouse.command(`RENAME TABLE put_away TO ${kept}`);
+      const { code, err } = await replay(cluster, "resume", id);
+      assert.is(code, 2, err);
+      assert.match(err, `latecomer replay drop ${id}`);
+      assert.equal(await cluster.facts("org"), before, "no row of it is taken for one that no event yields");
+      assert.is((await replay(cluster, "drop", id)).code, 0);
+      assert.is(await cluster.count("SELECT count() FROM system.tables WHERE name LIKE '%__replay_%'"), 0);
+      assert.equal(await cluster.keys("replays"), []);
+    }));
+
   test("for no server answers ends with 3", () =>
     withCluster({}, async (cluster) => {
       const { code, err } = await latecomer(["replay", "list"], {

@@ -180,6 +180,7 @@ describe("the record of a replay", (test) => {
     eventTimes: { fromMs: 1, toMs: 2 },
     evidence: { fromSeq: 1, toSeq: 9, isWhole: true },
     knowsSessions: true,
+    isOver: false,
   };
 
   test("is read as it was written, and an unknown or damaged one is refused", async () => {
