@@ -7,7 +7,7 @@ import type { Counts } from "../core/effects.ts";
 import type { SnapshotFeed } from "../core/feed.ts";
 import { FROM_THE_START, PartitionState, type StepSettings } from "../core/step.ts";
 import { LatecomerError } from "../errors.ts";
-import type { Bucket, Clock, Log, ReplayedStream, RowBatch, Sink } from "../ports.ts";
+import type { Bucket, Clock, Log, ReplayedStream, RowBatch, SequenceRange, Sink } from "../ports.ts";
 import { PartitionPipeline } from "../runtime/pipeline.ts";
 import { DRAIN_DEADLINE_MS } from "../runtime/processor.ts";
 import type { State } from "../runtime/state.ts";
@@ -82,7 +82,9 @@ export async function derive(
   const opened = await stream.openDurable(consumerOf(id), { fromSequence: rewindSeq, known }, (why) => {
     log.warn({ id, why }, "another consumer took the place of one that fell silent");
   });
-  const bounded = new BoundedSource(opened, toSeq, clock);
+  const dropped = (gap: SequenceRange) => expired(id, `sequences ${gap.fromSeq} to ${gap.toSeq}`);
+  const readTo = checkpoint === undefined ? undefined : rewindSeq - 1;
+  const bounded = new BoundedSource(opened, { toSeq, readTo }, { stream, clock, dropped });
   const shuffled = record.shuffleSeed === null
     ? undefined
     : new ShuffledSource(bounded, { seed: record.shuffleSeed, spanMs: settings.allowedLatenessMs });
@@ -105,7 +107,7 @@ export async function derive(
       },
       // Its report counts them; they say nothing of the live rows.
       noteCosts: () => Promise.resolve(),
-      noteGap: (_, gap) => Promise.reject(expired(id, `sequences ${gap.fromSeq} to ${gap.toSeq}`)),
+      noteGap: (_, gap) => Promise.reject(dropped(gap)),
     },
     // What is refused was refused before, and its letter was sent.
     deadLetters: { publish: () => Promise.resolve() },
@@ -116,10 +118,12 @@ export async function derive(
     random,
   }, counts);
   let failure: unknown;
-  const running = pipeline.run().catch((error) => failure = error ?? new Error("the pipeline failed"));
+  const fail = (error: unknown) => failure = error ?? new Error("the pipeline failed");
+  const running = pipeline.run().catch(fail);
   const isOver = () => failure !== undefined || signal.aborted || lost.aborted;
   let isDone = false;
-  while (!isOver() && !(isDone = await pipeline.isDrained())) {
+  const isDrained = () => pipeline.isDrained().catch((error) => (fail(error), false));
+  while (!isOver() && !(isDone = await isDrained())) {
     onProgress(Math.max(0, state.takenSeq - fromSeq + 1));
     await clock.sleep(POLL_MS, signal);
   }

@@ -198,6 +198,27 @@ describe("a replay that cannot be", (test) => {
       }
     }));
 
+  test("to its end since the stream dropped what it had to read ends with 1, and has changed no row", () =>
+    withServedCluster(SETTINGS, async (cluster) => {
+      await cluster.publish("org", LOAD);
+      await cluster.process();
+      const before = await cluster.facts("org");
+      // Small batches leave time to purge, and are over before a pipeline looks where the stream begins.
+      const slow = options(cluster, { LATECOMER_BATCH_ROWS: "40", LATECOMER_LINGER: "1ms" });
+      const command = startCommand(["replay", "--from-seq", "1", "--backfill"], slow);
+      try {
+        await eventually("under way", async () => ((await progressOf(cluster))?.doneSeq ?? 0) >= 40);
+        await cluster.jsm.streams.purge("LIVEPEER_EVENTS", { seq: LOAD.length - 50 });
+        const { code, out, err } = await within("ended", command.ended);
+        assert.is(code, 1, `${out}\n${err}`);
+        assert.match(err, /the stream no longer holds sequences \d+ to 3949, and replay .* drop it and start another/);
+      } finally {
+        command.kill("SIGKILL");
+      }
+      assert.equal(await cluster.facts("org"), before);
+      assert.is((await replay(cluster, "drop", (await progressOf(cluster))!.id)).code, 0);
+    }));
+
   test("for it was being removed is refused, and drop does the rest", () =>
     withServedCluster(SETTINGS, async (cluster) => {
       await cluster.publish("org", LOAD.slice(0, 2_000));

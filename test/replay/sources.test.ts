@@ -26,6 +26,15 @@ async function readAll(source: { read(most: number, waitMs: number): Promise<Sto
   return found;
 }
 
+/** The messages up to a sequence, of a stream that by now begins with `firstSeq`. */
+function bounded(messages: readonly StoredMessage[], toSeq: number, { firstSeq = FROM, readTo = FROM - 1 } = {}) {
+  return new BoundedSource(new ListedSource(messages), { toSeq, readTo }, {
+    stream: { bounds: () => Promise.resolve({ firstSeq, lastSeq: 110 }) },
+    clock: new WaitedClock(),
+    dropped: (gap) => new Error(`${gap.fromSeq} to ${gap.toSeq}`),
+  });
+}
+
 const shuffledFrom = (fromSeq: number, seed: number) => {
   const listed = new ListedSource(MESSAGES.slice(fromSeq - FROM));
   return { listed, source: new ShuffledSource(listed, { seed, spanMs: SPAN_MS }) };
@@ -33,7 +42,7 @@ const shuffledFrom = (fromSeq: number, seed: number) => {
 
 describe("a source that ends", (test) => {
   test("gives the messages up to its end, that one included, and says that it is drained only then", async () => {
-    const source = new BoundedSource(new ListedSource(MESSAGES), 30, new WaitedClock());
+    const source = bounded(MESSAGES, 30);
     assert.is(await source.drainedUpTo(), undefined);
     const read = [...await source.read(15, 0), ...await source.read(15, 0)];
     assert.equal(read.map((message) => message.streamSequence), MESSAGES.slice(0, 20).map((one) => one.streamSequence));
@@ -41,12 +50,46 @@ describe("a source that ends", (test) => {
   });
 
   test("ends too when the last messages of the range are not there any more", async () => {
-    const source = new BoundedSource(new ListedSource(MESSAGES), 110, new WaitedClock());
-    const short = new BoundedSource(new ListedSource(MESSAGES.slice(0, 5)), 15, new WaitedClock());
+    const source = bounded(MESSAGES, 110);
+    const short = bounded(MESSAGES.slice(0, 5), 15);
     for (const one of [source, short]) {
       await one.read(1_000, 0);
       assert.is.not(await one.drainedUpTo(), undefined);
     }
+  });
+});
+
+describe("a source whose stream expires while it is read", (test) => {
+  const later = [...MESSAGES.slice(0, 5), ...MESSAGES.slice(50)];
+  const failure = async (read: Promise<unknown>) =>
+    (await read.then(() => undefined, (error: Error) => error))?.message;
+
+  test("names what was dropped before it was read, at once, and gives nothing behind it", async () => {
+    const source = bounded(later, 110, { firstSeq: 61 });
+    assert.is((await source.read(5, 0)).length, 5);
+    assert.is(await failure(source.read(5, 0)), "16 to 60");
+    assert.is(await failure(bounded(later, 110, { firstSeq: 40 }).read(1_000, 0)), "16 to 39");
+    assert.is(await failure(bounded(MESSAGES.slice(20), 110, { firstSeq: 31, readTo: 12 }).read(5, 0)), "13 to 30");
+    assert.is(await failure(bounded(MESSAGES.slice(40), 40, { firstSeq: 51, readTo: 20 }).read(5, 0)), "21 to 40");
+  });
+
+  test("gives what it has read when the stream could not be asked at first", async () => {
+    let isAway = true;
+    const source = new BoundedSource(new ListedSource(later), { toSeq: 110, readTo: FROM - 1 }, {
+      stream: {
+        bounds: () => isAway ? Promise.reject(new Error("away")) : Promise.resolve({ firstSeq: FROM, lastSeq: 110 }),
+      },
+      clock: new WaitedClock(),
+      dropped: () => new Error("dropped"),
+    });
+    assert.is(await failure(source.read(10, 0)), "away");
+    isAway = false;
+    assert.equal(idIn((await source.read(10, 0))[0]!), idIn(later[0]!));
+  });
+
+  test("is whole where messages were removed within it, and where its head goes behind the reader", async () => {
+    assert.is((await bounded(later, 110, { firstSeq: 16 }).read(1_000, 0)).length, later.length);
+    assert.is((await bounded(MESSAGES, 110, { firstSeq: 90 }).read(1_000, 0)).length, MESSAGES.length);
   });
 });
 
