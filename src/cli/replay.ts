@@ -218,7 +218,7 @@ function report(found: ReplayReport | undefined, flags: ReplayFlags, context: Co
   }
   if (applied.length > 0) {
     printTable(
-      ["back-filled", "rows", "tombstones", "live rows kept: their evidence is gone from the stream"],
+      ["back-filled", "rows", "tombstones", "live rows kept: on snapshots that expired, or came since"],
       applied.map((one) => [one.table, one.written, one.tombstones, one.kept]),
     );
   }

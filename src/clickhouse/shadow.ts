@@ -47,7 +47,7 @@ export interface Applied {
   readonly table: string;
   readonly written: number;
   readonly tombstones: number;
-  /** Live rows that stay because they rest on evidence that the stream no longer holds. */
+  /** Live rows that stay because they rest on snapshots that the replay does not know: expired ones, or later ones. */
   readonly kept: number;
 }
 
