@@ -319,6 +319,18 @@ describe("bounds", (test) => {
     assert.is(world.openCount, 0);
     assert.ok(world.partition("0").pending > 0, "pending is 0 only when a batch would be empty");
   });
+  test("a batch is as large as the facts that a snapshot corrects, also once these are handed over", () => {
+    const ids = Array.from({ length: 20 }, (_, nth) => uuidOf(nth));
+    const world = inOrder(ids.map((id) => status({ ...sample, id })), SETTINGS);
+    world.publish(snapshot(T + 1, here));
+    world.take("all");
+    world.commit("all");
+    world.apply();
+    const state = world.partition("0");
+    assert.is(state.pending, ids.length);
+    state.takeRows();
+    assert.is(state.pending, ids.length);
+  });
 });
 
 describe("an observation that waits in unmatched_status", (test) => {
