@@ -58,9 +58,13 @@ export class CandidateIndex {
     return this.#forgottenUpToMs;
   }
 
+  has(uid: string): boolean {
+    return this.#snapshots.has(uid);
+  }
+
   /** Adds a snapshot; false when it is there already or older than what the bound has dropped. */
   add(snapshot: Snapshot): boolean {
-    if (this.#snapshots.has(snapshot.uid) || snapshot.timeMs <= this.#forgottenUpToMs) return false;
+    if (this.has(snapshot.uid) || snapshot.timeMs <= this.#forgottenUpToMs) return false;
     const { uid, timeMs, nodes } = snapshot;
     this.#snapshots.set(uid, { timeMs, nodeCount: nodes.length });
     this.#sightings.add(snapshot, (place, { canonical, hot, url }) => {

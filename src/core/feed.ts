@@ -16,9 +16,9 @@ export interface FeedSettings {
 export interface Applied {
   /** False for a repeat, and for one older than what the memory bound has dropped. */
   readonly isNew: boolean;
-  /** True when the feed had passed its time by more than the allowed lateness. */
+  /** True when the feed had passed its time by more than the allowed lateness; never for a repeat. */
   readonly isLate: boolean;
-  /** How many older snapshots the memory bound dropped to make room. */
+  /** How many snapshots the memory bound dropped: older ones to make room, or this one, older than what it has dropped. */
   readonly dropped: number;
 }
 
@@ -39,11 +39,12 @@ export class SnapshotFeed {
   /** Adds a snapshot to its source and advances that source's clock. */
   apply(snapshot: Snapshot): Applied {
     const feed = this.#of(snapshot.source);
+    if (feed.candidates.has(snapshot.uid)) return { isNew: false, isLate: false, dropped: 0 };
     const isLate = feed.feedTimeMs > snapshot.timeMs + this.#settings.allowedLatenessMs;
     const isNew = feed.candidates.add(snapshot);
-    const dropped = feed.candidates.forgetOldest(this.#settings.mostSightings);
+    const dropped = isNew ? feed.candidates.forgetOldest(this.#settings.mostSightings) : 1;
     feed.feedTimeMs = Math.max(feed.feedTimeMs, snapshot.timeMs);
-    return { isNew, isLate: isNew && isLate, dropped };
+    return { isNew, isLate, dropped };
   }
 
   /** Says that no snapshot will follow: what is observed from now on is final at once, and nothing is kept open. */

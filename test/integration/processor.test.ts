@@ -142,6 +142,23 @@ describe("the gateway log of 2026-01-08, whose only snapshot comes after seven s
       assert.is(running.processor.counts.get("late_snapshot"), 1);
     }));
 
+  test("is told to be late, and to be dropped, also where the bound keeps none as old", () =>
+    withCluster({ allowedLatenessMs: "10m", maxSightings: "1" }, async (cluster) => {
+      const running = await cluster.start();
+      const hours = [2, 3].map((later) => movedSnapshot(`${later} hours later`, later * 3_600_000));
+      for (const event of [...hours, SNAPSHOT[0]!]) {
+        await cluster.publish("org", [event]);
+        await running.drained();
+      }
+      await running.stop();
+      const late = cluster.journal.lines.filter(({ message }) => message.startsWith("a snapshot came later"));
+      assert.equal(late.map(({ fields: { from, to } }) => [from, to]), [
+        ["2026-01-07T21:50:21.590Z", "2026-01-09T21:50:21.590Z"],
+      ]);
+      assert.is(running.processor.counts.get("late_snapshot"), 1);
+      assert.is(running.processor.counts.get("snapshots_dropped"), 2, "of three one is kept");
+    }));
+
   test("is archived with one accepted row per stored message, byte for byte", () =>
     withCluster({}, async (cluster) => {
       await cluster.publish("org", LOG);
