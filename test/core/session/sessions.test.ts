@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import type { Finding } from "../../../src/core/attribute.ts";
 import type { StateChange } from "../../../src/core/effects.ts";
 import type { Row } from "../../../src/core/emit/row.ts";
+import { factKey, factOf } from "../../../src/core/facts.ts";
 import { judge } from "../../../src/core/judge.ts";
 import { sampleOf } from "../../../src/core/observed.ts";
 import { readSession } from "../../../src/core/session/entry.ts";
@@ -11,7 +12,17 @@ import { Sessions, type SessionsSettings } from "../../../src/core/session/sessi
 import { isSessionEvent, type SessionEvent } from "../../../src/core/session/signal.ts";
 import { NO_CLAIM } from "../../../src/core/session/support.ts";
 import { bytesOf, stored, subjectOf, type Wire } from "../../helpers/events.ts";
-import { A, close, error, request, sample } from "../../helpers/session-events.ts";
+import {
+  A,
+  close,
+  error,
+  playable,
+  processed,
+  request,
+  sample,
+  streamEvent,
+  swap,
+} from "../../helpers/session-events.ts";
 import { SPAN_MS } from "../../helpers/session-traffic.ts";
 import { sessionTtl, sessionWorld } from "../../helpers/session-world.ts";
 import { describe } from "../../helpers/suite.ts";
@@ -34,6 +45,12 @@ const KNOWN: Finding = {
   selection: { grade: 5 * 2 ** 30, tie: 7n, chosen: undefined },
   claim: { ...UNKNOWN.claim, level: 5, method: "node_match", reason: "", canonical: "0xca", snapshotTimeMs: 500 },
 };
+/** Ascending: the first node by better evidence, and another by better still. */
+const BETTER = [6, 7].map((tie): Finding => ({
+  selection: { grade: 6 * 2 ** 30, tie: BigInt(tie), chosen: undefined },
+  claim: { ...KNOWN.claim, level: 6, canonical: tie === 6 ? "0xca" : "0xcb" },
+}));
+const FINDINGS = [UNKNOWN, KNOWN, ...BETTER];
 
 /** The sessions of a partition, each of whose messages is stored a second after the one before it. */
 class Partition {
@@ -49,7 +66,7 @@ class Partition {
   }
 
   /** Notes an event; a sample is open when it is said to be. */
-  take(wire: Wire, { finding, open = false }: { finding?: Finding; open?: boolean } = {}): string {
+  take(wire: Wire, { finding, open = false }: { finding?: Finding | undefined; open?: boolean } = {}): string {
     this.sequence++;
     const { event, key } = read(wire);
     const at = { streamSequence: this.sequence, streamTimeMs: Partition.storedAtMs(this.sequence) };
@@ -64,6 +81,14 @@ class Partition {
     const takenAtMs = Partition.storedAtMs(this.sequence) + laterMs;
     const entries = this.sessions.seal(rewindBound, takenAtMs, (_, row) => rows.push(row));
     return { rows, entries };
+  }
+
+  /** Seals into tables, by key, without their versions: only a row that says something else is written again. */
+  into(tables: Map<string, Row>): Map<string, Row> {
+    this.sessions.seal(this.sequence + 1, Partition.storedAtMs(this.sequence), (table, { version: _, ...row }) => {
+      tables.set(factKey(factOf(table)!, row), row);
+    });
+    return tables;
   }
 }
 
@@ -165,6 +190,42 @@ describe("a session in memory", (test) => {
     // When it settles depends on when its entry is due; everything before must be the same, batch by batch.
     assert.equal(resting.slice(0, 7), awake.slice(0, 7));
     assert.equal(resting.slice(7).flat(), awake.slice(7).flat());
+  });
+
+  test("has at each step the rows that all it knows comes to, though only those are written that change", () => {
+    const update = (at: number) => streamEvent("params_update", at);
+    const nameless = [request, processed, playable, close, swap, update];
+    const event = fc.record({
+      kind: fc.nat(nameless.length),
+      atMs: fc.integer({ min: 1, max: 12 }),
+      known: fc.constantFrom(...FINDINGS),
+      improves: fc.option(fc.nat(), { nil: undefined }),
+    });
+    fc.assert(
+      fc.property(fc.array(event, { minLength: 1, maxLength: 14 }), (events) => {
+        const partition = new Partition();
+        const taken: { readonly wire: Wire; finding: Finding | undefined }[] = [];
+        const table = new Map<string, Row>();
+        for (const { kind, atMs, known, improves } of events) {
+          const wire = nameless[kind]?.(1_000 * atMs) ?? sample(1_000 * atMs, A);
+          const one = taken.find(({ wire: { envelope } }) => envelope.id === wire.envelope.id) ??
+            { wire, finding: kind === nameless.length ? known : undefined };
+          if (!taken.includes(one)) taken.push(one);
+          partition.take(one.wire, one);
+          const sampled = taken.filter(({ finding }) => finding !== undefined);
+          const raised = improves === undefined ? undefined : sampled[improves % sampled.length];
+          if (raised !== undefined) {
+            raised.finding = FINDINGS[FINDINGS.indexOf(raised.finding!) + 1] ?? raised.finding;
+            partition.sessions.improve(observedIn(raised.wire), raised.finding!);
+          }
+          partition.into(table);
+          const anew = new Partition();
+          for (const { wire, finding } of taken) anew.take(wire, { finding });
+          assert.equal(table, anew.into(new Map()));
+        }
+      }),
+      { numRuns: 200, includeErrorInReport: true },
+    );
   });
 
   test("settles once: all its rows are written again when its last event closes", () => {
