@@ -247,6 +247,17 @@ describe("what cannot be", (test) => {
     states(facts([happens.sample(T, { startTime: 1_000 })]).session(), { session_start_ts: T });
   });
 
+  test("the text of a parameter update is cut at 1,000 characters, and never in the middle of one", () => {
+    const messageOf = (message: string) =>
+      facts([happens.streamEvent("params_update", T, message, { id: "params" })])
+        .event("fact_workflow_param_updates", "params").message;
+    const most = "x".repeat(999);
+    assert.is(messageOf(`${most}yz`), `${most}y`);
+    assert.is(messageOf(`${most}\u{1f680}`), most, "half a surrogate pair is no text");
+    assert.is(messageOf(`x${most}\u{1f680}`), `x${most}`);
+    assert.is(messageOf(`${most.slice(1)}\u{1f680}`), `${most.slice(1)}\u{1f680}`);
+  });
+
   test("types that are unknown make no session; an AI event of any type belongs to its own", () => {
     const world = new World();
     const other = happens.request(T, { request: "request-2" });

@@ -80,10 +80,14 @@ const EARLIEST_START_MS = Date.UTC(2000, 0, 1);
 /** What is kept of an event before anything is known of its orchestrator. */
 export function signalOf(event: SessionEvent, support: number, context: Context): Signal {
   const { uid, eventTimeMs: timeMs } = event.head;
-  const text = event.type === "ai_stream_events" && kindOf(event) === "params_update"
-    ? event.payload.message.slice(0, LONGEST_TEXT)
-    : "";
+  const text = event.type === "ai_stream_events" && kindOf(event) === "params_update" ? cut(event.payload.message) : "";
   return { uid, timeMs, mark: markOf(event), context, text, support };
+}
+
+function cut(text: string): string {
+  // Never within a surrogate pair, whose half would become U+FFFD on its way to the table.
+  const isPair = (text.codePointAt(LONGEST_TEXT - 1) ?? 0) > 0xffff;
+  return text.slice(0, isPair ? LONGEST_TEXT - 1 : LONGEST_TEXT);
 }
 
 /** How many contexts are looked through: a session mostly has one of its gateway and one of its runner. */
