@@ -466,7 +466,7 @@ GROUP BY
     model_id;
 
 -- How many sessions of a model an orchestrator can serve at once, free slots and used ones, by the newest snapshot of
--- each of its nodes.
+-- each of its nodes: a model that a node does not name there any more has no slots on it.
 CREATE VIEW IF NOT EXISTS serving_capacity AS
 SELECT
     source,
@@ -482,7 +482,8 @@ FROM
         orchestrator_url,
         capability_id,
         model_id,
-        argMax(ifNull(capacity, 0) + ifNull(capacity_in_use, 0), tuple(snapshot_ts, source_event_uid)) AS newest_slots
+        argMax(ifNull(capacity, 0) + ifNull(capacity_in_use, 0), tuple(snapshot_ts, source_event_uid)) AS newest_slots,
+        max(tuple(snapshot_ts, source_event_uid)) AS stated
     FROM dim_orchestrator_capability_model_constraints
     GROUP BY
         source,
@@ -491,7 +492,23 @@ FROM
         orchestrator_url,
         capability_id,
         model_id
-)
+) AS model
+INNER JOIN
+(
+    SELECT
+        source,
+        orchestrator_address,
+        orchestrator_proxy_address,
+        orchestrator_url,
+        max(tuple(snapshot_ts, source_event_uid)) AS newest
+    FROM dim_orchestrator_capability_snapshots
+    GROUP BY
+        source,
+        orchestrator_address,
+        orchestrator_proxy_address,
+        orchestrator_url
+) AS node USING (source, orchestrator_address, orchestrator_proxy_address, orchestrator_url)
+WHERE stated = newest
 GROUP BY
     source,
     orchestrator_address,

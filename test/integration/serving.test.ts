@@ -109,7 +109,7 @@ const PAYMENTS: readonly Row[] = [
   payment("p4", "10:10", { session_id: "lost", gateway: "g9", face_value: "1000000000000000000 WEI" }),
 ];
 
-function constraint(uid: string, time: string, url: string, free: number, used: number): Row {
+function constraint(uid: string, time: string, url: string, free: number, used: number, model = "m1"): Row {
   return {
     source: SOURCE,
     raw_event_uid: uid,
@@ -122,7 +122,7 @@ function constraint(uid: string, time: string, url: string, free: number, used: 
     capability_name: "",
     capability_group: "",
     capability_catalog_version: "",
-    model_id: "m1",
+    model_id: model,
     runner_version: null,
     capacity: free,
     capacity_in_use: used,
@@ -175,6 +175,7 @@ function withFacts(use: (tables: Tables) => Promise<void>): Promise<void> {
       gpu("k1", "09:00", { runner_version: "0.1" }),
       // What the newest snapshot does not tell is not what an older one told.
       gpu("k2", "09:30", { runner_version: null, gpu_minor: null }),
+      gpu("k2", "09:30", { orchestrator_url: "https://a2", gpu_id: "G8" }),
     ]);
     await tables.rollup();
     await use(tables);
@@ -355,6 +356,24 @@ describe("serving views", (test) => {
       });
       holds(rows[1], { available_capacity_minutes: 120, total_sessions: 1 });
       holds(rows[2], { gpu_type: "unknown", available_capacity_minutes: null, capacity_rate: null });
+    }));
+
+  test("the capacity of a node is what its newest snapshot says: a model that it has given up has none there", () =>
+    withFacts(async (tables) => {
+      await tables.write("raw_network_capabilities_model_constraints", [
+        constraint("k3", "09:40", "https://a2", 5, 0, "m2"),
+      ]);
+      await tables.write("dim_orchestrator_capability_snapshots", [
+        gpu("k3", "09:40", { orchestrator_url: "https://a2", model_id: "m2", gpu_id: "G9" }),
+      ]);
+      const slots = () =>
+        tables.rows(`SELECT model_id AS model, slots FROM serving_capacity ${HERE} AND slots > 0 ORDER BY model`);
+      assert.equal(await slots(), [{ model: "m1", slots: 3 }, { model: "m2", slots: 5 }]);
+      // Then it runs nothing at all; of the other node this snapshot says nothing.
+      await tables.write("dim_orchestrator_capability_snapshots", [
+        gpu("k4", "09:50", { orchestrator_url: "https://a2", model_id: "", gpu_id: null, capability_id: -1 }),
+      ]);
+      assert.equal(await slots(), [{ model: "m1", slots: 3 }]);
     }));
 
   test("v_api_sla_compliance() counts a session in every hour that served it, and in no tail", () =>
