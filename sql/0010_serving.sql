@@ -198,7 +198,8 @@ FROM
         payment.raw_event_uid AS raw_event_uid,
         payment.gateway AS gateway,
         if(payment.request_id = '', ifNull(first.request_id, ''), payment.request_id) AS request_id,
-        toFloat64OrZero(extract(payment.face_value, '^[0-9]+')) / 1e18 AS fee_payment_eth
+        ifNotFinite(toFloat64OrZero(extract(payment.face_value, '^ *([0-9]+(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?)')), 0)
+            / 1e18 AS fee_payment_eth
     FROM raw_payment_events AS payment FINAL
     ASOF LEFT JOIN
     (

@@ -335,6 +335,33 @@ describe("serving views", (test) => {
       assert.equal(rows.map(({ session }) => session), ["", "s12|r12", "s12|r12"]);
     }));
 
+  test("a fee is the number that the face value begins with, however it is written, and nothing that no sum survives", () =>
+    withTables(async (tables) => {
+      const FEES: readonly (readonly [faceValue: string, eth: number])[] = [
+        ["2402400000000000 WEI", 0.0024024],
+        ["500000000000000000", 0.5],
+        // As it is kept of a JSON number of 22 digits.
+        ["1e+21", 1_000],
+        ["2.5E17 WEI", 0.25],
+        ["1500000000000000000.75 WEI", 1.5],
+        [" 500000000000000000 WEI", 0.5],
+        ["WEI 5", 0],
+        ["-500000000000000000", 0],
+        ["9".repeat(400), 0],
+        ["1e400 WEI", 0],
+      ];
+      await tables.write(
+        "raw_payment_events",
+        FEES.map(([face_value], nth) => payment(`p${nth}`, "10:00", { session_id: `ps${nth}`, face_value })),
+      );
+      const rows = await tables.rows(
+        `SELECT fee_payment_eth AS fee FROM serving_payments ${HERE} ORDER BY toUInt32(substring(source_event_uid, 2))`,
+      );
+      for (const [nth, [faceValue, fee]] of FEES.entries()) {
+        assert.ok(Math.abs(Number(rows[nth]!.fee) - fee) < 1e-9, `${faceValue.slice(0, 30)}: ${rows[nth]!.fee}`);
+      }
+    }));
+
   test("v_api_network_demand_by_gpu() shares capacity among the rows that use it", () =>
     withFacts(async (tables) => {
       const rows = await tables.rows(
