@@ -313,10 +313,17 @@ export class Processor {
   #leave(partition: string, saying: string, then: () => Promise<void> = () => Promise.resolve()): void {
     const owned = this.#owned.get(partition);
     if (owned === undefined || owned.leaving) return;
-    owned.leaving = true;
     this.#ports.log.info({ partition }, saying);
     // A failure of the pipeline is told by its run; a lease that cannot be given up expires.
-    this.#close(partition, owned).then(then).catch(() => {});
+    this.#handOver(partition, owned).then(then).catch(() => {});
+  }
+
+  /** Stops reading a partition that another reader goes on with: what cannot be written now is read again by that one. */
+  async #handOver(partition: string, owned: Owned): Promise<void> {
+    owned.leaving = true;
+    await this.#close(partition, owned).catch((error) => {
+      if (!isRetryable(error)) throw error;
+    });
   }
 
   /** Gives up the lease of a partition that is not read here, or no longer; where that fails, it expires. */
@@ -395,8 +402,15 @@ export class Processor {
     }
   }
 
-  /** A partition whose stream was rewritten under it starts again; any other failure is the processor's. */
+  /**
+   * A partition whose stream was rewritten under it starts again, and one that is handed over may leave what it had in hand
+   * to its next reader; any other failure is the processor's.
+   */
   #onFailure(partition: string, owned: Owned, error: unknown): void {
+    if (owned.leaving && isRetryable(error)) {
+      const { message } = error as Error;
+      return this.#ports.log.warn({ partition, error: message }, "left what was in hand to the next reader");
+    }
     if (!mustStartAgain(error)) return this.#fail(error);
     this.#ports.log.warn({ partition, error: error.message }, "partition starts again");
     this.#forget(partition, owned);
@@ -422,7 +436,7 @@ export class Processor {
       );
     }
     const reopened = [...this.#owned].map(([partition, { revision }]) => ({ partition, revision }));
-    await Promise.all([...this.#owned].map(([partition, owned]) => this.#close(partition, owned)));
+    await Promise.all([...this.#owned].map(([partition, owned]) => this.#handOver(partition, owned)));
     this.#generation = found.generation;
     if (reopened.length > 0) this.#ports.log.info({ generation: this.#generation }, "generation raised");
     await this.#openAll(reopened);

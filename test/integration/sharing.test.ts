@@ -7,11 +7,14 @@ import {
   eventually,
   neverBack,
   productionEvents,
+  type Running,
   startCommand,
   withCluster,
   within,
   withServedCluster,
 } from "../helpers/cluster.ts";
+import { LatecomerError } from "../../src/errors.ts";
+import { ensureGeneration } from "../../src/nats/generation.ts";
 import { publishMessages } from "../../src/nats/publish.ts";
 import { productionLoad } from "../bench/load.ts";
 import { describe } from "../helpers/suite.ts";
@@ -176,6 +179,44 @@ describe("the leases of a process", (test) => {
         await cluster.storedCount(),
       );
     }));
+});
+
+describe("while ClickHouse takes no rows, a partition", (test) => {
+  const events = productionEvents();
+
+  /** Whoever is asked to hand over a batch that cannot be written does so after its deadline, and goes on. */
+  const handedOver = (handOver: (cluster: Cluster, gate: () => void) => Promise<Running[]>) => () =>
+    withCluster({ partitions: "2", allowedLatenessMs: LATENESS }, async (cluster) => {
+      let isFull = true;
+      const gate = () => {
+        if (isFull) throw new LatecomerError("CLICKHOUSE_UNAVAILABLE", "retryable", "its disk is full");
+      };
+      const one = await cluster.start({ name: "one" }, gate);
+      await cluster.publish("org", shuffled(events, seeded(6)));
+      await eventually("it has batches in hand", () => one.processor.stalledCount === 3);
+      const others = await handOver(cluster, gate);
+      const left = () => cluster.journal.lines.some(({ message }) => message.startsWith("left what was in hand"));
+      await Promise.race([eventually("left", left), one.processor.finished()]);
+      isFull = false;
+      await one.drained();
+      for (const running of [one, ...others]) await running.stop();
+      await cluster.publish("calm", events);
+      await cluster.process();
+      assert.equal(await cluster.digest("org"), await cluster.digest("calm"));
+    });
+
+  test(
+    "goes to a process that joins, and the one that read it goes on with the others",
+    handedOver(async (cluster, gate) => [await cluster.start({ name: "two" }, gate)]),
+  );
+
+  test(
+    "is opened again under a generation that was raised, and its process goes on",
+    handedOver(async ({ nc, config }) => {
+      await ensureGeneration(nc, config, true);
+      return [];
+    }),
+  );
 });
 
 describe("a process without a lease", (test) => {
