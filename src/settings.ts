@@ -120,7 +120,9 @@ export const SETTINGS: { readonly [Key in keyof Config]: Setting<Config[Key]> } 
     env: "NATS_CREDS",
     fallback: "",
     help: "path of a NATS credentials file",
-    more: "Instead of a user in `NATS_URL`. The file is a secret, its path is not.",
+    more:
+      "Instead of a user in `NATS_URL`. The file is a secret, its path is not. It may be renewed under a process that " +
+      "runs, as those of NATS_CA, NATS_CERT and NATS_KEY may: they are read whenever it connects.",
     ...path,
   },
   natsCa: {

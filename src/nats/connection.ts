@@ -112,9 +112,10 @@ function credentialsOf(settings: NatsSettings): ConnectionOptions {
   return named.password === "" ? { token: user } : { user, pass: decodeURIComponent(named.password) };
 }
 
-/** Throws CONFIG_INVALID (usage) for a file that is none: the client reads it when it connects, and fails as if nobody were there. */
+/** Throws CONFIG_INVALID (usage) for a file that is none: the client would fail as if nobody were there. */
 function authenticatorOf(natsCreds: string): Authenticator {
-  const authenticator = credsAuthenticator(readSetting("NATS_CREDS", natsCreds));
+  // Read again whenever the client connects: credentials are renewed under processes that run.
+  const authenticator = credsAuthenticator(() => readSetting("NATS_CREDS", natsCreds));
   try {
     // As if a server had asked, so that the key is read too.
     authenticator("nonce");
@@ -126,11 +127,12 @@ function authenticatorOf(natsCreds: string): Authenticator {
 
 /** TLS is used where the server offers it; `tls://` or a file demands it, so that no password goes out in the clear. */
 function tlsOf({ natsUrl, natsCa, natsCert, natsKey }: NatsSettings): ConnectionOptions {
-  const read = (name: string, path: string) => new TextDecoder().decode(readSetting(name, path));
+  // The client reads them again whenever it connects, for they are renewed too, but would not say which it cannot read.
+  const checked = (name: string, path: string) => readSetting(name, path) && path;
   const tls = {
-    ...(natsCa === "" ? {} : { ca: read("NATS_CA", natsCa) }),
-    ...(natsCert === "" ? {} : { cert: read("NATS_CERT", natsCert) }),
-    ...(natsKey === "" ? {} : { key: read("NATS_KEY", natsKey) }),
+    ...(natsCa === "" ? {} : { caFile: checked("NATS_CA", natsCa) }),
+    ...(natsCert === "" ? {} : { certFile: checked("NATS_CERT", natsCert) }),
+    ...(natsKey === "" ? {} : { keyFile: checked("NATS_KEY", natsKey) }),
   };
   return Object.keys(tls).length > 0 || natsUrl.includes("tls://") ? { tls } : {};
 }
@@ -210,6 +212,12 @@ const NO_ROOM: ReadonlyMap<number, string> = new Map([
   [10077, "the stream takes no more"],
 ]);
 
+/** Codes of the client for what trying again on this connection does not mend, with what to do. */
+const UNAVAILABLE: ReadonlyMap<string, string> = new Map([
+  // The client reconnects for ever, unless it is turned away twice.
+  [ErrorCode.ConnectionClosed, "NATS refuses the credentials of this connection: check NATS_URL and NATS_CREDS"],
+]);
+
 /**
  * Translates an error of the client; `doing` says what was attempted. A stream that is not there is `unavailable`: trying
  * again does not make it. Ours pass through.
@@ -221,15 +229,16 @@ export function natsError(error: unknown, doing: string): LatecomerError {
   const noRoom = NO_ROOM.get(known?.api_error?.err_code ?? 0);
   const retryable = known !== undefined &&
     (RETRYABLE.has(known.code) || status === 503 || status === 500 || status === 408 || noRoom !== undefined);
+  const unavailable = UNAVAILABLE.get(known?.code ?? "");
   // The server's own refusals have the same code.
   const isUnheard = known?.code === ErrorCode.NoResponders && known.api_error === undefined;
   const said = isUnheard
     ? "nobody listens there"
-    : known?.api_error?.description ?? (error instanceof Error ? error.message : String(error));
+    : unavailable ?? known?.api_error?.description ?? (error instanceof Error ? error.message : String(error));
   const detail = noRoom === undefined ? said : `${noRoom} (${said})`;
   return new LatecomerError(
     known?.api_error ? `JETSTREAM_${known.api_error.err_code}` : `NATS_${known?.code ?? "ERROR"}`,
-    retryable ? "retryable" : isStreamMissing(error) ? "unavailable" : "fatal",
+    retryable ? "retryable" : unavailable !== undefined || isStreamMissing(error) ? "unavailable" : "fatal",
     `${doing}: ${detail}`,
     { cause: error },
   );

@@ -196,9 +196,9 @@ function listens(port: number): Promise<boolean> {
 }
 
 /** An authority, and a certificate of it for this machine; good for a day. */
-function certificates(folder: string): { ca: string; cert: string; key: string } {
+export function certificates(folder: string): { ca: string; cert: string; key: string } {
   const at = join(folder, "tls");
-  mkdirSync(at);
+  mkdirSync(at, { recursive: true });
   const openssl = (...args: string[]) => execFileSync("openssl", args, { cwd: at, stdio: "pipe" });
   const fresh = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"];
   openssl("req", "-x509", ...fresh, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=Authority of a test");

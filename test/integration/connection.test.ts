@@ -1,18 +1,26 @@
 /**
- * Who a connection is, by NATS_URL, and that no password goes out without the TLS that was asked for; and what is opened
- * on one that does not answer.
+ * Who a connection is, by NATS_URL and by files that may be renewed under it; that no password goes out without the TLS
+ * that was asked for; and what is opened on one that does not answer.
  */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { Events, type NatsConnection, nkeys } from "nats";
 import * as assert from "uvu/assert";
 import { resolveConfig } from "../../src/config.ts";
-import { startNatsServer } from "../../src/local/nats-server.ts";
 import type { LatecomerError } from "../../src/errors.ts";
+import { ensureNatsServer } from "../../src/local/nats-install.ts";
+import { freePort, type LocalNats, startNatsServer } from "../../src/local/nats-server.ts";
 import { openBroadcast } from "../../src/nats/broadcast.ts";
 import { openBuckets } from "../../src/nats/bucket.ts";
 import { connectNats } from "../../src/nats/connection.ts";
 import { openDirtyMinuteQueue } from "../../src/nats/dirty.ts";
 import { openEventStream } from "../../src/nats/stream.ts";
-import { inFolder, within } from "../helpers/cluster.ts";
+import { eventually, inFolder, within } from "../helpers/cluster.ts";
 import { withLine } from "../helpers/line.ts";
+import { certificates } from "../helpers/nats-roles.ts";
 import { describe } from "../helpers/suite.ts";
 
 /** What a server with these lines of configuration answers to each URL: `""` when it lets it in, else what is said. */
@@ -94,6 +102,96 @@ describe("a server that does not answer any more", (test) => {
         });
       } finally {
         await nats.kill();
+      }
+    }));
+});
+
+type KeyPair = ReturnType<typeof nkeys.createUser>;
+
+/** Has a server that runs read its configuration again, with one text in the place of another. */
+function reload(folder: string, { pid }: LocalNats, from: string, to: string): void {
+  const path = join(folder, "nats-server.conf");
+  writeFileSync(path, readFileSync(path, "utf8").replace(from, to));
+  process.kill(pid, "SIGHUP");
+}
+
+/** The file of a user's credentials; a server that knows the user by its key asks for nothing else in it. */
+function credentials(user: KeyPair): string {
+  const seed = new TextDecoder().decode(user.getSeed());
+  const part = (of: string, what: string) => `-----BEGIN ${of}-----\n${what}\n------END ${of}------\n`;
+  return [part("NATS USER JWT", "none"), part("USER NKEY SEED", seed)].join("\n");
+}
+
+/** Waits until the connection has been lost and found again. */
+async function reconnected(nc: NatsConnection, lose: () => void): Promise<void> {
+  const again = (async () => {
+    for await (const { type } of nc.status()) if (type === Events.Reconnect) return;
+    throw new Error("the connection is closed for good");
+  })();
+  lose();
+  await within("reconnected", again, 15_000);
+}
+
+describe("a connection", (test) => {
+  test("whose credentials are taken back says so, as of what is unavailable", () =>
+    inFolder(async (folder) => {
+      const nats = await startNatsServer({ folder, configText: `authorization: { user: "one", password: "two" }` });
+      const nc = await connectNats(resolveConfig({ NATS_URL: `nats://one:two@127.0.0.1:${nats.port}` }));
+      try {
+        const { leases } = await openBuckets(nc);
+        reload(folder, nats, `"two"`, `"three"`);
+        await within("closed", nc.closed());
+        const { kind, message } = await leases.get("0").then(() => assert.unreachable(), (error) => error);
+        assert.is(kind, "unavailable");
+        assert.match(message, "refuses the credentials of this connection: check NATS_URL");
+      } finally {
+        await nc.close();
+        await nats.kill();
+      }
+    }));
+
+  test("goes on by a credentials file that was renewed under it", () =>
+    inFolder(async (folder) => {
+      const [before, after] = [nkeys.createUser(), nkeys.createUser()];
+      const file = join(folder, "user.creds");
+      writeFileSync(file, credentials(before));
+      const configText = `authorization: { users: [ { nkey: ${before.getPublicKey()} } ] }`;
+      const nats = await startNatsServer({ folder, configText });
+      const nc = await connectNats(resolveConfig({ NATS_URL: nats.url, NATS_CREDS: file }));
+      try {
+        writeFileSync(file, credentials(after));
+        await reconnected(nc, () => reload(folder, nats, before.getPublicKey(), after.getPublicKey()));
+      } finally {
+        await nc.close();
+        await nats.kill();
+      }
+    }));
+
+  test("goes on by certificates that were renewed under it, with the server's own and their authority", () =>
+    inFolder(async (folder) => {
+      const { ca, cert, key } = certificates(folder);
+      const port = await freePort();
+      const conf = join(folder, "nats.conf");
+      const tls = `{ cert_file: "${cert}", key_file: "${key}", ca_file: "${ca}", verify: true }`;
+      writeFileSync(conf, `listen: "127.0.0.1:${port}"\njetstream: { store_dir: "${folder}" }\ntls: ${tls}\n`);
+      const start = async () => spawn(await ensureNatsServer(), ["-c", conf], { stdio: "ignore" });
+      let server = await start();
+      const url = { NATS_URL: `tls://localhost:${port}`, NATS_CA: ca, NATS_CERT: cert, NATS_KEY: key };
+      let nc: NatsConnection | undefined;
+      await eventually("connected", async () => {
+        return (nc = await connectNats(resolveConfig(url)).catch(() => undefined)) !== undefined;
+      });
+      try {
+        certificates(folder);
+        await reconnected(nc!, () => {
+          server.once("exit", async () => server = await start());
+          server.kill();
+        });
+      } finally {
+        await nc!.close();
+        const ended = once(server.removeAllListeners("exit"), "exit");
+        server.kill("SIGKILL");
+        await ended;
       }
     }));
 });
