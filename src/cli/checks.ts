@@ -9,6 +9,7 @@ import { schemaDrift } from "../clickhouse/drift.ts";
 import { migrationStatus } from "../clickhouse/migrate.ts";
 import { factWriters } from "../clickhouse/writer.ts";
 import { LatecomerError } from "../errors.ts";
+import { natsError } from "../nats/connection.ts";
 import { contentHash, readGeneration } from "../nats/generation.ts";
 import { planStreams } from "../nats/provision.ts";
 import { isOlder } from "../release.ts";
@@ -186,7 +187,9 @@ function clockFinding(check: string, theirsMs: number): Finding {
 /** The server's time, as it stands in its answers about a consumer; made and gone within the check. */
 async function natsClockMs(nc: NatsConnection): Promise<number> {
   const jsm = await openManager(nc);
-  const consumer = await jsm.consumers.add("KV_checkpoints", { inactive_threshold: nanos(1_000) });
+  const consumer = await jsm.consumers.add("KV_checkpoints", { inactive_threshold: nanos(1_000) }).catch((error) => {
+    throw natsError(error, "ask for the clock of NATS");
+  });
   await jsm.consumers.delete("KV_checkpoints", consumer.name).catch(() => {});
   return Date.parse(consumer.created);
 }

@@ -201,12 +201,14 @@ export function isAccountFull(error: unknown): boolean {
 }
 
 /**
- * JetStream error codes of a write for which there is no room, with what has used it up. Room comes back, by retention,
+ * JetStream error codes of what there is no room for, with what has used it up. Room comes back, by retention,
  * by raising a limit or by a larger disk, so all of them are retryable.
  */
 const NO_ROOM: ReadonlyMap<number, string> = new Map([
   [ACCOUNT_FULL, "the account has used up its JetStream storage"],
   [10023, "the NATS server has used up its JetStream storage"],
+  [10026, "the stream or the account takes no more consumers"],
+  [10027, "the account takes no more streams"],
   [10047, "the NATS server has used up its JetStream storage"],
   [10054, "the stream takes no message so large"],
   [10077, "the stream takes no more"],

@@ -4,15 +4,14 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
 import { Events, type NatsConnection, nkeys } from "nats";
 import * as assert from "uvu/assert";
 import { resolveConfig } from "../../src/config.ts";
 import type { LatecomerError } from "../../src/errors.ts";
 import { ensureNatsServer } from "../../src/local/nats-install.ts";
-import { freePort, type LocalNats, startNatsServer } from "../../src/local/nats-server.ts";
+import { freePort, startNatsServer } from "../../src/local/nats-server.ts";
 import { openBroadcast } from "../../src/nats/broadcast.ts";
 import { openBuckets } from "../../src/nats/bucket.ts";
 import { connectNats } from "../../src/nats/connection.ts";
@@ -21,6 +20,7 @@ import { openEventStream } from "../../src/nats/stream.ts";
 import { eventually, inFolder, within } from "../helpers/cluster.ts";
 import { withLine } from "../helpers/line.ts";
 import { certificates } from "../helpers/nats-roles.ts";
+import { reload } from "../helpers/reload.ts";
 import { describe } from "../helpers/suite.ts";
 
 /** What a server with these lines of configuration answers to each URL: `""` when it lets it in, else what is said. */
@@ -107,13 +107,6 @@ describe("a server that does not answer any more", (test) => {
 });
 
 type KeyPair = ReturnType<typeof nkeys.createUser>;
-
-/** Has a server that runs read its configuration again, with one text in the place of another. */
-function reload(folder: string, { pid }: LocalNats, from: string, to: string): void {
-  const path = join(folder, "nats-server.conf");
-  writeFileSync(path, readFileSync(path, "utf8").replace(from, to));
-  process.kill(pid, "SIGHUP");
-}
 
 /** The file of a user's credentials; a server that knows the user by its key asks for nothing else in it. */
 function credentials(user: KeyPair): string {

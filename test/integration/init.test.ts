@@ -6,8 +6,10 @@ import { schemaDrift } from "../../src/clickhouse/drift.ts";
 import { retainedSince } from "../../src/clickhouse/migrate.ts";
 import { registerInit } from "../../src/cli/init.ts";
 import { LAST_GENERATION } from "../../src/core/evidence.ts";
-import { type Cluster, encode, latecomer, withServedCluster } from "../helpers/cluster.ts";
+import { startNatsServer } from "../../src/local/nats-server.ts";
+import { type Cluster, encode, eventually, latecomer, withServedCluster } from "../helpers/cluster.ts";
 import { environmentOf, inProcess } from "../helpers/command.ts";
+import { reload } from "../helpers/reload.ts";
 import { describe } from "../helpers/suite.ts";
 
 /** Would change the streams, and is no reason to refuse anything. */
@@ -37,6 +39,19 @@ describe("latecomer init", (test) => {
       );
       await refuses(cluster, /other versions of 0001_raw/);
     }));
+
+  test("ends with 3 where the account takes no more streams", () => {
+    const account = "{ jetstream: { max_streams: -1 }, users: [ { user: one, password: one } ] }";
+    const configText = `accounts: { ONE: ${account} }\nno_auth_user: one`;
+    return withServedCluster({}, async (cluster) => {
+      await cluster.jsm.streams.delete("KV_replays");
+      reload(join(cluster.folder, "nats"), cluster.nats, "max_streams: -1", "max_streams: 3");
+      const most = () => cluster.jsm.getAccountInfo().then(({ limits }) => limits.max_streams, () => undefined);
+      await eventually("limited", async () => await most() === 3);
+      const ended = await inProcess(registerInit, environmentOf(cluster), ["init"]);
+      assert.equal([ended.code, ended.err.match(/takes no more streams/)?.length], [3, 1], ended.err);
+    }, { startNats: (within) => startNatsServer({ folder: within, configText }) });
+  });
 
   test("changes no stream for a cluster that ClickHouse does not know", () =>
     withServedCluster({}, async (cluster) => {

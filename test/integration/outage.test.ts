@@ -3,7 +3,9 @@
  * nothing acknowledged before it is stored, and what comes out is what an undisturbed run gives.
  */
 import { join } from "node:path";
+import { AckPolicy } from "nats";
 import * as assert from "uvu/assert";
+import { checkNats } from "../../src/cli/checks.ts";
 import { LatecomerError } from "../../src/errors.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { planStreams } from "../../src/nats/provision.ts";
@@ -13,6 +15,7 @@ import {
   encode,
   eventually,
   GATEWAY_LOG,
+  type Journal,
   latecomer,
   pause,
   productionEvents,
@@ -24,6 +27,7 @@ import {
 } from "../helpers/cluster.ts";
 import { allIsThere, nothingIsAhead, publish } from "../helpers/delivery.ts";
 import { type Line, withLine } from "../helpers/line.ts";
+import { reload } from "../helpers/reload.ts";
 import { describe } from "../helpers/suite.ts";
 
 const LOG = productionEvents(GATEWAY_LOG).map((bytes) => JSON.parse(new TextDecoder().decode(bytes)));
@@ -252,6 +256,38 @@ describe("when NATS", (test) => {
       await running.stop();
       await allIsThere(cluster, "org", events);
     }));
+
+  test("takes no more consumers, the processor waits and says so, and goes on by itself when it does", () => {
+    const account = "{ jetstream: { max_consumers: -1 }, users: [ { user: one, password: one } ] }";
+    const configText = `accounts: { ONE: ${account} }\nno_auth_user: one`;
+    return withCluster({}, async (cluster) => {
+      const events = load(400);
+      const folder = join(cluster.folder, "nats");
+      const running = await cluster.start();
+      await publish(cluster, "org", events.slice(0, 200));
+      await running.drained();
+      await cluster.jsm.consumers.add("KV_checkpoints", { durable_name: "foreign", ack_policy: AckPolicy.None });
+      reload(folder, cluster.nats, "max_consumers: -1", "max_consumers: 1");
+      const forget = async () => {
+        for await (const { name } of cluster.jsm.consumers.list("LIVEPEER_EVENTS")) {
+          await cluster.jsm.consumers.delete("LIVEPEER_EVENTS", name);
+        }
+      };
+      // While it reads its configuration the server answers nobody.
+      await eventually("forgotten", () => forget().then(() => true, () => false));
+      await publish(cluster, "org", events.slice(200));
+      const said = ({ fields }: Journal["lines"][number]) => /takes no more consumers/.test(String(fields.error));
+      await eventually("it says why", () => cluster.journal.lines.some(said));
+      assert.is(running.processor.isReady, false);
+      const { kind, message } = await checkNats(cluster.config, cluster.nc).then(() => assert.unreachable(), (e) => e);
+      assert.equal([kind, /takes no more consumers/.test(message)], ["retryable", true], "whoever starts says it too");
+      reload(folder, cluster.nats, "max_consumers: 1", "max_consumers: -1");
+      await running.drained();
+      await nothingIsAhead(cluster);
+      await running.stop();
+      await allIsThere(cluster, "org", events);
+    }, { startNats: (within) => startNatsServer({ folder: within, configText }) });
+  });
 
   test("is cut off with messages on their way, these come again before anything after them is acknowledged", () =>
     withStream(false, (cluster) =>
