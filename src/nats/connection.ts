@@ -218,6 +218,12 @@ const NO_ROOM: ReadonlyMap<number, string> = new Map([
 const UNAVAILABLE: ReadonlyMap<string, string> = new Map([
   // The client reconnects for ever, unless it is turned away twice.
   [ErrorCode.ConnectionClosed, "NATS refuses the credentials of this connection: check NATS_URL and NATS_CREDS"],
+  [
+    ErrorCode.PermissionsViolation,
+    "NATS does not permit it to this user: `latecomer doctor` tells what else it may not",
+  ],
+  // A connection knows the limit that there was when it was made.
+  [ErrorCode.MaxPayloadExceeded, "NATS takes no message so large: raise its max_payload, 8 MB in deploy/nats"],
 ]);
 
 /**
@@ -232,12 +238,13 @@ export function natsError(error: unknown, doing: string): LatecomerError {
   const retryable = known !== undefined &&
     (RETRYABLE.has(known.code) || status === 503 || status === 500 || status === 408 || noRoom !== undefined);
   const unavailable = UNAVAILABLE.get(known?.code ?? "");
+  const meaning = noRoom ?? unavailable;
   // The server's own refusals have the same code.
   const isUnheard = known?.code === ErrorCode.NoResponders && known.api_error === undefined;
   const said = isUnheard
     ? "nobody listens there"
-    : unavailable ?? known?.api_error?.description ?? (error instanceof Error ? error.message : String(error));
-  const detail = noRoom === undefined ? said : `${noRoom} (${said})`;
+    : known?.api_error?.description ?? (error instanceof Error ? error.message : String(error));
+  const detail = meaning === undefined ? said : `${meaning} (${said})`;
   return new LatecomerError(
     known?.api_error ? `JETSTREAM_${known.api_error.err_code}` : `NATS_${known?.code ?? "ERROR"}`,
     retryable ? "retryable" : unavailable !== undefined || isStreamMissing(error) ? "unavailable" : "fatal",

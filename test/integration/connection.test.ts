@@ -143,6 +143,27 @@ describe("a connection", (test) => {
       }
     }));
 
+  test("that may not do something, or is to send more than is taken, says so, as of what is unavailable", () =>
+    inFolder(async (folder) => {
+      const user = `{ user: one, password: two, permissions: { publish: { deny: "$KV.leases.>" } } }`;
+      const configText = `authorization: { users: [ ${user} ] }\nmax_payload: 1000`;
+      const nats = await startNatsServer({ folder, configText });
+      const nc = await connectNats(resolveConfig({ NATS_URL: `nats://one:two@127.0.0.1:${nats.port}` }));
+      try {
+        const { leases, workflow_sessions } = await openBuckets(nc);
+        const writes = [leases.put("0", "{}", 0), workflow_sessions.put("s.key", "x".repeat(1_001), 0)];
+        const answers = await Promise.all(
+          writes.map((write) => write.then(() => assert.unreachable(), (error) => error)),
+        );
+        assert.equal(answers.map(({ kind }) => kind), ["unavailable", "unavailable"]);
+        assert.match(answers[0].message, /does not permit it to this user.*\$KV\.leases\.0/);
+        assert.match(answers[1].message, "raise its max_payload");
+      } finally {
+        await nc.close();
+        await nats.kill();
+      }
+    }));
+
   test("goes on by a credentials file that was renewed under it", () =>
     inFolder(async (folder) => {
       const [before, after] = [nkeys.createUser(), nkeys.createUser()];
