@@ -74,6 +74,7 @@ const FIXES: Readonly<Record<string, string>> = {
   CONFIG_INVALID: "mend the setting",
   JETSTREAM_UNAVAILABLE: "enable JetStream, on the server and for the account; NATS_URL names another",
   NATS_REFUSED: "check NATS_URL, NATS_CREDS and the files for TLS",
+  NATS_SILENT: "look at the log of nats-server; raise max_connections, or start it again if it hangs",
   NATS_TOO_OLD: "upgrade nats-server",
 };
 

@@ -47,9 +47,7 @@ export async function connectNats(settings: NatsSettings): Promise<NatsConnectio
     });
   } catch (cause) {
     if (cause instanceof LatecomerError) throw cause;
-    const refusal = refusalIn(cause);
-    const hint = refusal ?? "is a server running there? `latecomer dev` starts one; NATS_URL names another";
-    const code = refusal === undefined ? "NATS_UNAVAILABLE" : "NATS_REFUSED";
+    const [code, hint] = apart(cause);
     throw new LatecomerError(code, "unavailable", `cannot connect to NATS at ${shown}: ${hint}`, { cause });
   }
   const version = nc.info?.version ?? "0.0.0";
@@ -83,19 +81,23 @@ export function openManager(nc: NatsConnection): Promise<JetStreamManager> {
   return nc.jetstreamManager({ checkAPI: false });
 }
 
-/** Why a server that is there and we did not come together, and what to do; undefined when nobody may be there. */
-function refusalIn(cause: unknown): string | undefined {
+/** Why a server and we did not come together, as a code and for people. */
+function apart(cause: unknown): [code: string, hint: string] {
   switch (cause instanceof NatsError ? cause.code : "") {
     case ErrorCode.AuthorizationViolation:
     case ErrorCode.AuthenticationExpired:
-      return "it refuses these credentials: check NATS_URL and NATS_CREDS";
+      return ["NATS_REFUSED", "it refuses these credentials: check NATS_URL and NATS_CREDS"];
     case ErrorCode.ServerOptionNotAvailable:
-      return "it offers no TLS, which tls://, NATS_CA or NATS_CERT demand";
+      return ["NATS_REFUSED", "it offers no TLS, which tls://, NATS_CA or NATS_CERT demand"];
+    case ErrorCode.Timeout:
+      // A server whose max_connections are reached closes before it has said who it is, which the client takes for silence.
+      return ["NATS_SILENT", "it is silent: its max_connections may be reached, or it hangs; its log tells"];
   }
   if (UNTRUSTED.has((cause as { code?: string }).code ?? "")) {
-    return "its certificate is not trusted, or is for another host: check NATS_CA and the host in NATS_URL";
+    const hint = "its certificate is not trusted, or is for another host: check NATS_CA and the host in NATS_URL";
+    return ["NATS_REFUSED", hint];
   }
-  return undefined;
+  return ["NATS_UNAVAILABLE", "is a server running there? `latecomer dev` starts one; NATS_URL names another"];
 }
 
 function urlsOf({ natsUrl }: NatsSettings): URL[] {

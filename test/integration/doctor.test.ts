@@ -305,6 +305,22 @@ describe("doctor of permissions", (test) => {
       }
     }));
 
+  test("tells a server that takes no more connections from one that is not there", () =>
+    inFolder(async (folder) => {
+      const nats = await startNatsServer({ folder, configText: "max_connections: 1" });
+      const nc = await connect({ servers: nats.url });
+      try {
+        const [code, findings] = await doctor({ NATS_URL: nats.url, CLICKHOUSE_URL: "http://127.0.0.1:9" });
+        assert.is(code, 1);
+        const { detail, fix } = findings.find(({ check }) => check === "nats-server")!;
+        assert.match(detail, "its max_connections may be reached");
+        assert.match(fix, "raise max_connections");
+      } finally {
+        await nc.close();
+        await nats.kill();
+      }
+    }));
+
   test("ends with 2 on a setting that is none", async () => {
     const { code } = await inProcess(registerDoctor, { LATECOMER_PARTITIONS: "none" }, ["doctor"]);
     assert.is(code, 2);
