@@ -1,5 +1,4 @@
 /** Checks of the installation: at start-up the ones that must hold, in `doctor` all of them. */
-import { openManager } from "../nats/connection.ts";
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { nanos, type NatsConnection } from "nats";
@@ -9,7 +8,7 @@ import { schemaDrift } from "../clickhouse/drift.ts";
 import { migrationStatus } from "../clickhouse/migrate.ts";
 import { factWriters } from "../clickhouse/writer.ts";
 import { LatecomerError } from "../errors.ts";
-import { natsError } from "../nats/connection.ts";
+import { natsError, openManager } from "../nats/connection.ts";
 import { contentHash, readGeneration } from "../nats/generation.ts";
 import { planStreams } from "../nats/provision.ts";
 import { isOlder } from "../release.ts";

@@ -5,7 +5,6 @@
  * first shows rows being corrected when a snapshot comes late; the second shows that order makes no difference:
  * both sources must have one digest, or the exit code is 1.
  */
-import { openManager } from "../nats/connection.ts";
 import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,6 +18,7 @@ import { removeAtExit, removeNow } from "../leftovers.ts";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { type Digest, digests, rollupDigest } from "../clickhouse/digest.ts";
 import { startNatsServer } from "../local/nats-server.ts";
+import { openManager } from "../nats/connection.ts";
 import { planStreams } from "../nats/provision.ts";
 import { publishMessages } from "../nats/publish.ts";
 import type { Processor } from "../runtime/processor.ts";

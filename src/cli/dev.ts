@@ -1,5 +1,4 @@
 /** `latecomer dev`: a NATS server and ClickHouse over HTTP on this machine, until stopped. */
-import { openManager } from "../nats/connection.ts";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { embeddedFolder } from "../clickhouse/client.ts";
@@ -9,6 +8,7 @@ import { planStreams } from "../nats/provision.ts";
 import { serveClickHouse } from "../local/clickhouse-http.ts";
 import { announceDev, livingDev, LOCAL_FOLDER, withdrawDev } from "../local/dev-file.ts";
 import { isFree, type NatsProcess, startNatsServer } from "../local/nats-server.ts";
+import { openManager } from "../nats/connection.ts";
 import { configOf, type Context, printJson, printLine, withNats, withSettings } from "./context.ts";
 import { initialise } from "./init.ts";
 

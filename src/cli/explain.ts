@@ -1,5 +1,4 @@
 /** `latecomer explain`: why an event or a session is attributed as it is. Exit 1 when nothing has the name, 2 when several have. */
-import { openManager } from "../nats/connection.ts";
 import type { Command } from "commander";
 import type { NatsConnection } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";
@@ -20,6 +19,7 @@ import type { ExplainPorts } from "../explain/gather.ts";
 import { sessionLines } from "../explain/session-text.ts";
 import { eventLines } from "../explain/text.ts";
 import { storedSnapshots } from "../nats/broadcast.ts";
+import { openManager } from "../nats/connection.ts";
 import { EVENT_STREAM } from "../nats/definitions.ts";
 import { readGeneration } from "../nats/generation.ts";
 import { messageIn, storedMessage } from "../nats/range.ts";

@@ -1,5 +1,4 @@
 /** `latecomer init`: streams, buckets, generation and schema, made or brought up to date; twice changes nothing. */
-import { openManager } from "../nats/connection.ts";
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import type { NatsConnection } from "nats";
@@ -18,6 +17,7 @@ import {
 import { storedGeneration } from "../clickhouse/generation.ts";
 import { ensureWriters } from "../clickhouse/writer.ts";
 import { LatecomerError } from "../errors.ts";
+import { openManager } from "../nats/connection.ts";
 import { bucketStream } from "../nats/definitions.ts";
 import { contentHash, ensureGeneration, type Generation, planGeneration } from "../nats/generation.ts";
 import { applyStreams, planStreams, requireAllowed, requireReplicable, type StreamPlan } from "../nats/provision.ts";

@@ -1,5 +1,4 @@
 /** How far each partition and the rollup have come, who reads them, what they could not read or keep: for `doctor`. */
-import { openManager } from "../nats/connection.ts";
 import { AckPolicy, type NatsConnection } from "nats";
 import { readCheckpoint } from "../core/checkpoint.ts";
 import type { Cost } from "../core/effects.ts";
@@ -9,6 +8,7 @@ import { firstStoredAfter, openEventStream } from "../nats/stream.ts";
 import { readHolder } from "../runtime/leases.ts";
 import { readCosts, readGaps } from "../runtime/state.ts";
 import { formatDuration, formatInstant } from "../core/time.ts";
+import { openManager } from "../nats/connection.ts";
 import { DIRTY_STREAM, EVENT_STREAM } from "../nats/definitions.ts";
 import { CONSUMER_CONFIG, openDirtyMinuteQueue } from "../nats/dirty.ts";
 import { type Finding, ok, warning } from "./checks.ts";

@@ -4,11 +4,11 @@
  * that nobody has is purged; a pull is asked for in words that no consumer understands; no rows are inserted; a table that
  * is not there is dropped.
  */
-import { openManager } from "../nats/connection.ts";
 import { AckPolicy, DeliverPolicy, ErrorCode, nanos, type NatsConnection, NatsError, nuid } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";
 import { ClickHouseError } from "../clickhouse/errors.ts";
 import { migratedTables } from "../clickhouse/migrate.ts";
+import { openManager } from "../nats/connection.ts";
 import { bucketStream, DEAD_LETTER_STREAM, DIRTY_STREAM, EVENT_STREAM } from "../nats/definitions.ts";
 import { CONSUMER_CONFIG } from "../nats/dirty.ts";
 import { type Finding, ok, unknown } from "./checks.ts";
