@@ -296,7 +296,9 @@ export class Replay {
   }
 
   /** Repeated, it writes and marks the same again: before the marks are durable the replay is not over. */
-  async #apply({ generation }: ReplayRecord, tables: ReplayTables): Promise<Applied[]> {
+  async #apply(record: ReplayRecord, tables: ReplayTables): Promise<Applied[]> {
+    await this.#requireHighest(record);
+    const { generation } = record;
     const applied = await tables.apply(generation);
     await this.#ports.dirtyMinutes.mark(await tables.changedMinutes(generation));
     return applied;
@@ -315,9 +317,18 @@ export class Replay {
     return { differing, differences };
   }
 
+  /** Refuses a back-fill whose generation was passed: by whoever raises it, also while the rows are derived. */
+  async #requireHighest({ id, mode, generation }: ReplayRecord): Promise<void> {
+    const current = await this.#ports.generations.current();
+    if (mode !== "backfill" || generation === 0 || current <= generation) return;
+    const why = `the generation ${generation} of replay ${id} is below the installation's ${current}, so its rows ` +
+      "would be hidden: drop it and start another";
+    throw new LatecomerError("GENERATION_NOT_HIGHER", "usage", why);
+  }
+
   async #requireResumable(record: ReplayRecord): Promise<void> {
-    const { stream, replays, generations } = this.#ports;
-    const { id, hash, mode, generation, evidence, isOver } = record;
+    const { stream, replays } = this.#ports;
+    const { id, hash, evidence, isOver } = record;
     if (isOver) {
       const why =
         `replay ${id} is over, or was being dropped: \`latecomer replay drop ${id}\` removes what is left of it`;
@@ -327,12 +338,7 @@ export class Replay {
       const why = `replay ${id} was begun under other TTLs or by another version: restore them, or drop it`;
       throw new LatecomerError("REPLAY_OF_OTHER_SETTINGS", "usage", why);
     }
-    const current = await generations.current();
-    if (mode === "backfill" && generation > 0 && current > generation) {
-      const why = `the generation ${generation} of replay ${id} is below the installation's ${current}, so its rows ` +
-        "would be hidden: drop it and start another";
-      throw new LatecomerError("GENERATION_NOT_HIGHER", "usage", why);
-    }
+    await this.#requireHighest(record);
     const checkpoint = readCheckpoint((await replays.get(progressKey(id)))?.value ?? "");
     const bounds = await stream.bounds(checkpoint?.doneSeq);
     if (bounds.firstSeq > Math.min(evidence.fromSeq, checkpoint?.rewindSeq ?? record.fromSeq)) {

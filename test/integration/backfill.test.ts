@@ -12,6 +12,7 @@ import {
   within,
   withServedCluster,
 } from "../helpers/cluster.ts";
+import { ensureGeneration } from "../../src/nats/generation.ts";
 import type { ReplayRecord } from "../../src/replay/record.ts";
 import { installation, json, LOAD, options, progressOf, replay, SETTINGS } from "../helpers/replay.ts";
 import { describe } from "../helpers/suite.ts";
@@ -249,6 +250,23 @@ describe("a replay that cannot be", (test) => {
       assert.is((await replay(cluster, "drop", id)).code, 0);
       assert.is(await cluster.count("SELECT count() FROM system.tables WHERE name LIKE '%__replay_%'"), 0);
       assert.equal(await cluster.keys("replays"), []);
+    }));
+
+  test("for its generation was passed while it ran, is refused before it changes a row", () =>
+    withServedCluster(SETTINGS, async (cluster) => {
+      await cluster.publish("org", LOAD.slice(0, 2_000));
+      const slow = options(cluster, { LATECOMER_BATCH_ROWS: "5", LATECOMER_LINGER: "1ms" });
+      const command = startCommand(["replay", "--from-seq", "1", "--backfill", "--json"], slow);
+      try {
+        await eventually("under way", async () => (await progressOf(cluster)) !== undefined);
+        await ensureGeneration(cluster.nc, cluster.config, true);
+        const { code, err } = await within("ended", command.ended);
+        assert.is(code, 2, err);
+        assert.match(err, "its rows would be hidden");
+        assert.is(await cluster.count("SELECT count() FROM fact_stream_status_samples"), 0);
+      } finally {
+        command.kill("SIGKILL");
+      }
     }));
 
   test("for no server answers ends with 3", () =>
