@@ -1,7 +1,9 @@
-/** Commands as processes that are told to end while ClickHouse hangs: it takes connections and never answers. */
+/** Commands as processes that are told to end, most while ClickHouse hangs: it takes connections and never answers. */
+import { spawn } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import process from "node:process";
 import * as assert from "uvu/assert";
 import { registerDoctor } from "../../src/cli/doctor.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
@@ -13,8 +15,10 @@ import {
   startCommand,
   withCluster,
   within,
+  withServedCluster,
 } from "../helpers/cluster.ts";
 import { inProcess } from "../helpers/command.ts";
+import { ROOT } from "../helpers/dockerfile.ts";
 import { describe } from "../helpers/suite.ts";
 
 interface Hung {
@@ -121,5 +125,34 @@ describe("the first signal", (test) => {
       assert.is((await endBy(demo, "SIGINT")).code, 130);
       await eventually("nothing is left", () =>
         made().length === 0, 5_000);
+    }));
+});
+
+describe("a signal to `deno task`", (test) => {
+  test("reaches the process, which drains and ends with it", () =>
+    withServedCluster({}, async ({ config: { natsUrl, clickhouseUrl } }) => {
+      const child = spawn("node_modules/.bin/deno", ["task", "latecomer", "run"], {
+        cwd: ROOT,
+        env: { ...process.env, NATS_URL: natsUrl, CLICKHOUSE_URL: clickhouseUrl },
+        stdio: ["ignore", "pipe", "pipe"],
+        // A group of its own, so that nothing of it is left whatever comes of this.
+        detached: true,
+      });
+      let log = "";
+      child.stderr.on("data", (chunk) => log += chunk);
+      // Its streams close when the last process that has them has ended.
+      const ended = new Promise((resolve) => child.once("close", resolve));
+      try {
+        await eventually("it processes", () => log.includes('"processing"'));
+        child.kill("SIGTERM");
+        assert.is(await within("ended, with all that it started", ended), 0, log);
+        assert.match(log, "finishing the batches in hand");
+      } finally {
+        try {
+          process.kill(-child.pid!, "SIGKILL");
+        } catch {
+          // All of it has ended.
+        }
+      }
     }));
 });
