@@ -3,6 +3,7 @@
  * or its end. Each is noticed, said, and survived; and what cannot be read any more is named.
  */
 import * as assert from "uvu/assert";
+import type { Gap } from "../../src/core/checkpoint.ts";
 import { checkNats } from "../../src/cli/checks.ts";
 import { initialise } from "../../src/cli/init.ts";
 import type { DeadLetter } from "../../src/core/effects.ts";
@@ -219,8 +220,11 @@ describe("the stream", (test) => {
       await cluster.jsm.streams.purge("LIVEPEER_EVENTS", { seq: doneSeq + 4 });
       const { counts } = await cluster.process();
       assert.ok(counts.get("head_expired")! >= 1);
-      const gap = said(cluster, /no longer holds/).find(({ fields }) => fields.partition === "0")!.fields.gap;
+      const gaps = said(cluster, /no longer holds/).map(({ fields }) => fields) as { partition: string; gap: Gap }[];
+      const { gap } = gaps.find(({ partition }) => partition === "0")!;
       assert.equal(gap, { fromSeq: doneSeq + 1, toSeq: doneSeq + 3, processed: false });
+      const unread = gaps.filter(({ gap }) => !gap.processed).map(({ gap }) => gap.toSeq - gap.fromSeq + 1);
+      assert.is(counts.get("stream_gap_messages"), unread.reduce((sum, size) => sum + size, 0));
       const env = { NATS_URL: cluster.config.natsUrl, CLICKHOUSE_URL: "chdb:other" };
       const doctor = await latecomer(["doctor"], { cwd: cluster.folder, env });
       assert.match(doctor.out, new RegExp(`partition 0: ${doneSeq + 1} to ${doneSeq + 3} .*never processed`));
