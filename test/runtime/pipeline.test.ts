@@ -109,6 +109,30 @@ describe("a commit", (test) => {
   });
 });
 
+describe("a commit that takes long", (test) => {
+  // The next batch is full, or only due.
+  for (const count of [20, 14]) {
+    test(`has none beside it of the ${count - 10} messages since: their checkpoint would pass what is not stored`, async () => {
+      const sizes: number[] = [];
+      let finish = () => {};
+      const first = new Promise<void>((resolve) => finish = resolve);
+      const sink = sinkOf((table, rows) => {
+        if (table !== "raw_streaming_events") return Promise.resolve();
+        return sizes.push(rows.length) === 1 ? first : Promise.resolve();
+      });
+      const events = Array.from({ length: count }, (_, at) => sample(1_000 + at, A));
+      const { clock, checkpoints, stop } = pipelineFrom(events, sink, 1);
+      await clock.pass(1_000);
+      assert.equal(sizes, [10]);
+      assert.equal(await checkpoints.entries(), []);
+      finish();
+      await clock.pass(1_000);
+      assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
+      assert.equal(sizes, [10, count - 10]);
+    });
+  }
+});
+
 describe("a batch that is due", (test) => {
   test("waits for what is at hand, until it is full", async () => {
     const events = Array.from({ length: 24 }, (_, at) => sample(1_000 + at, A));
