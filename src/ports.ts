@@ -180,7 +180,7 @@ export interface Bucket {
    * key held went with it.
    */
   put(key: string, value: string, revision: number): Promise<number | undefined>;
-  /** Removes a key without a trace; one that is not there is no error. */
+  /** Removes a key without a trace; one that is not there is no error, one that is written meanwhile may stay. */
   remove(key: string): Promise<void>;
   /** Removes every key whose first token this is. */
   removeUnder(token: string): Promise<void>;

@@ -1,8 +1,8 @@
 /**
  * What the user of this configuration may do, for `doctor`: each operation that a role needs is tried in a form that
- * changes nothing. A message is published on the condition that its stream is another one, which the stream refuses; a key
- * that nobody has is purged; a pull is asked for in words that no consumer understands; no rows are inserted; a table that
- * is not there is dropped.
+ * changes nothing. A message is published on the condition that its stream is another one, which the stream refuses; a
+ * sequence that no entry has is deleted; a pull is asked for in words that no consumer understands; no rows are inserted; a
+ * table that is not there is dropped.
  */
 import { AckPolicy, DeliverPolicy, ErrorCode, nanos, type NatsConnection, NatsError, nuid } from "nats";
 import type { ClickHouse } from "../clickhouse/client.ts";
@@ -59,10 +59,10 @@ export async function checkNatsPermissions(nc: NatsConnection): Promise<Finding[
     role: "run",
     run: () => jsm.streams.getMessage(bucketStream(bucket), { last_by_subj: `$KV.${bucket}.${NOBODY}` }),
   });
-  const purge = (bucket: string): Attempt => ({
+  const remove = (bucket: string): Attempt => ({
     what: `remove entries of ${bucket}`,
     role: "run",
-    run: () => jsm.streams.purge(bucketStream(bucket), { filter: `$KV.${bucket}.${NOBODY}` }),
+    run: () => jsm.streams.deleteMessage(bucketStream(bucket), Number.MAX_SAFE_INTEGER),
   });
   const acknowledge = (role: string, stream: string, consumer: string): Attempt => ({
     what: `acknowledge messages of ${stream}`,
@@ -92,7 +92,7 @@ export async function checkNatsPermissions(nc: NatsConnection): Promise<Finding[
     ),
     ...["workflow_sessions", "checkpoints"].map(look),
     pull("run", bucketStream("capability_snapshots"), NOBODY),
-    ...["unmatched_status", "leases"].map(purge),
+    ...["unmatched_status", "leases"].map(remove),
     pull("run (rollup)", DIRTY_STREAM, rollup),
     acknowledge("run (rollup)", DIRTY_STREAM, rollup),
     read("dlq", DEAD_LETTER_STREAM, `dlq.${NOBODY}.none.none`),

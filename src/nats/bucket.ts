@@ -78,15 +78,25 @@ class JetStreamBucket implements Bucket {
     }
   }
 
-  removeUnder(token: string): Promise<void> {
-    return this.remove(`${token}.>`);
+  async removeUnder(token: string): Promise<void> {
+    try {
+      await this.#jsm.streams.purge(bucketStream(this.#name), { filter: this.#subjectOf(`${token}.>`) });
+    } catch (error) {
+      throw natsError(error, `remove entries of ${this.#name}`);
+    }
   }
 
   async remove(key: string): Promise<void> {
+    // By its sequence: for a purge of its subject the server looks through the whole bucket (2.4 ms with 60,000 entries on
+    // 2.9, and 0.1 this way).
+    const present = await this.get(key);
+    if (present === undefined) return;
     try {
-      await this.#jsm.streams.purge(bucketStream(this.#name), { filter: this.#subjectOf(key) });
+      await this.#jsm.streams.deleteMessage(bucketStream(this.#name), present.revision, false);
     } catch (error) {
-      throw natsError(error, `remove an entry of ${this.#name}`);
+      // By its place in the stream the server has several words for what somebody else has removed or written meanwhile.
+      const isThere = (await this.get(key))?.revision === present.revision;
+      if (isThere) throw natsError(error, `remove an entry of ${this.#name}`);
     }
   }
 

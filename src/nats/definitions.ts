@@ -167,7 +167,7 @@ function wantedStream(
     // The server wants a window no longer than the age of what it keeps; 2 min is its own default.
     duplicate_window: ttl === 0 ? nanos(120_000) : Math.min(ttl, nanos(120_000)),
     allow_rollup_hdrs: true,
-    deny_delete: true,
+    deny_delete: false,
     allow_direct: true,
   };
 }

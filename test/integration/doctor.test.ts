@@ -227,7 +227,7 @@ const WITHOUT = `authorization: { users: [
   { user: all, password: all },
   { user: less, password: less, permissions: { publish: { allow: ">", deny: [
     "$KV.checkpoints.>", "dlq.>", "$JS.API.CONSUMER.CREATE.LIVEPEER_EVENTS.>", "$JS.ACK.LIVEPEER_EVENTS.>",
-    "$JS.API.STREAM.PURGE.KV_leases", "events.>", "$JS.API.CONSUMER.MSG.NEXT.LIVEPEER_DIRTY_MINUTES.>"
+    "$JS.API.STREAM.MSG.DELETE.KV_leases", "events.>", "$JS.API.CONSUMER.MSG.NEXT.LIVEPEER_DIRTY_MINUTES.>"
   ] } } },
 ] }`;
 

@@ -59,8 +59,10 @@ const REFUSED: Readonly<Record<string, readonly string[]>> = {
     "$JS.API.STREAM.PURGE.LIVEPEER_DLQ",
     "$JS.API.STREAM.PURGE.KV_checkpoints",
     "$JS.API.STREAM.PURGE.KV_workflow_sessions",
-    "$JS.API.STREAM.PURGE.KV_capability_snapshots",
+    "$JS.API.STREAM.PURGE.KV_unmatched_status",
     "$JS.API.STREAM.MSG.DELETE.LIVEPEER_EVENTS",
+    "$JS.API.STREAM.MSG.DELETE.KV_checkpoints",
+    "$JS.API.STREAM.MSG.DELETE.KV_capability_snapshots",
     "$JS.API.CONSUMER.CREATE.LIVEPEER_DLQ.range-1.dlq.>",
     "$JS.API.CONSUMER.DELETE.LIVEPEER_DIRTY_MINUTES.rollup",
     "$JS.API.STREAM.SNAPSHOT.LIVEPEER_EVENTS",
@@ -195,6 +197,8 @@ const BESIDES: readonly [role: string, work: (nc: NatsConnection) => Promise<unk
       await nc.jetstream().publish(MARK);
       if (marks === 0) await takeMark(nc);
     }
+    assert.ok(await leases.put("other", "{}", 0));
+    await leases.remove("other");
     assert.ok(await leases.put("member.other", "{}", 0));
   }],
   ["replay", async (nc) => {
@@ -207,7 +211,7 @@ const BESIDES: readonly [role: string, work: (nc: NatsConnection) => Promise<unk
   ["operator", async (nc) => {
     const { leases } = await openBuckets(nc);
     assert.equal((await leases.entries()).map(({ key }) => key), ["member.other"]);
-    await leases.remove("member.other");
+    await (await nc.jetstreamManager()).streams.purge("KV_leases");
     await makeConsumers(nc);
   }],
   ["rollup", async (nc) => {
