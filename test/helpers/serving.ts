@@ -7,6 +7,8 @@ import { withSchema } from "./schema.ts";
 /** The source of every row that does not name another. */
 export const SOURCE = "hand";
 
+export const LIVE = "live-video-to-video";
+
 /** Who served: the columns that a key is made of. */
 export interface Key {
   readonly gateway: string;
@@ -118,5 +120,32 @@ export function sessionRow(session: string, key: Key, startMs: number, endMs: nu
     is_deleted: 0,
     ...key,
     ...rest,
+  };
+}
+
+/** A GPU of a node as a snapshot of this name saw it, with the model that runs on it. */
+export function gpuRow(uid: string, time: string, fields: Row): Row {
+  return {
+    source: SOURCE,
+    source_event_uid: uid,
+    source_event_id: uid,
+    snapshot_ts: at(time),
+    orchestrator_address: "0xa",
+    orchestrator_proxy_address: "0xhot",
+    orchestrator_url: "https://a",
+    pipeline: LIVE,
+    model_id: "m1",
+    capability_id: 35,
+    capability_name: "",
+    capability_group: "",
+    capability_catalog_version: "",
+    gpu_id: "G1",
+    gpu_name: "RTX 4090",
+    gpu_memory_total: 24,
+    gpu_major: 8,
+    gpu_minor: 9,
+    runner_version: "0.1",
+    region: null,
+    ...fields,
   };
 }

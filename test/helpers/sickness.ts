@@ -1,5 +1,5 @@
 /** Facts put into the tables by hand: a source that has everything that an alert rule asks for, and one that has nothing. */
-import { at, type Key, sampleRow, sessionRow, type Tables } from "./serving.ts";
+import { at, gpuRow, type Key, LIVE, sampleRow, sessionRow, type Tables } from "./serving.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -30,7 +30,7 @@ export const SICK: Health = {
 
 export const WELL: Health = {
   source: "well",
-  pipeline: "live-video-to-video",
+  pipeline: LIVE,
   fps: () => 20,
   samples: 300,
   unattributedSamples: 3,
@@ -75,6 +75,7 @@ export async function writeHour(tables: Tables, health: Health): Promise<void> {
     capacity_in_use: 0,
     warm: 1,
   }]);
+  await tables.write("dim_orchestrator_capability_snapshots", [gpuRow("c1", "10:00", { source })]);
   await tables.write(
     "raw_streaming_events",
     Array.from({ length: 100 }, (_, nth) => ({

@@ -155,6 +155,22 @@ describe("the snapshots", (test) => {
       assert.ok((await cluster.facts("org")).every((row) => row.is_attributed === 1));
     }));
 
+  test("are still to be derived again when whoever begins with it is gone before any of it is done", () =>
+    withCluster({}, async (cluster) => {
+      await cluster.publish("org", SNAPSHOTS);
+      await cluster.process();
+      assert.ok((await cluster.checkpoint("all"))!.rewindSeq > 1);
+      await cluster.jsm.streams.purge("KV_capability_snapshots");
+      const held = await cluster.start({}, () => new Promise(() => {}));
+      // Told as soon as they are read, so that nobody would miss them again.
+      await eventually(
+        "snapshots are back",
+        async () => (await cluster.keys("capability_snapshots")).length === SNAPSHOTS.length,
+      );
+      await held.crash();
+      assert.is((await cluster.checkpoint("all"))!.rewindSeq, 1);
+    }));
+
   test("are derived again while processes run, also for one that started after their bucket was purged", () =>
     withCluster({}, async (cluster) => {
       const earlier = await cluster.start();

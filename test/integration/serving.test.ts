@@ -1,10 +1,19 @@
 /** Serving views against values worked out by hand, from one small set of facts in which every trap has its case. */
 import * as assert from "uvu/assert";
 import type { Row } from "../../src/core/emit/row.ts";
-import { at, type Key, sampleRow, sessionRow, SOURCE, type Tables, withTables } from "../helpers/serving.ts";
+import {
+  at,
+  gpuRow,
+  type Key,
+  LIVE,
+  sampleRow,
+  sessionRow,
+  SOURCE,
+  type Tables,
+  withTables,
+} from "../helpers/serving.ts";
 import { describe } from "../helpers/suite.ts";
 
-const LIVE = "live-video-to-video";
 /** Three GPUs; the first is used by two gateways. */
 const A: Key = { gateway: "g1", orchestrator_address: "0xa", pipeline: LIVE, model_id: "m1", gpu_id: "G1" };
 const A2: Key = { ...A, gateway: "g2" };
@@ -130,32 +139,6 @@ function constraint(uid: string, time: string, url: string, free: number, used: 
   };
 }
 
-function gpu(uid: string, time: string, fields: Row): Row {
-  return {
-    source: SOURCE,
-    source_event_uid: uid,
-    source_event_id: uid,
-    snapshot_ts: at(time),
-    orchestrator_address: "0xa",
-    orchestrator_proxy_address: "0xhot",
-    orchestrator_url: "https://a",
-    pipeline: LIVE,
-    model_id: "m1",
-    capability_id: 35,
-    capability_name: "",
-    capability_group: "",
-    capability_catalog_version: "",
-    gpu_id: "G1",
-    gpu_name: "RTX 4090",
-    gpu_memory_total: 24,
-    gpu_major: 8,
-    gpu_minor: 9,
-    runner_version: "0.1",
-    region: null,
-    ...fields,
-  };
-}
-
 function withFacts(use: (tables: Tables) => Promise<void>): Promise<void> {
   return withTables(async (tables) => {
     await tables.write("fact_workflow_sessions", SESSIONS);
@@ -172,10 +155,10 @@ function withFacts(use: (tables: Tables) => Promise<void>): Promise<void> {
       constraint("k2", "09:30", "https://a2", 1, 0),
     ]);
     await tables.write("dim_orchestrator_capability_snapshots", [
-      gpu("k1", "09:00", { runner_version: "0.1" }),
+      gpuRow("k1", "09:00", { runner_version: "0.1" }),
       // What the newest snapshot does not tell is not what an older one told.
-      gpu("k2", "09:30", { runner_version: null, gpu_minor: null }),
-      gpu("k2", "09:30", { orchestrator_url: "https://a2", gpu_id: "G8" }),
+      gpuRow("k2", "09:30", { runner_version: null, gpu_minor: null }),
+      gpuRow("k2", "09:30", { orchestrator_url: "https://a2", gpu_id: "G8" }),
     ]);
     await tables.rollup();
     await use(tables);
@@ -391,14 +374,14 @@ describe("serving views", (test) => {
         constraint("k3", "09:40", "https://a2", 5, 0, "m2"),
       ]);
       await tables.write("dim_orchestrator_capability_snapshots", [
-        gpu("k3", "09:40", { orchestrator_url: "https://a2", model_id: "m2", gpu_id: "G9" }),
+        gpuRow("k3", "09:40", { orchestrator_url: "https://a2", model_id: "m2", gpu_id: "G9" }),
       ]);
       const slots = () =>
         tables.rows(`SELECT model_id AS model, slots FROM serving_capacity ${HERE} AND slots > 0 ORDER BY model`);
       assert.equal(await slots(), [{ model: "m1", slots: 3 }, { model: "m2", slots: 5 }]);
       // Then it runs nothing at all; of the other node this snapshot says nothing.
       await tables.write("dim_orchestrator_capability_snapshots", [
-        gpu("k4", "09:50", { orchestrator_url: "https://a2", model_id: "", gpu_id: null, capability_id: -1 }),
+        gpuRow("k4", "09:50", { orchestrator_url: "https://a2", model_id: "", gpu_id: null, capability_id: -1 }),
       ]);
       assert.equal(await slots(), [{ model: "m1", slots: 3 }]);
     }));
