@@ -49,10 +49,12 @@ export async function resolveRange(
   const range = { fromSeq: fromSeq ?? bounds.firstSeq, toSeq: toSeq ?? bounds.lastSeq };
   const refuse = (why: string) => new LatecomerError("RANGE_INVALID", "usage", why);
   if (bounds.lastSeq < bounds.firstSeq) throw refuse(`${EVENT_STREAM} holds no messages`);
-  if (range.fromSeq > range.toSeq) throw refuse(`--from-seq ${range.fromSeq} lies behind --to-seq ${range.toSeq}`);
-  if (range.fromSeq < bounds.firstSeq || range.toSeq > bounds.lastSeq) {
-    const held = `${EVENT_STREAM} holds ${bounds.firstSeq} to ${bounds.lastSeq}`;
-    throw refuse(`sequences ${range.fromSeq} to ${range.toSeq} are not all there: ${held}`);
+  if (fromSeq !== undefined && toSeq !== undefined && fromSeq > toSeq) {
+    throw refuse(`--from-seq ${fromSeq} lies behind --to-seq ${toSeq}`);
+  }
+  for (const seq of [range.fromSeq, range.toSeq]) {
+    if (seq >= bounds.firstSeq && seq <= bounds.lastSeq) continue;
+    throw refuse(`sequence ${seq} is not there: ${EVENT_STREAM} holds ${bounds.firstSeq} to ${bounds.lastSeq}`);
   }
   return range;
 }

@@ -375,8 +375,9 @@ describe("latecomer verify", (test) => {
 
       const refused: [string[], RegExp][] = [
         [["--from-seq", "9", "--to-seq", "8"], /--from-seq 9 lies behind --to-seq 8/],
-        [["--to-seq", "5000"], /not all there: LIVEPEER_EVENTS holds 1 to/],
-        [["--from-seq", "0"], /not all there/],
+        [["--to-seq", "5000"], /sequence 5000 is not there: LIVEPEER_EVENTS holds 1 to/],
+        [["--from-seq", "0"], /sequence 0 is not there/],
+        [["--from-seq", "5000"], /sequence 5000 is not there/],
         [["--from-seq", "x"], /"x" is no whole number/],
       ];
       for (const [args, why] of refused) {
