@@ -69,7 +69,7 @@ export class Processor {
   readonly #finished: Promise<void>;
   #ending!: { resolve: () => void; reject: (error: unknown) => void };
   #watch: SnapshotWatch | undefined;
-  #tending: Promise<void> | undefined;
+  #tending: Promise<unknown> | undefined;
   #generation = 0;
   #isRoundFailing = false;
   #hasNamesake = false;
@@ -162,7 +162,7 @@ export class Processor {
     await this.#watch.restored;
     this.#watch.finished.catch((error) => this.#fail(error));
     await this.#round();
-    this.#tending = this.#tend();
+    this.#tending = Promise.all([this.#tend(), this.#guardState()]);
     log.info({ partitions: this.held, open: this.openCount, generation: this.#generation }, "processing");
   }
 
@@ -256,16 +256,11 @@ export class Processor {
   /** Keeps the leases, and with them the set of partitions, until the processor stops. */
   async #tend(): Promise<void> {
     const { clock, log } = this.#ports;
-    let lookedAt = clock.now();
     for (;;) {
       await clock.sleep(RENEW_MS, this.#stopping.signal);
       if (this.#stopping.signal.aborted) return;
       try {
         await this.#round();
-        if (clock.now() - lookedAt >= LOOK_MS) {
-          await this.#lookAfterState();
-          lookedAt = clock.now();
-        }
         this.#isRoundFailing = false;
       } catch (error) {
         if (!isRetryable(error)) return this.#fail(error);
@@ -285,6 +280,17 @@ export class Processor {
     for (const partition of this.#owned.keys()) if (!held.has(partition)) this.#leave(partition, TO_ANOTHER);
     for (const partition of surplus) this.#leave(partition, TO_ANOTHER, () => this.#release(partition));
     await this.#openAll(taken);
+  }
+
+  /** Looks after the state until the processor stops, beside the leases: their renewal must not wait for it. */
+  async #guardState(): Promise<void> {
+    for (;;) {
+      await this.#ports.clock.sleep(LOOK_MS, this.#stopping.signal);
+      if (this.#stopping.signal.aborted) return;
+      await this.#lookAfterState().catch((error) => {
+        if (!isRetryable(error)) this.#fail(error);
+      });
+    }
   }
 
   /** Partitions whose state is gone from its bucket start again, which derives it anew. */

@@ -15,8 +15,8 @@ export async function isStatePurged(
   stream: EventStream,
   state: Pick<State, "has">,
 ): Promise<boolean> {
-  const isGone = async (bucket: "workflow_sessions" | "capability_snapshots", key: string | undefined) =>
-    key !== undefined && key !== "" && !(await state.has(bucket, key));
+  const isGone = async (bucket: "workflow_sessions" | "capability_snapshots", key: string) =>
+    key !== "" && !(await state.has(bucket, key));
   if (partition !== PARTITION_ALL) return await isGone("workflow_sessions", lastSession);
   // Entries live as long as their messages, so that where the first of these is there the last one is, too. A bucket that
   // was purged lacks the first, also when others were written since; one that lost its end lacks the last.
