@@ -13,8 +13,8 @@ import { partitionNames } from "../core/subject.ts";
 import { formatInstant } from "../core/time.ts";
 import { isRetryable, LatecomerError } from "../errors.ts";
 import type { Backlog, Bucket, LiveSource, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
+import { hasItsState } from "./its-state.ts";
 import { Leases, RENEW_MS } from "./leases.ts";
-import { isStatePurged } from "./purged.ts";
 import { PartitionPipeline, type PipelinePorts } from "./pipeline.ts";
 import { type Started, startOf } from "./start.ts";
 import type { State } from "./state.ts";
@@ -299,7 +299,7 @@ export class Processor {
     for (const [partition, owned] of this.#owned) {
       const checkpoint = await state.loadCheckpoint(partition);
       if (owned.leaving || typeof checkpoint !== "object") continue;
-      if (!(await isStatePurged(partition, checkpoint, stream, state))) continue;
+      if (await hasItsState(partition, checkpoint, stream, state)) continue;
       // Its start says what is missing.
       this.#leave(partition, "partition starts again", () => this.#release(partition));
     }

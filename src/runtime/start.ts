@@ -12,7 +12,7 @@ import { PartitionState, type StartingPoint, type StepSettings } from "../core/s
 import { partitionOf } from "../core/subject.ts";
 import { LatecomerError } from "../errors.ts";
 import type { EventStream, Log } from "../ports.ts";
-import { isStatePurged } from "./purged.ts";
+import { hasItsState } from "./its-state.ts";
 import type { State } from "./state.ts";
 
 interface StartPorts {
@@ -70,7 +70,7 @@ export async function startOf(
       doneAtMs: known === undefined ? undefined : await stream.storedAtMs(known.doneSeq),
       firstSeqAfterDone: known === undefined ? 1 : await stream.firstSeqAfter(known.doneAtMs),
       ...heldBy(upTo(own, known?.doneSeq ?? 0)),
-      hasItsState: known === undefined || !(await isStatePurged(partition, known, stream, state)),
+      hasItsState: known === undefined || await hasItsState(partition, known, stream, state),
     });
     for (const finding of start.findings) await report(partition, finding);
     const isRewritten = start.findings.some(({ kind }) => kind === "stream_rewritten");

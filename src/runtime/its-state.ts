@@ -8,21 +8,20 @@ import type { State } from "./state.ts";
 /** Refused capability messages that are passed over in search of one that has an entry. */
 const MOST_REFUSED = 64;
 
-/** True when snapshots or sessions that a partition has written are gone from their bucket, by whatever emptied it. */
-export async function isStatePurged(
+/** False when snapshots or sessions that a partition has written are gone from their bucket, by whatever emptied it. */
+export async function hasItsState(
   partition: string,
   { doneSeq, lastSession, lastSnapshot }: Pick<Checkpoint, "doneSeq" | "lastSession" | "lastSnapshot">,
   stream: EventStream,
   state: Pick<State, "has">,
 ): Promise<boolean> {
-  const isGone = async (bucket: "workflow_sessions" | "capability_snapshots", key: string) =>
-    key !== "" && !(await state.has(bucket, key));
-  if (partition !== PARTITION_ALL) return await isGone("workflow_sessions", lastSession);
+  if (partition !== PARTITION_ALL) return lastSession === "" || await state.has("workflow_sessions", lastSession);
+  const firstSnapshot = await firstSnapshotUpTo(doneSeq, stream);
   // Entries live as long as their messages, so that where the first of these is there the last one is, too. A bucket that
   // was purged lacks the first, also when others were written since; one that lost its end lacks the last.
-  const first = await firstSnapshotUpTo(doneSeq, stream);
-  return first !== undefined &&
-    (await isGone("capability_snapshots", first) || await isGone("capability_snapshots", lastSnapshot));
+  return firstSnapshot === undefined ||
+    (await state.has("capability_snapshots", firstSnapshot) &&
+      (lastSnapshot === "" || await state.has("capability_snapshots", lastSnapshot)));
 }
 
 /** The key of the first snapshot that the stream holds up to a sequence; undefined where none is found. */
