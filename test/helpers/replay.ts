@@ -3,7 +3,7 @@ import * as assert from "uvu/assert";
 import { registerReplay } from "../../src/cli/replay.ts";
 import { seeded } from "../../src/runtime/shuffle.ts";
 import { productionLoad } from "../bench/load.ts";
-import { type Cluster, type Ended, typeOf } from "./cluster.ts";
+import { type Cluster, type Command, type Ended, eventually, typeOf, within } from "./cluster.ts";
 import { inProcess } from "./command.ts";
 
 /** So that a shuffled replay of the range has several blocks. */
@@ -72,4 +72,22 @@ export async function progressOf(cluster: Cluster): Promise<{ id: string; doneSe
   const id = (await cluster.keys("replays")).find((key) => !key.includes("."));
   const entry = id === undefined ? null : await bucket.get(`${id}.progress`);
   return entry === null ? undefined : { id: id!, doneSeq: entry.json<{ doneSeq: number }>().doneSeq };
+}
+
+/** Waits until the only replay has come so far, and ends its process. */
+export async function interrupt(cluster: Cluster, command: Command, at: number, signal: NodeJS.Signals) {
+  let reached: Awaited<ReturnType<typeof progressOf>>;
+  const isThere = async () => {
+    reached = await progressOf(cluster);
+    return (reached?.doneSeq ?? 0) >= at;
+  };
+  try {
+    await eventually(`a replay at ${at}`, isThere).catch((error) => {
+      throw new Error(`${error.message}; it is at ${reached?.doneSeq}\n${command.written.out}\n${command.written.err}`);
+    });
+    command.kill(signal);
+    return { id: reached!.id, ended: await within("interrupted", command.ended) };
+  } finally {
+    command.kill("SIGKILL");
+  }
 }

@@ -2,12 +2,11 @@
 import type { ClickHouse } from "../../src/clickhouse/client.ts";
 import { minutesWithin, openRollups } from "../../src/clickhouse/rollup.ts";
 import type { Row } from "../../src/core/emit/row.ts";
+import { LIVE } from "./session-events.ts";
 import { withSchema } from "./schema.ts";
 
 /** The source of every row that does not name another. */
 export const SOURCE = "hand";
-
-export const LIVE = "live-video-to-video";
 
 /** Who served: the columns that a key is made of. */
 export interface Key {

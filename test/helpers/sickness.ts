@@ -1,5 +1,6 @@
 /** Facts put into the tables by hand: a source that has everything that an alert rule asks for, and one that has nothing. */
-import { at, gpuRow, type Key, LIVE, sampleRow, sessionRow, type Tables } from "./serving.ts";
+import { at, gpuRow, type Key, sampleRow, sessionRow, type Tables } from "./serving.ts";
+import { LIVE } from "./session-events.ts";
 
 const MINUTE_MS = 60_000;
 

@@ -5,6 +5,7 @@ import { type Digest, rollupDigest } from "../../src/clickhouse/digest.ts";
 import { minutesWithin, openRollups } from "../../src/clickhouse/rollup.ts";
 import {
   type Cluster,
+  type Command,
   eventually,
   latecomer,
   startCommand,
@@ -14,7 +15,7 @@ import {
 } from "../helpers/cluster.ts";
 import { ensureGeneration } from "../../src/nats/generation.ts";
 import type { ReplayRecord } from "../../src/replay/record.ts";
-import { installation, json, LOAD, options, progressOf, replay, SETTINGS } from "../helpers/replay.ts";
+import { installation, interrupt, json, LOAD, options, progressOf, replay, SETTINGS } from "../helpers/replay.ts";
 import { describe } from "../helpers/suite.ts";
 
 /** The rollup's digest once no mark is left. */
@@ -127,6 +128,12 @@ describe("a back-fill", (test) => {
     }));
 });
 
+/** Starts a back-fill of the whole stream that takes its time: so many messages a batch. */
+function startBackfill(cluster: Cluster, batchRows: string): Command {
+  const slow = options(cluster, { LATECOMER_BATCH_ROWS: batchRows, LATECOMER_LINGER: "1ms" });
+  return startCommand(["replay", "--from-seq", "1", "--backfill", "--json"], slow);
+}
+
 describe("a replay that cannot be", (test) => {
   test("is refused with what is wrong, exit 2 or 3, and nothing changed", () =>
     withServedCluster(SETTINGS, async (cluster) => {
@@ -164,8 +171,7 @@ describe("a replay that cannot be", (test) => {
   test("for it runs elsewhere, or its generation was passed, is refused too", () =>
     withServedCluster(SETTINGS, async (cluster) => {
       await cluster.publish("org", LOAD.slice(0, 2_000));
-      const slow = options(cluster, { LATECOMER_BATCH_ROWS: "5", LATECOMER_LINGER: "1ms" });
-      const command = startCommand(["replay", "--from-seq", "1", "--backfill", "--json"], slow);
+      const command = startBackfill(cluster, "5");
       try {
         let id: string | undefined;
         await eventually("under way", async () => (id = (await progressOf(cluster))?.id) !== undefined);
@@ -182,7 +188,7 @@ describe("a replay that cannot be", (test) => {
           0,
           "nothing half done is seen",
         );
-        assert.is((await latecomer(["init", "--raise-generation"], slow)).code, 0);
+        assert.is((await latecomer(["init", "--raise-generation"], options(cluster))).code, 0);
         const passed = await replay(cluster, "resume", id!);
         assert.is(passed.code, 2, passed.err);
         assert.match(passed.err, "its rows would be hidden");
@@ -205,8 +211,7 @@ describe("a replay that cannot be", (test) => {
       await cluster.process();
       const before = await cluster.facts("org");
       // Small batches leave time to purge, and are over before a pipeline looks where the stream begins.
-      const slow = options(cluster, { LATECOMER_BATCH_ROWS: "40", LATECOMER_LINGER: "1ms" });
-      const command = startCommand(["replay", "--from-seq", "1", "--backfill"], slow);
+      const command = startBackfill(cluster, "40");
       try {
         await eventually("under way", async () => ((await progressOf(cluster))?.doneSeq ?? 0) >= 40);
         await cluster.jsm.streams.purge("LIVEPEER_EVENTS", { seq: LOAD.length - 50 });
@@ -225,16 +230,8 @@ describe("a replay that cannot be", (test) => {
       await cluster.publish("org", LOAD.slice(0, 2_000));
       await cluster.process();
       const before = await cluster.facts("org");
-      const slow = options(cluster, { LATECOMER_BATCH_ROWS: "20", LATECOMER_LINGER: "1ms" });
-      const command = startCommand(["replay", "--from-seq", "1", "--backfill"], slow);
-      try {
-        await eventually("half done", async () => ((await progressOf(cluster))?.doneSeq ?? 0) >= 1_000);
-        command.kill("SIGTERM");
-        assert.is((await within("stopped", command.ended)).code, 1);
-      } finally {
-        command.kill("SIGKILL");
-      }
-      const { id } = (await progressOf(cluster))!;
+      const { id, ended } = await interrupt(cluster, startBackfill(cluster, "20"), 1_000, "SIGTERM");
+      assert.is(ended.code, 1, ended.err);
       // A drop that ends when some of the tables are gone: the last that it would drop is another's, and not for it.
       const kept = `left_out__replay_${id}`;
       await cluster.clickhouse.command(`RENAME TABLE ${kept} TO put_away`);
@@ -255,8 +252,7 @@ describe("a replay that cannot be", (test) => {
   test("for its generation was passed while it ran, is refused before it changes a row", () =>
     withServedCluster(SETTINGS, async (cluster) => {
       await cluster.publish("org", LOAD.slice(0, 2_000));
-      const slow = options(cluster, { LATECOMER_BATCH_ROWS: "5", LATECOMER_LINGER: "1ms" });
-      const command = startCommand(["replay", "--from-seq", "1", "--backfill", "--json"], slow);
+      const command = startBackfill(cluster, "5");
       try {
         await eventually("under way", async () => (await progressOf(cluster)) !== undefined);
         await ensureGeneration(cluster.nc, cluster.config, true);

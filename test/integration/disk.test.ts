@@ -8,6 +8,7 @@ import { DiscardPolicy } from "nats";
 import * as assert from "uvu/assert";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { productionLoad } from "../bench/load.ts";
+import { accountWith } from "../helpers/account.ts";
 import {
   type Cluster,
   encode,
@@ -149,8 +150,7 @@ describe("when the disk is full", (test) => {
 describe("when JetStream's storage is used up", (test) => {
   const limits: Record<string, string> = {
     "of the server": `jetstream: { store_dir: "STORE", max_file_store: ${LITTLE_ROOM} }`,
-    "of the account": `accounts: { A: { jetstream: { max_file: ${LITTLE_ROOM} }, users: [{ user: a, password: a }] } }
-      no_auth_user: a`,
+    "of the account": accountWith(`max_file: ${LITTLE_ROOM}`),
   };
   for (const [whose, text] of Object.entries(limits)) {
     test(`${whose}, publishers and the log are told, nothing counts as done, and with space it goes on`, () =>

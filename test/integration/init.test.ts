@@ -7,6 +7,7 @@ import { retainedSince } from "../../src/clickhouse/migrate.ts";
 import { registerInit } from "../../src/cli/init.ts";
 import { LAST_GENERATION } from "../../src/core/evidence.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
+import { accountWith } from "../helpers/account.ts";
 import { type Cluster, encode, eventually, latecomer, withServedCluster } from "../helpers/cluster.ts";
 import { environmentOf, inProcess } from "../helpers/command.ts";
 import { reload } from "../helpers/reload.ts";
@@ -41,8 +42,7 @@ describe("latecomer init", (test) => {
     }));
 
   test("ends with 3 where the account takes no more streams", () => {
-    const account = "{ jetstream: { max_streams: -1 }, users: [ { user: one, password: one } ] }";
-    const configText = `accounts: { ONE: ${account} }\nno_auth_user: one`;
+    const configText = accountWith("max_streams: -1");
     return withServedCluster({}, async (cluster) => {
       await cluster.jsm.streams.delete("KV_replays");
       reload(join(cluster.folder, "nats"), cluster.nats, "max_streams: -1", "max_streams: 3");

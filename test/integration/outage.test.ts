@@ -9,6 +9,7 @@ import { checkNats } from "../../src/cli/checks.ts";
 import { LatecomerError } from "../../src/errors.ts";
 import { startNatsServer } from "../../src/local/nats-server.ts";
 import { planStreams } from "../../src/nats/provision.ts";
+import { accountWith } from "../helpers/account.ts";
 import {
   type Cluster,
   type Command,
@@ -258,8 +259,7 @@ describe("when NATS", (test) => {
     }));
 
   test("takes no more consumers, the processor waits and says so, and goes on by itself when it does", () => {
-    const account = "{ jetstream: { max_consumers: -1 }, users: [ { user: one, password: one } ] }";
-    const configText = `accounts: { ONE: ${account} }\nno_auth_user: one`;
+    const configText = accountWith("max_consumers: -1");
     return withCluster({}, async (cluster) => {
       const events = load(400);
       const folder = join(cluster.folder, "nats");

@@ -42,6 +42,11 @@ async function kv(cluster: Cluster, bucket: string) {
   return await cluster.nc.jetstream().views.kv(bucket, { bindOnly: true });
 }
 
+async function snapshotsAreBack(cluster: Cluster): Promise<void> {
+  const areBack = async () => (await cluster.keys("capability_snapshots")).length === SNAPSHOTS.length;
+  await eventually("snapshots are back", areBack);
+}
+
 /** Without its snapshot, so that all its samples wait in unmatched_status; then something happens; then the snapshot. */
 async function waiting(cluster: Cluster, happens: () => Promise<unknown>) {
   await cluster.publish("org", OTHERS);
@@ -163,10 +168,7 @@ describe("the snapshots", (test) => {
       await cluster.jsm.streams.purge("KV_capability_snapshots");
       const held = await cluster.start({}, () => new Promise(() => {}));
       // Told as soon as they are read, so that nobody would miss them again.
-      await eventually(
-        "snapshots are back",
-        async () => (await cluster.keys("capability_snapshots")).length === SNAPSHOTS.length,
-      );
+      await snapshotsAreBack(cluster);
       await held.crash();
       assert.is((await cluster.checkpoint("all"))!.rewindSeq, 1);
     }));
@@ -180,10 +182,7 @@ describe("the snapshots", (test) => {
       const later = await cluster.start({ name: "later" });
       await eventually("it has partitions", () => later.processor.held.length > 0);
       assert.ok(earlier.processor.held.includes("all"));
-      await eventually(
-        "snapshots are back",
-        async () => (await cluster.keys("capability_snapshots")).length === SNAPSHOTS.length,
-      );
+      await snapshotsAreBack(cluster);
       await cluster.publish("org", OTHERS);
       await later.drained();
       assert.ok((await cluster.facts("org")).every((row) => row.is_attributed === 1));

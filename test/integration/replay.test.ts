@@ -1,34 +1,8 @@
 /** `latecomer replay` on a real stream and the real engine: one range, one answer, and nothing else touched. */
 import * as assert from "uvu/assert";
-import {
-  type Cluster,
-  type Command,
-  eventually,
-  latecomer,
-  startCommand,
-  within,
-  withServedCluster,
-} from "../helpers/cluster.ts";
-import { installation, type Json, json, LOAD, options, progressOf, replay, SETTINGS } from "../helpers/replay.ts";
+import { eventually, latecomer, startCommand, withServedCluster } from "../helpers/cluster.ts";
+import { installation, interrupt, type Json, json, LOAD, options, replay, SETTINGS } from "../helpers/replay.ts";
 import { describe } from "../helpers/suite.ts";
-
-/** Waits until the only replay has come so far, and ends its process. */
-async function interrupt(cluster: Cluster, command: Command, at: number, signal: NodeJS.Signals) {
-  let reached: Awaited<ReturnType<typeof progressOf>>;
-  const isThere = async () => {
-    reached = await progressOf(cluster);
-    return (reached?.doneSeq ?? 0) >= at;
-  };
-  try {
-    await eventually(`a replay at ${at}`, isThere).catch((error) => {
-      throw new Error(`${error.message}; it is at ${reached?.doneSeq}\n${command.written.out}\n${command.written.err}`);
-    });
-    command.kill(signal);
-    return { id: reached!.id, ended: await within("interrupted", command.ended) };
-  } finally {
-    command.kill("SIGKILL");
-  }
-}
 
 describe("two replays of one range", (test) => {
   test("print one digest, whatever the batches, the interruptions and the order, and touch nothing but their own", () =>

@@ -1,17 +1,8 @@
 /** Serving views against values worked out by hand, from one small set of facts in which every trap has its case. */
 import * as assert from "uvu/assert";
 import type { Row } from "../../src/core/emit/row.ts";
-import {
-  at,
-  gpuRow,
-  type Key,
-  LIVE,
-  sampleRow,
-  sessionRow,
-  SOURCE,
-  type Tables,
-  withTables,
-} from "../helpers/serving.ts";
+import { at, gpuRow, type Key, sampleRow, sessionRow, SOURCE, type Tables, withTables } from "../helpers/serving.ts";
+import { LIVE } from "../helpers/session-events.ts";
 import { describe } from "../helpers/suite.ts";
 
 /** Three GPUs; the first is used by two gateways. */

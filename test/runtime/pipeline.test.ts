@@ -134,31 +134,27 @@ describe("a commit that takes long", (test) => {
 });
 
 describe("a batch that is due", (test) => {
-  test("waits for what is at hand, until it is full", async () => {
-    const events = Array.from({ length: 24 }, (_, at) => sample(1_000 + at, A));
+  /** How many events each batch had, of some that take two of its lingers each to read; ten are the most. */
+  async function batchesOf(events: readonly Wire[]): Promise<number[]> {
     const sizes: number[] = [];
     const sink = sinkOf((table, rows) => {
       if (table === "raw_streaming_events") sizes.push(rows.length);
       return Promise.resolve();
     });
-    // Two of its lingers an event, and ten events a batch at most.
     const { clock, stop } = pipelineFrom(events, sink, 20);
     await clock.pass(1_000);
     assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
-    assert.equal(sizes, [10, 10, 4]);
+    return sizes;
+  }
+
+  test("waits for what is at hand, until it is full", async () => {
+    const events = Array.from({ length: 24 }, (_, at) => sample(1_000 + at, A));
+    assert.equal(await batchesOf(events), [10, 10, 4]);
   });
 
   test("is full too when its messages hold as many KiB: large ones take no more memory", async () => {
     const events = Array.from({ length: 8 }, (_, at) => sample(1_000 + at, { ...A, gateway: "g".repeat(4_096) }));
-    const sizes: number[] = [];
-    const sink = sinkOf((table, rows) => {
-      if (table === "raw_streaming_events") sizes.push(rows.length);
-      return Promise.resolve();
-    });
-    const { clock, stop } = pipelineFrom(events, sink, 20);
-    await clock.pass(1_000);
-    assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
-    assert.equal(sizes, [3, 3, 2]);
+    assert.equal(await batchesOf(events), [3, 3, 2]);
   });
 });
 
