@@ -14,8 +14,8 @@ const BEFORE_MS = 8;
 
 const LATENESS_MS = 5;
 
-const SLAB_BYTES = SLOTS * 52;
-const EDGE_SLAB_BYTES = SLOTS * 36;
+const SLAB_BYTES = SLOTS * 54 + 512;
+const EDGE_SLAB_BYTES = SLOTS * 38 + 512;
 
 /** More than a slab of each kind holds. */
 const MANY = 3 * SLOTS;
@@ -151,6 +151,20 @@ describe("matched observations", (test) => {
       assert.is(columns.bytes, 0);
       assert.is(columns.nameCount, 0);
     }
+  });
+
+  test("of hundreds of nodes are each found by a snapshot of their own", () => {
+    const columns = columnsOf();
+    const model = new Model();
+    const nodes = 700;
+    for (let nth = 0; nth < MANY; nth++) {
+      const matched = matchedOf({ kind: 0, party: nth % 6, at: 20, feedAt: 0 }, nth);
+      const one = { ...matched, observed: { ...matched.observed, url: `https://node-${nth % nodes}` } };
+      assert.ok(columns.add(one));
+      model.add(one);
+    }
+    takeOldest(columns, model, 100);
+    for (let node = 0; node < nodes; node++) improve(columns, model, T + 20, [node, nodes - 1 - node]);
   });
 
   test("leave no slab behind that was full when the last of it closed", () => {
