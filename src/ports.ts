@@ -89,8 +89,8 @@ export interface MessageSource {
    * seconds.
    */
   read(most: number, waitMs: number): Promise<StoredMessage[]>;
-  /** True when messages are at hand: the next read does not wait. */
-  hasMore(): boolean;
+  /** The stream sequence of the next message when it is at hand, and the next read does not wait; else undefined. */
+  nextSequence(): number | undefined;
   /** Acknowledges what was read up to a sequence; of a read that went beyond it, nothing. */
   ack(streamSequence: number): Promise<void>;
   /**

@@ -5,7 +5,7 @@
  * copied by the garbage collector, twice, before it is sent.
  */
 import { LatecomerError } from "../errors.ts";
-import { type Column, columnOf } from "./columns.ts";
+import { type Column, tableColumnOf } from "./columns.ts";
 import { Output } from "./output.ts";
 import { givePiece, takePiece } from "./pieces.ts";
 
@@ -30,7 +30,7 @@ export class Block {
   constructor(columns: readonly string[], types: readonly string[]) {
     this.#names = columns;
     this.#types = types;
-    this.#columns = types.map(columnOf);
+    this.#columns = types.map(tableColumnOf);
   }
 
   /**
@@ -71,12 +71,14 @@ export class Block {
     const pieces: Uint8Array[] = [];
     head.addTo(pieces);
     for (const [nth, column] of this.#columns.entries()) {
+      const values: Uint8Array[] = [];
+      column.addTo(values);
       const title = new Output();
       title.text(this.#names[nth]);
-      title.text(this.#types[nth]);
+      title.text(column.type);
       title.addTo(pieces);
       outputs.push(title);
-      column.addTo(pieces);
+      for (const piece of values) pieces.push(piece);
     }
     const size = pieces.reduce((sum, { length }) => sum + length, 0);
     const whole = takePiece(size);
@@ -92,7 +94,7 @@ export class Block {
 
 function fits(type: string, value: unknown): boolean {
   try {
-    columnOf(type).add([value]);
+    tableColumnOf(type).add([value]);
     return true;
   } catch {
     return false;

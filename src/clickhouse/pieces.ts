@@ -12,14 +12,27 @@ export const MOST_FREE_BYTES = 64 * 1_048_576;
 
 export const NOTHING = Buffer.alloc(0);
 
-const free = new Map<number, Buffer[]>();
+/** After so many pieces were taken, what lay here all the while goes: some seconds of a busy process, minutes of another. */
+export const LOOKS_AFTER = 16_384;
+
+/** The free pieces of one size, and how few there ever were since the last look. */
+interface Free {
+  readonly pieces: Buffer[];
+  least: number;
+}
+
+const free = new Map<number, Free>();
 let freeBytes = 0;
+let taken = 0;
 
 /** A piece of so many bytes at least. What is in it is left from others. */
 export function takePiece(least: number): Buffer {
+  if (++taken % LOOKS_AFTER === 0) dropIdle();
   const size = Math.max(LEAST_BYTES, 2 ** Math.ceil(Math.log2(least)));
-  const piece = free.get(size)?.pop();
-  if (piece === undefined) return Buffer.allocUnsafeSlow(size);
+  const same = free.get(size);
+  const piece = same?.pieces.pop();
+  if (same === undefined || piece === undefined) return Buffer.allocUnsafeSlow(size);
+  same.least = Math.min(same.least, same.pieces.length);
   freeBytes -= size;
   return piece;
 }
@@ -30,6 +43,15 @@ export function givePiece(piece: Buffer): void {
   if (size < LEAST_BYTES || size > MOST_BYTES || freeBytes + size > MOST_FREE_BYTES) return;
   freeBytes += size;
   const same = free.get(size);
-  if (same === undefined) free.set(size, [piece]);
-  else same.push(piece);
+  if (same === undefined) free.set(size, { pieces: [piece], least: 0 });
+  else same.pieces.push(piece);
+}
+
+/** Lets go of what nobody took since the last look, as after a backlog most of it. */
+function dropIdle(): void {
+  for (const [size, same] of free) {
+    same.pieces.splice(0, same.least);
+    freeBytes -= size * same.least;
+    same.least = same.pieces.length;
+  }
 }

@@ -11,7 +11,7 @@ import { Dictionary } from "./dictionary.ts";
 import type { ObservedEvent } from "./observed.ts";
 import { Parties } from "./parties.ts";
 import { Places } from "./places.ts";
-import { bucketOf, type Kind, type MatchedObservation, Slab, SLOTS } from "./slab.ts";
+import { type Kind, type MatchedObservation, Slab, SLOTS, UrlFilter } from "./slab.ts";
 import { hashOfBytes, usualBytes } from "./session/uid.ts";
 
 /** What beside its measures tells one observation of a party from another. */
@@ -92,10 +92,11 @@ export class MatchedObservations {
    * say whether it did.
    */
   improve(urls: ReadonlySet<string>, timeMs: number, beforeMs: number, improve: (one: ObservedEvent) => boolean): void {
-    const buckets = new Set([...urls].map(bucketOf));
+    const filter = new UrlFilter(urls);
     for (const slab of this.#all()) {
-      slab.nearer(timeMs, beforeMs, buckets, (slot) => {
-        if (urls.has(this.#urlOf(slab.names[slot]!)) && improve(this.#observedAt(slab, slot))) slab.match(slot, timeMs);
+      slab.nearer(timeMs, beforeMs, filter, (slot) => {
+        const { url } = this.#parties.originOf(partyIn(slab.names[slot]!));
+        if (urls.has(url) && improve(this.#observedAt(slab, slot))) slab.match(slot, timeMs);
       });
     }
   }
@@ -141,8 +142,7 @@ export class MatchedObservations {
     // One in which nothing is open must not refuse what lies far from its first for ever.
     const isOpen = filling !== undefined && !filling.isFull && (!filling.isEmpty || filling.fits(eventTimeMs));
     if (isOpen) return filling;
-    const id = this.#freeIds.pop() ?? this.#byId.length;
-    const slab = new Slab(id, observed, (names) => bucketOf(this.#urlOf(names)));
+    const slab = new Slab(this.#freeIds.pop() ?? this.#byId.length, observed);
     this.#byId[slab.id] = slab;
     this.#slabs[kind].add(slab);
     this.#filling.set(kind, slab);
@@ -195,10 +195,6 @@ export class MatchedObservations {
   #release(names: number): void {
     this.#labels.release(names % MOST_LABELS);
     this.#parties.release(partyIn(names));
-  }
-
-  #urlOf(names: number): string {
-    return this.#parties.originOf(partyIn(names)).url;
   }
 
   #slabOf(place: number): Slab {

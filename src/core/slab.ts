@@ -1,10 +1,7 @@
 /**
  * A slab: columns of so many observations of one kind, in stream order. What many in a row have in common (where the feed
  * stood when they came, from where their sequences are told) is kept for a stretch of them, and the snapshots that they
- * are matched with, which are few, by number: an edge takes 38 bytes and a sample 54.
- *
- * A slab that is full has an index of its slots by node, so that a snapshot need not pass over what it is not of: there
- * may be hundreds of slabs, and some tens of snapshots a second.
+ * are matched with, which are few, by number: an edge takes 37 bytes and a sample 53.
  */
 import { hash32 } from "./hash.ts";
 import type { ObservedEvent } from "./observed.ts";
@@ -24,11 +21,8 @@ export type Kind = ObservedEvent["kind"];
 
 export const SLOTS = 2_048;
 
-/** A time, names, a sequence, a snapshot, a place in the index and a uid, without the measures of a sample. */
-const SLOT_BYTES = 4 + 4 + 2 + 2 + 2 + UID_BYTES;
-
-/** Of a hundred nodes few share one; of thousands, each has eight slots to look at in place of all. */
-const BUCKETS = 256;
+/** A time, names, a sequence, a snapshot, a byte of the url and a uid, without the measures of a sample. */
+const SLOT_BYTES = 4 + 4 + 2 + 2 + 1 + UID_BYTES;
 
 /** In place of names, where a slot is free again or not taken yet. */
 export const NONE = 2 ** 32 - 1;
@@ -46,9 +40,22 @@ interface Stretch {
   readonly fromSequence: number;
 }
 
-/** The bucket of a node, by its url. */
-export function bucketOf(url: string): number {
-  return hash32(url) & (BUCKETS - 1);
+/** Some nodes by a byte of their urls' hashes, so that most of what is of others is passed over at a glance. */
+export class UrlFilter {
+  readonly #passes = new Uint8Array(256);
+
+  constructor(urls: Iterable<string>) {
+    for (const url of urls) this.#passes[byteOf(url)] = 1;
+  }
+
+  /** False for the byte of a node that is none of them. */
+  passes(byte: number): boolean {
+    return this.#passes[byte] === 1;
+  }
+}
+
+function byteOf(url: string): number {
+  return hash32(url) & 255;
 }
 
 export class Slab {
@@ -65,10 +72,8 @@ export class Slab {
   readonly #sequences: Uint16Array;
   /** Places in `#snapshotTimes`. */
   readonly #snapshots: Uint16Array;
-  /** Once all slots are taken: these, bucket by bucket, and where those of each end. */
-  readonly #indexed: Uint16Array;
-  readonly #ends: Uint16Array;
-  readonly #bucketOf: (names: number) => number;
+  /** Of the hashes of their urls. */
+  readonly #urlBytes: Uint8Array;
   readonly #uids: Uint8Array;
   /** The frames per second of samples, out and in. */
   readonly #measures: Float64Array;
@@ -83,15 +88,14 @@ export class Slab {
   /** Of no slot do its own time and the feed's at its arrival both lie before this. */
   #leastLatestMs = Infinity;
 
-  /** For observations that are not far in time from this one; `bucketOf` tells the bucket of one by its names. */
-  constructor(id: number, { kind, eventTimeMs }: ObservedEvent, bucketOf: (names: number) => number) {
+  /** For observations that are not far in time from this one. */
+  constructor(id: number, { kind, eventTimeMs }: ObservedEvent) {
     this.id = id;
-    this.#bucketOf = bucketOf;
     this.kind = kind;
     this.#fromMs = eventTimeMs;
     const measures = kind === "sample" ? 2 * SLOTS : 0;
     // One piece of memory: each would cost as much as ten slots.
-    const columns = new ArrayBuffer(8 * measures + SLOT_BYTES * SLOTS + 2 * BUCKETS);
+    const columns = new ArrayBuffer(8 * measures + SLOT_BYTES * SLOTS);
     this.bytes = columns.byteLength;
     this.#measures = new Float64Array(columns, 0, measures);
     let from = this.#measures.byteLength;
@@ -99,9 +103,8 @@ export class Slab {
     this.names = new Uint32Array(columns, from += 4 * SLOTS, SLOTS).fill(NONE);
     this.#sequences = new Uint16Array(columns, from += 4 * SLOTS, SLOTS);
     this.#snapshots = new Uint16Array(columns, from += 2 * SLOTS, SLOTS);
-    this.#indexed = new Uint16Array(columns, from += 2 * SLOTS, SLOTS);
-    this.#ends = new Uint16Array(columns, from += 2 * SLOTS, BUCKETS);
-    this.#uids = new Uint8Array(columns, from + 2 * BUCKETS);
+    this.#urlBytes = new Uint8Array(columns, from += 2 * SLOTS, SLOTS);
+    this.#uids = new Uint8Array(columns, from + SLOTS);
   }
 
   get isFull(): boolean {
@@ -138,6 +141,7 @@ export class Slab {
     }
     this.#times[slot] = eventTimeMs - this.#fromMs;
     this.names[slot] = names;
+    this.#urlBytes[slot] = byteOf(observed.url);
     this.#uids.set(uid, slot * UID_BYTES);
     this.#sequences[slot] = streamSequence - stretch.fromSequence;
     this.match(slot, snapshotTimeMs);
@@ -146,22 +150,7 @@ export class Slab {
     this.#leastMs = Math.min(this.#leastMs, eventTimeMs);
     this.#mostMs = Math.max(this.#mostMs, eventTimeMs);
     this.#leastLatestMs = Math.min(this.#leastLatestMs, latestMs);
-    if (this.isFull) this.#index();
     return slot;
-  }
-
-  /** Sorts the slots by their buckets. */
-  #index(): void {
-    const buckets = Uint8Array.from(this.names, (names) => names === NONE ? 0 : this.#bucketOf(names));
-    for (const bucket of buckets) this.#ends[bucket]!++;
-    // What is counted are beginnings, each of which becomes an end while the slots find their places.
-    let from = 0;
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      const count = this.#ends[bucket]!;
-      this.#ends[bucket] = from;
-      from += count;
-    }
-    for (let slot = 0; slot < SLOTS; slot++) this.#indexed[this.#ends[buckets[slot]!]!++] = slot;
   }
 
   /** The slot of the first in the stream; there must be one. */
@@ -199,25 +188,19 @@ export class Slab {
   }
 
   /**
-   * Hands over the slots of some buckets, and maybe of others, for which a snapshot of this time is nearer than theirs:
-   * not later than themselves, by at most `withinMs`, and not earlier than the one that they are matched with.
+   * Hands over the slots that pass a filter and for which a snapshot of this time is nearer than theirs: not later than themselves,
+   * by at most `withinMs`, and not earlier than the one that they are matched with.
    */
-  nearer(timeMs: number, withinMs: number, buckets: ReadonlySet<number>, take: (slot: number) => void): void {
+  nearer(timeMs: number, withinMs: number, filter: UrlFilter, take: (slot: number) => void): void {
     if (this.#mostMs < timeMs || this.#leastMs > timeMs + withinMs) return;
     if (!this.#snapshotTimes.some((snapshotTimeMs) => snapshotTimeMs <= timeMs)) return;
-    const takeNearer = (slot: number): void => {
-      const distanceMs = this.timeOf(slot) - timeMs;
-      if (distanceMs < 0 || distanceMs > withinMs || this.names[slot] === NONE) return;
+    const fromMs = timeMs - this.#fromMs;
+    for (let slot = 0; slot < this.#taken; slot++) {
+      if (!filter.passes(this.#urlBytes[slot]!)) continue;
+      const distanceMs = this.#times[slot]! - fromMs;
+      if (distanceMs < 0 || distanceMs > withinMs || this.names[slot] === NONE) continue;
       // By its time: what is taken may be matched anew, and then all snapshots may have other numbers.
       if (this.#snapshotTimes[this.#snapshots[slot]!]! <= timeMs) take(slot);
-    };
-    if (!this.isFull) {
-      for (let slot = 0; slot < this.#taken; slot++) takeNearer(slot);
-      return;
-    }
-    for (const bucket of buckets) {
-      const end = this.#ends[bucket]!;
-      for (let at = bucket === 0 ? 0 : this.#ends[bucket - 1]!; at < end; at++) takeNearer(this.#indexed[at]!);
     }
   }
 

@@ -91,6 +91,11 @@ export class Pull {
     return this.#broken;
   }
 
+  /** The stream sequence of the oldest unread message. */
+  get nextSequence(): number | undefined {
+    return this.#buffer[0]?.streamSequence;
+  }
+
   get isEmpty(): boolean {
     return this.#buffer.length === 0;
   }

@@ -136,8 +136,8 @@ export class ConsumerSource implements LiveSource {
     return messages;
   }
 
-  hasMore(): boolean {
-    return this.#pull !== undefined && !this.#pull.isEmpty;
+  nextSequence(): number | undefined {
+    return this.#pull?.nextSequence;
   }
 
   async ack(streamSequence: number): Promise<void> {

@@ -51,8 +51,8 @@ export class BoundedSource implements MessageSource {
     return own;
   }
 
-  hasMore(): boolean {
-    return !this.#isEnded && this.#source.hasMore();
+  nextSequence(): number | undefined {
+    return this.#isEnded ? undefined : this.#source.nextSequence();
   }
 
   ack(streamSequence: number): Promise<void> {

@@ -59,8 +59,8 @@ export class ShuffledSource implements MessageSource {
     return taken;
   }
 
-  hasMore(): boolean {
-    return this.#ready.length > 0 || this.#source.hasMore();
+  nextSequence(): number | undefined {
+    return this.#ready[0]?.streamSequence ?? this.#source.nextSequence();
   }
 
   ack(streamSequence: number): Promise<void> {

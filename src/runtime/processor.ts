@@ -9,7 +9,7 @@ import { count, type Counts } from "../core/effects.ts";
 import { SnapshotFeed } from "../core/feed.ts";
 import type { Snapshot } from "../core/snapshot.ts";
 import type { PartitionState, StepSettings } from "../core/step.ts";
-import { partitionNames } from "../core/subject.ts";
+import { PARTITION_ALL, partitionNames } from "../core/subject.ts";
 import { formatInstant } from "../core/time.ts";
 import { isRetryable, LatecomerError } from "../errors.ts";
 import type { Backlog, Bucket, LiveSource, SnapshotBroadcast, SnapshotWatch } from "../ports.ts";
@@ -29,7 +29,7 @@ export interface ProcessorSettings extends Omit<StepSettings, "generation"> {
   readonly mostSightings: number;
 }
 
-export interface ProcessorPorts extends Omit<PipelinePorts, "source"> {
+export interface ProcessorPorts extends Omit<PipelinePorts, "source" | "isAhead"> {
   readonly state: State;
   readonly broadcast: SnapshotBroadcast;
   readonly leases: Bucket;
@@ -354,6 +354,16 @@ export class Processor {
     if (this.#owned.get(partition) === owned) this.#owned.delete(partition);
   }
 
+  /**
+   * True while the capability partition has a message at hand that comes before what another has taken. Only of this process:
+   * how far another's has come nobody tells in time.
+   */
+  #isAhead(takenSeq: number): boolean {
+    const all = this.#owned.get(PARTITION_ALL);
+    if (all === undefined || all.leaving || all.pipeline.isAway) return false;
+    return (all.source.nextSequence() ?? Infinity) < takenSeq;
+  }
+
   /** Opens partitions whose leases were taken; those that cannot be opened now are given up again. */
   async #openAll(taken: readonly { readonly partition: string; readonly revision: number }[]): Promise<void> {
     if (taken.length === 0) return;
@@ -388,7 +398,7 @@ export class Processor {
         const pipeline = new PartitionPipeline(
           settings,
           state,
-          { ...this.#ports, state: stored, source },
+          { ...this.#ports, state: stored, source, isAhead: (takenSeq) => this.#isAhead(takenSeq) },
           this.#counts,
         );
         const owned = { revision, state, source, pipeline, leaving: false };

@@ -8,7 +8,7 @@
  */
 import { parseArgs } from "node:util";
 import { LATENESS_MS } from "./core.ts";
-import { productionEvents } from "./load.ts";
+import { simulatedEvents } from "./load.ts";
 import { beginEmpty, POD, publish, requireStored, startRig, Worker } from "./rig.ts";
 
 const { values } = parseArgs({
@@ -55,7 +55,7 @@ await rig.stop();
 process.exit(0);
 
 function* bytesOf(events: number): Generator<Uint8Array> {
-  for (const { bytes } of productionEvents(events, rate)) yield bytes;
+  for (const { bytes } of simulatedEvents(events, rate)) yield bytes;
 }
 
 /** How fast RSS grows, in MiB an hour: the line with the least squares. */

@@ -1,6 +1,6 @@
 /** Memory that is used again: which piece is given, and how much is kept. */
 import * as assert from "uvu/assert";
-import { givePiece, MOST_FREE_BYTES, takePiece } from "../../src/clickhouse/pieces.ts";
+import { givePiece, LOOKS_AFTER, MOST_FREE_BYTES, takePiece } from "../../src/clickhouse/pieces.ts";
 import { Block } from "../../src/clickhouse/native.ts";
 import { describe } from "../helpers/suite.ts";
 
@@ -17,6 +17,15 @@ describe("a piece", (test) => {
     assert.is(takePiece(0).length, 1_024);
   });
 
+  test("is let go when nobody has taken it for long", () => {
+    const [used, idle] = [takePiece(20_000), takePiece(20_000)];
+    givePiece(idle);
+    givePiece(used);
+    for (let nth = 0; nth < 2 * LOOKS_AFTER; nth++) givePiece(takePiece(20_000));
+    assert.is(takePiece(20_000), used);
+    assert.is.not(takePiece(20_000), idle);
+  });
+
   test("is kept while few are, and not when it is larger than those of batches", () => {
     const size = 1_048_576;
     const many = Array.from({ length: MOST_FREE_BYTES / size + 4 }, () => takePiece(size));
@@ -31,6 +40,28 @@ describe("a piece", (test) => {
 });
 
 describe("a block", (test) => {
+  test("says texts that repeat once, however late they begin to differ, and all others as they are", () => {
+    const sizeOf = (texts: readonly (string | null)[], type: string) => {
+      const block = new Block(["text"], [type]);
+      for (let at = 0; at < texts.length; at += 100) block.add(texts.slice(at, at + 100).map((text) => [text]));
+      const { bytes } = block.finish();
+      return { size: bytes.length, named: Buffer.from(bytes.subarray(0, 64)).includes("LowCardinality") };
+    };
+    const long = "x".repeat(40);
+    const alike = Array.from({ length: 2_000 }, (_, at) => `${long} ${at % 20}`);
+    const unlike = Array.from({ length: 2_000 }, (_, at) => `${long} ${at}`);
+    for (const type of ["String", "Nullable(String)"]) {
+      const repeated = sizeOf(alike, type);
+      assert.ok(repeated.named && repeated.size < 4_000, `${repeated.size} bytes`);
+      for (const texts of [unlike, [...alike, ...unlike], alike.slice(0, 100)]) {
+        const { size, named } = sizeOf(texts, type);
+        assert.not(named);
+        assert.ok(size > 40 * texts.length);
+      }
+    }
+    assert.ok(sizeOf(alike.map((text, at) => at % 2 === 0 ? null : text), "Nullable(String)").size < 4_000);
+  });
+
   test("has the same bytes in memory that others have used, and leaves theirs alone", () => {
     const rows = (from: number) =>
       Array.from({ length: 5_000 }, (_, at) => [from + at, `text ${from + at}`, `${at % 9}`]);

@@ -14,8 +14,8 @@ const BEFORE_MS = 8;
 
 const LATENESS_MS = 5;
 
-const SLAB_BYTES = SLOTS * 54 + 512;
-const EDGE_SLAB_BYTES = SLOTS * 38 + 512;
+const SLAB_BYTES = SLOTS * 53;
+const EDGE_SLAB_BYTES = SLOTS * 37;
 
 /** More than a slab of each kind holds. */
 const MANY = 3 * SLOTS;

@@ -53,8 +53,8 @@ export class ListedSource implements MessageSource {
     return Promise.resolve(taken);
   }
 
-  hasMore(): boolean {
-    return this.#rest.length > 0;
+  nextSequence(): number | undefined {
+    return this.#rest[0]?.streamSequence;
   }
 
   ack(streamSequence: number): Promise<void> {

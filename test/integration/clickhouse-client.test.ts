@@ -118,6 +118,21 @@ for (const [name, withClickHouse] of [["the embedded engine", embedded], ["HTTP"
         assert.equal(wrong, { n: "133087", names_wrong: "0", nulls_wrong: "0", maybe_wrong: "0" });
       }));
 
+    test("brings texts back that repeat in a large insert, for a while or to its end", () =>
+      withClickHouse({}, async (clickhouse) => {
+        await clickhouse.command(`
+          CREATE TABLE t (id UInt32, alike String, later String, maybe Nullable(String)) ENGINE = MergeTree ORDER BY id`);
+        const rows = Array.from({ length: 3_000 }, (_, id) => {
+          const later = id < 1_000 ? `ü ${id % 3}` : `${id}`;
+          return [id, id % 50 === 0 ? "" : `node ${id % 7}`, later, id % 3 === 0 ? null : `${id % 5}`];
+        });
+        const insert = clickhouse.prepare("t", ["id", "alike", "later", "maybe"]);
+        for (let from = 0; from < rows.length; from += 100) insert.add(rows.slice(from, from + 100));
+        await insert.run();
+        const stored = await clickhouse.rows("SELECT * FROM t ORDER BY id");
+        assert.equal(stored.map((row) => Object.values(row)), rows);
+      }));
+
     test("brings rows of every type back, each in its own row", () =>
       withClickHouse({}, async (clickhouse) => {
         const valuesOf: Readonly<Record<string, (row: number) => unknown>> = {

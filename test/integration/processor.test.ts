@@ -33,6 +33,13 @@ function movedSnapshot(id: string, laterMs: number): Uint8Array {
   return text(JSON.stringify({ ...event, id, timestamp: String(Number(event.timestamp) + laterMs) }));
 }
 
+/** A sample of the log, some time later, as an event of its own. */
+function movedSample(nth: number, laterMs: number): Uint8Array {
+  const event = JSON.parse(new TextDecoder().decode(AFTER.find(isStatus)));
+  const id = `5e3c0000-0000-4000-8000-${String(nth).padStart(12, "0")}`;
+  return text(JSON.stringify({ ...event, id, timestamp: String(Number(event.timestamp) + laterMs) }));
+}
+
 /** Longer than all production events lie apart: then any order of them must give one answer. */
 const SPAN = { allowedLatenessMs: "60d" };
 
@@ -157,6 +164,23 @@ describe("the gateway log of 2026-01-08, whose only snapshot comes after seven s
       ]);
       assert.is(running.processor.counts.get("late_snapshot"), 1);
       assert.is(running.processor.counts.get("snapshots_dropped"), 2, "of three one is kept");
+    }));
+
+  test("comes before the samples that follow it in a backlog, so that few of these are corrected", () =>
+    withCluster({}, async (cluster) => {
+      // Of fifty nodes each, so that to read them takes longer than the samples do.
+      const backlog = Array.from({ length: 12_000 }, (_, nth) => {
+        const laterMs = Math.floor(nth / 50) * 10_000;
+        return nth % 50 === 0 ? movedSnapshot(`every ten seconds ${nth}`, laterMs) : movedSample(nth, laterMs);
+      });
+      await cluster.publish("org", backlog);
+      const running = await cluster.start();
+      await running.drained();
+      await running.stop();
+      const { counts } = running.processor;
+      assert.is(counts.get("first_rows"), 11_760);
+      const corrections = counts.get("corrections") ?? 0;
+      assert.ok(corrections < 1_200, `${corrections} rows were written twice`);
     }));
 
   test("is archived with one accepted row per stored message, byte for byte", () =>

@@ -4,7 +4,7 @@ import { SnapshotFeed } from "../../src/core/feed.ts";
 import { FROM_THE_START, PartitionState } from "../../src/core/step.ts";
 import { LatecomerError } from "../../src/errors.ts";
 import type { Buckets, EventStream, MessageSource, Sink } from "../../src/ports.ts";
-import { PartitionPipeline } from "../../src/runtime/pipeline.ts";
+import { PartitionPipeline, type PipelinePorts } from "../../src/runtime/pipeline.ts";
 import { State } from "../../src/runtime/state.ts";
 import { bytesOf, stored, subjectOf, type Wire } from "../helpers/events.ts";
 import { MemoryBucket, WaitedClock } from "../helpers/replayed.ts";
@@ -30,20 +30,22 @@ function pipelineOf(event: Wire, sink: Sink) {
 }
 
 /** The same of several events, each read for so long; while there are more they are at hand. */
-function pipelineFrom(events: readonly Wire[], sink: Sink, readingMs: number) {
+function pipelineFrom(events: readonly Wire[], sink: Sink, readingMs: number, isAhead?: PipelinePorts["isAhead"]) {
   const clock = new WaitedClock();
   const messages = events.map((event, at) =>
     stored(subjectOf(event, 1), bytesOf(event.envelope), at + 1, 4_000_000_000_000)
   );
   const source: Partial<MessageSource> = {
-    hasMore: () => messages.length > 0,
+    nextSequence: () => messages[0]?.streamSequence,
     read: async (_, waitMs) => {
       await clock.sleep(messages.length > 0 ? readingMs : waitMs);
       return messages.splice(0, 1);
     },
+    drainedUpTo: () => Promise.resolve(undefined),
     ack: () => Promise.resolve(),
     close: () => Promise.resolve(),
   };
+  const stream: Partial<EventStream> = { bounds: () => Promise.resolve({ firstSeq: 1, lastSeq: events.length }) };
   const [bucket, checkpoints, snapshots] = [new MemoryBucket(), new MemoryBucket(), new CountedBucket()];
   const buckets: Partial<Buckets> = {
     checkpoints,
@@ -56,7 +58,7 @@ function pipelineFrom(events: readonly Wire[], sink: Sink, readingMs: number) {
     new PartitionState(DEFAULTS, new SnapshotFeed(DEFAULTS), FROM_THE_START),
     {
       source: source as MessageSource,
-      stream: {} as EventStream,
+      stream: stream as EventStream,
       sink,
       state: new State(buckets as Buckets),
       deadLetters: { publish: () => Promise.resolve() },
@@ -64,6 +66,7 @@ function pipelineFrom(events: readonly Wire[], sink: Sink, readingMs: number) {
       clock,
       log: { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} },
       random: () => 0.5,
+      ...(isAhead === undefined ? {} : { isAhead }),
     },
     new Map(),
   );
@@ -155,6 +158,26 @@ describe("a batch that is due", (test) => {
   test("is full too when its messages hold as many KiB: large ones take no more memory", async () => {
     const events = Array.from({ length: 8 }, (_, at) => sample(1_000 + at, { ...A, gateway: "g".repeat(4_096) }));
     assert.equal(await batchesOf(events), [3, 3, 2]);
+  });
+});
+
+describe("a partition that is ahead of the snapshots", (test) => {
+  test("reads nothing until it is not, but no read waits for longer than what hangs", async () => {
+    let stored = 0;
+    let isAhead = true;
+    const sink = sinkOf((table, rows) => {
+      if (table === "raw_streaming_events") stored += rows.length;
+      return Promise.resolve();
+    });
+    const events = Array.from({ length: 24 }, (_, at) => sample(1_000 + at, A));
+    const { clock, stop } = pipelineFrom(events, sink, 0, (takenSeq) => isAhead && takenSeq < 24);
+    await clock.pass(22_000);
+    // One message a read, with five seconds before each; what was read does not wait for the next.
+    assert.is(stored, 4);
+    isAhead = false;
+    await clock.pass(20);
+    assert.ok((await stop()).every(({ status }) => status === "fulfilled"));
+    assert.is(stored, 24);
   });
 });
 

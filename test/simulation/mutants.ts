@@ -32,7 +32,7 @@ function withSources(
     const source = await ports.stream.open(partition, from, reader, onRebound);
     const sound: LiveSource = {
       read: (most, waitMs) => source.read(most, waitMs),
-      hasMore: () => source.hasMore(),
+      nextSequence: () => source.nextSequence(),
       ack: (seq) => source.ack(seq),
       drainedUpTo: () => source.drainedUpTo(),
       backlog: () => source.backlog(),

@@ -119,8 +119,8 @@ class Source implements LiveSource {
     return unread;
   }
 
-  hasMore(): boolean {
-    return this.#broken === "" && this.#consumer?.hasPending === true;
+  nextSequence(): number | undefined {
+    return this.#broken === "" ? this.#consumer?.nextSequence : undefined;
   }
 
   async ack(streamSequence: number): Promise<void> {

@@ -44,9 +44,13 @@ export class Consumer {
     this.#next = this.#ackFloor + 1;
   }
 
-  /** True while there are messages that were not handed out. */
+  /** The sequence of the first message that was not handed out. */
+  get nextSequence(): number | undefined {
+    return this.#stream.from(this.#next, this.#partition, 1)[0]?.streamSequence;
+  }
+
   get hasPending(): boolean {
-    return this.#stream.from(this.#next, this.#partition, 1).length > 0;
+    return this.nextSequence !== undefined;
   }
 
   /** What is stored and not acknowledged. */
