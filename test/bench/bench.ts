@@ -21,7 +21,7 @@ import { budgetOf } from "./budget.ts";
 import { Core } from "./core.ts";
 import type { Empty } from "./empty.ts";
 import { emptyRssMb, live } from "./live.ts";
-import { productionLoad, waitingSamples } from "./load.ts";
+import { productionLoad, simulatedEvents, waitingSamples } from "./load.ts";
 import { chartOf, type Figure, type Result, textOf } from "./report.ts";
 import { beginEmpty, POD, printedBy, publish, type Rig, startRig } from "./rig.ts";
 import type { RollupCost } from "./rollup.ts";
@@ -98,6 +98,7 @@ function about(loadBefore: number) {
 
 async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof about>>> {
   const load = productionLoad(EVENTS);
+  const mixed = Array.from(simulatedEvents(EVENTS, MOST_RATE), ({ bytes }) => bytes);
   const bytes = load.reduce((sum, message) => sum + message.length, 0);
   const runs: Record<string, number[]> = {};
   const note = (name: string, perSecond: number) => (runs[name] ??= []).push(perSecond);
@@ -118,6 +119,8 @@ async function measured(rig: Rig): Promise<Omit<Result, keyof ReturnType<typeof 
     const one = await endToEnd(rig, load, { ...over, database: `bench_http_${run}` });
     note("end to end, HTTP", one.perSecond);
     remote.push(one);
+    const all = await endToEnd(rig, mixed, { ...over, database: `bench_mixed_${run}` });
+    note("the same of the whole mix, with its noise", all.perSecond);
   }
   progress("two processes");
   const two = await endToEnd(rig, load, { ...over, database: "bench_two", partitions: 2 }, 2);

@@ -1,5 +1,5 @@
 /**
- * What a core holds under steady traffic, in a process that does nothing else; prints one line of JSON.
+ * What a core holds under steady traffic that another process makes; prints one line of JSON.
  *
  *     node --expose-gc steady.js RATE SECONDS production|simulated
  *
@@ -10,11 +10,11 @@
  */
 import { keepRowsYoung } from "../../src/runtime/heap.ts";
 import { Core, LATENESS_MS } from "./core.ts";
-import { productionEvents, simulatedEvents } from "./load.ts";
+import { type LoadName, madeElsewhere } from "./made.ts";
 import { peakRssMb, usedBytes } from "./used.ts";
 
 export interface Steady {
-  readonly load: "production" | "simulated";
+  readonly load: LoadName;
   readonly rate: number;
   readonly seconds: number;
   readonly open: number;
@@ -28,11 +28,10 @@ export interface Steady {
 // As a processor does.
 keepRowsYoung();
 const [rate, seconds] = process.argv.slice(2, 4).map(Number) as [number, number];
-const load = process.argv[4] === "simulated" ? "simulated" : "production";
-const events = load === "simulated" ? simulatedEvents : productionEvents;
+const load = process.argv[4] as LoadName;
 const core = new Core({ allowedLatenessMs: LATENESS_MS, mostOpen: Infinity });
 const before = usedBytes();
-for (const { bytes, timeMs } of events(rate * seconds, rate)) core.take(bytes, timeMs);
+for await (const { bytes, timeMs } of madeElsewhere(load, rate * seconds, rate)) core.take(bytes, timeMs);
 core.seal();
 const bytesPerEvent = Math.round((usedBytes() - before) / (rate * Math.min(seconds, LATENESS_MS / 1_000)));
 const rssMb = peakRssMb();
