@@ -176,8 +176,10 @@ export class PartitionPipeline {
         const batchBytes = Math.min(MOST_BATCH_BYTES, batchRows * MEAN_BYTES);
         const isFull = this.#state.pending >= batchRows || this.#state.pendingBytes >= batchBytes;
         // What is at hand comes along: it waits no longer for that, and few large inserts cost less than many small ones.
-        const isMore = !waits && source.nextSequence() !== undefined;
-        const isDue = clock.now() - this.#firstPendingAt >= lingerMs && !isMore;
+        // But where that waits for snapshots, only until these hang.
+        const pendingMs = clock.now() - this.#firstPendingAt;
+        const isMore = source.nextSequence() !== undefined;
+        const isDue = isMore ? waits && pendingMs >= HANGING_MS : pendingMs >= lingerMs;
         if (isFull) await this.#commit;
         if (this.#failure !== undefined) break;
         if (isFull || (isDue && this.#commit === undefined)) this.#startCommit();
