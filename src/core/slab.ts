@@ -188,8 +188,8 @@ export class Slab {
   }
 
   /**
-   * Hands over the slots that pass a filter and for which a snapshot of this time is nearer than theirs: not later than themselves,
-   * by at most `withinMs`, and not earlier than the one that they are matched with.
+   * Hands over the slots that pass a filter and for which a snapshot of this time is nearer than theirs: not later than
+   * themselves, by at most `withinMs`, and not earlier than the one that they are matched with.
    */
   nearer(timeMs: number, withinMs: number, filter: UrlFilter, take: (slot: number) => void): void {
     if (this.#mostMs < timeMs || this.#leastMs > timeMs + withinMs) return;

@@ -20,7 +20,7 @@ const HEAD = TIME + 8;
 /** So many bytes are written at once. */
 const WRITTEN = 262_144;
 
-/** The events of a load in their order, each to be used before the next one is asked for. */
+/** The events of a load in their order; throws when not all of them were made. */
 export async function* madeElsewhere(
   load: LoadName,
   count: number,
@@ -28,6 +28,7 @@ export async function* madeElsewhere(
 ): AsyncGenerator<{ bytes: Uint8Array; timeMs: number }> {
   const args = [fileURLToPath(import.meta.url), load, count, perSecond].map(String);
   const maker = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const exited = once(maker, "exit");
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of maker.stdout as AsyncIterable<Buffer>) {
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
@@ -40,10 +41,12 @@ export async function* madeElsewhere(
     }
     rest = rest.subarray(at);
   }
+  const [code] = await exited;
+  if (code !== 0) throw new Error(`whoever made the load ended with ${code}`);
 }
 
 async function make(load: LoadName, count: number, perSecond: number): Promise<void> {
-  const frames = load === "simulated" ? simulatedEvents : productionEvents;
+  const events = load === "simulated" ? simulatedEvents : productionEvents;
   let waiting: Uint8Array[] = [];
   let size = 0;
   const write = async (): Promise<void> => {
@@ -51,7 +54,7 @@ async function make(load: LoadName, count: number, perSecond: number): Promise<v
     waiting = [];
     size = 0;
   };
-  for (const { bytes, timeMs } of frames(count, perSecond)) {
+  for (const { bytes, timeMs } of events(count, perSecond)) {
     const head = Buffer.alloc(HEAD);
     head.writeUInt32LE(bytes.length);
     head.writeDoubleLE(timeMs, TIME);

@@ -27,17 +27,14 @@ const ALL = productionEvents();
 
 const isStatus = (event: Uint8Array) => typeOf(event) === "ai_stream_status";
 
-/** The snapshot of the log, some time later, as an event of its own. */
-function movedSnapshot(id: string, laterMs: number): Uint8Array {
-  const event = JSON.parse(new TextDecoder().decode(SNAPSHOT[0]));
+/** An event some time later, as one of its own. */
+function moved(bytes: Uint8Array, id: string, laterMs: number): Uint8Array {
+  const event = JSON.parse(new TextDecoder().decode(bytes));
   return text(JSON.stringify({ ...event, id, timestamp: String(Number(event.timestamp) + laterMs) }));
 }
 
-/** A sample of the log, some time later, as an event of its own. */
-function movedSample(nth: number, laterMs: number): Uint8Array {
-  const event = JSON.parse(new TextDecoder().decode(AFTER.find(isStatus)));
-  const id = `5e3c0000-0000-4000-8000-${String(nth).padStart(12, "0")}`;
-  return text(JSON.stringify({ ...event, id, timestamp: String(Number(event.timestamp) + laterMs) }));
+function movedSnapshot(id: string, laterMs: number): Uint8Array {
+  return moved(SNAPSHOT[0]!, id, laterMs);
 }
 
 /** Longer than all production events lie apart: then any order of them must give one answer. */
@@ -168,10 +165,12 @@ describe("the gateway log of 2026-01-08, whose only snapshot comes after seven s
 
   test("comes before the samples that follow it in a backlog, so that few of these are corrected", () =>
     withCluster({}, async (cluster) => {
+      const sample = AFTER.find(isStatus)!;
       // Of fifty nodes each, so that to read them takes longer than the samples do.
       const backlog = Array.from({ length: 12_000 }, (_, nth) => {
         const laterMs = Math.floor(nth / 50) * 10_000;
-        return nth % 50 === 0 ? movedSnapshot(`every ten seconds ${nth}`, laterMs) : movedSample(nth, laterMs);
+        if (nth % 50 === 0) return movedSnapshot(`every ten seconds ${nth}`, laterMs);
+        return moved(sample, `5e3c0000-0000-4000-8000-${String(nth).padStart(12, "0")}`, laterMs);
       });
       await cluster.publish("org", backlog);
       const running = await cluster.start();
